@@ -1,0 +1,196 @@
+"""Every default of the program, once.
+
+Each section is a frozen dataclass.  ROS parameters, command lines and the YAML
+files in `config/` derive from these fields: the field's name is the key, its
+metadata the description, the bounds and whether it may change while running.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from vnect_ros.errors import ConfigError, describe
+
+
+def option(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    live: bool = True,
+) -> Any:
+    """A dataclass field with its description, inclusive bounds and liveness."""
+    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "live": live}
+    return field(default=default, metadata=metadata)
+
+
+class Section:
+    """A group of options; checks every value when it is made."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            if f.metadata:
+                object.__setattr__(self, f.name, _checked(f, hints[f.name], getattr(self, f.name)))
+
+
+def _checked(f: dataclasses.Field, kind: type, value: Any) -> Any:
+    """The value as its field's type, or a ConfigError that names the field."""
+    low, high, choices = (f.metadata[k] for k in ("low", "high", "choices"))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise ConfigError(describe(f.name, value, f"a {kind.__name__}"))
+    if kind is float and not math.isfinite(value):
+        raise ConfigError(describe(f.name, value, "a finite number"))
+    if choices is not None and value not in choices:
+        raise ConfigError(describe(f.name, value, "one of " + ", ".join(choices)))
+    if low is not None and value < low:
+        raise ConfigError(describe(f.name, value, f"at least {low:g}"))
+    if high is not None and value > high:
+        raise ConfigError(describe(f.name, value, f"at most {high:g}"))
+    return value
+
+
+@dataclass(frozen=True)
+class CropConfig(Section):
+    """How the window that the network sees follows the person."""
+
+    margin: float = option(
+        1.45, "Edge of the window over the larger edge of the joints' box", low=1.0, high=3.0
+    )
+    momentum: float = option(
+        0.75, "Share of the previous window kept in each new one", low=0.0, high=0.99
+    )
+    min_size_px: float = option(48.0, "Smallest window [px]", low=16.0, high=4096.0)
+    multi_scale: bool = option(
+        False, "Average the maps over windows of scale 1.0 and 0.7 (twice the network's time)"
+    )
+    search_scales: int = option(
+        3, "Window sizes tried over the whole frame when nobody is tracked", low=1, high=5
+    )
+    windows_per_frame: int = option(
+        2, "Windows tried in each frame of a search: bounds its latency", low=1, high=32
+    )
+
+
+@dataclass(frozen=True)
+class DecodeConfig(Section):
+    """How maps become joints."""
+
+    min_confidence: float = option(
+        0.25, "Joints below this confidence do not count as seen", low=0.0, high=1.0
+    )
+    min_joints: int = option(
+        6, "Joints that must be seen for the frame to count as measured", low=1, high=21
+    )
+
+
+@dataclass(frozen=True)
+class FilterConfig(Section):
+    """1-Euro filters; beta is per the filtered unit a second ([1/px], [1/m])."""
+
+    enabled: bool = option(True, "Filter at all")
+    pixels_min_cutoff_hz: float = option(1.7, "Cut-off of K at rest [Hz]", low=0.01, high=1e3)
+    pixels_beta: float = option(
+        0.3, "Rise of K's cut-off with its speed [Hz per px/s of the input]", low=0.0, high=1e3
+    )
+    local_min_cutoff_hz: float = option(0.8, "Cut-off of P^L at rest [Hz]", low=0.01, high=1e3)
+    local_beta: float = option(
+        0.4, "Rise of P^L's cut-off with its speed [Hz per dm/s]", low=0.0, high=1e3
+    )
+    global_min_cutoff_hz: float = option(20.0, "Cut-off of P^G at rest [Hz]", low=0.01, high=1e3)
+    global_beta: float = option(
+        0.4, "Rise of P^G's cut-off with its speed [Hz per dm/s]", low=0.0, high=1e3
+    )
+
+
+@dataclass(frozen=True)
+class FitConfig(Section):
+    """The energy of the kinematic fit (VNect eq. 3) and the person's scale."""
+
+    person_height: float = option(
+        1.70, "Height of the person: the metric scale [m]", low=0.5, high=2.5
+    )
+    weight_ik: float = option(1.0, "Weight of E_IK", low=0.0, high=1e4)
+    weight_proj: float = option(44.0, "Weight of E_proj", low=0.0, high=1e4)
+    weight_smooth: float = option(0.07, "Weight of E_smooth", low=0.0, high=1e4)
+    weight_depth: float = option(0.11, "Weight of E_depth", low=0.0, high=1e4)
+    max_iterations: int = option(
+        10, "Levenberg-Marquardt steps a frame at most", low=1, high=200
+    )
+    calibration_frames: int = option(
+        50, "Measured frames the bone lengths are averaged over", low=1, high=10000
+    )
+    predict_for_s: float = option(
+        0.5, "How long an unseen person is PREDICTED before LOST [s]", low=0.0, high=10.0
+    )
+    max_speed: float = option(
+        12.0, "Joint speed no human exceeds [m/s]", low=0.1, high=100.0
+    )
+    max_acceleration: float = option(
+        250.0, "Joint acceleration no human exceeds [m/s^2]", low=1.0, high=5000.0
+    )
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """All that `Pipeline.step` needs besides the model."""
+
+    crop: CropConfig = field(default_factory=CropConfig)
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+
+
+def options(config: Any, prefix: str = "") -> dict[str, dataclasses.Field]:
+    """Every option of a dataclass tree by its dotted key, in order of definition."""
+    found: dict[str, dataclasses.Field] = {}
+    for f in dataclasses.fields(config):
+        key = f"{prefix}{f.name}"
+        if f.metadata:
+            found[key] = f
+        else:
+            found.update(options(getattr(config, f.name), f"{key}."))
+    return found
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every value of a dataclass tree by its dotted key."""
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        key = f"{prefix}{f.name}"
+        values.update({key: value} if f.metadata else flatten(value, f"{key}."))
+    return values
+
+
+def replace(config: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of a dataclass tree with the dotted keys of `changes` set.
+
+    Raises:
+        ConfigError: a key is unknown (the valid ones are named) or a value refused.
+    """
+    unknown = sorted(set(changes) - set(flatten(config)))
+    if unknown:
+        raise ConfigError(describe("key", unknown[0], ", ".join(flatten(config))))
+    direct: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in changes.items():
+        head, _, rest = key.partition(".")
+        if rest:
+            nested.setdefault(head, {})[rest] = value
+        else:
+            direct[head] = value
+    for head, inner in nested.items():
+        try:
+            direct[head] = replace(getattr(config, head), inner)
+        except ConfigError as error:
+            raise ConfigError(f"{head}.{error}") from None
+    return dataclasses.replace(config, **direct)

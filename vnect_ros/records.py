@@ -1,0 +1,152 @@
+"""What flows between the rooms of the pipeline: Crop, Maps, Joints and Pose.
+
+Frames: "image" is the full camera image in pixels, x right, y down, the centre
+of the top left pixel at (0, 0).  "input" is the network's square input in
+pixels, likewise.  "camera" is the camera's optical frame (REP-103: x right,
+y down, z forward), metres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square window of the image that the network sees.
+
+    The window may reach over the image's edges; what lies outside is black.
+    """
+
+    left_px: float
+    top_px: float
+    size_px: float
+    """Edge of the window [px of the image]."""
+    input_size: int
+    """Edge of the network's input [px]."""
+
+    @property
+    def scale(self) -> float:
+        """Image pixels a pixel of the input stands for."""
+        return self.size_px / self.input_size
+
+    @property
+    def centre_px(self) -> np.ndarray:
+        """[2] float64 centre of the window in the image [px]."""
+        return np.array([self.left_px, self.top_px]) + (self.size_px - 1.0) / 2.0
+
+    def image_from_input(self, points_px: np.ndarray) -> np.ndarray:
+        """Map [..., 2] points from the network's input to the image [px].
+
+        Pixel areas correspond, not pixel centres: a point p of the input is at
+        (p + 0.5) * scale - 0.5 + (left, top) of the image.
+        """
+        corner = np.array([self.left_px, self.top_px])
+        return (np.asarray(points_px) + 0.5) * self.scale - 0.5 + corner
+
+    def input_from_image(self, points_px: np.ndarray) -> np.ndarray:
+        """Map [..., 2] points from the image to the network's input [px]."""
+        corner = np.array([self.left_px, self.top_px])
+        return (np.asarray(points_px) - corner + 0.5) / self.scale - 0.5
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the network says of one crop, whatever the bundle's own layout."""
+
+    heatmaps: np.ndarray
+    """[21, h, w] float32, about 1 at a joint and 0 elsewhere."""
+    locations_m: np.ndarray
+    """[3, 21, h, w] float32: x, y, z of each joint, root-relative [m]."""
+    stride_px: float
+    """Input pixels a cell of the maps stands for."""
+
+
+@dataclass(frozen=True)
+class Joints:
+    """One person as observed in one frame, before any model of the body."""
+
+    pixels_px: np.ndarray
+    """[21, 2] float64, image frame."""
+    root_relative_m: np.ndarray
+    """[21, 3] float64 relative to the pelvis, camera axes, the network's body size."""
+    confidence: np.ndarray
+    """[21] float64 in [0, 1]."""
+
+
+class State(str, Enum):
+    """What a pose rests on."""
+
+    MEASURED = "MEASURED"
+    """The image showed the person."""
+    PREDICTED = "PREDICTED"
+    """Briefly unseen: the motion is continued and the uncertainty grows."""
+    LOST = "LOST"
+    """Nobody is tracked; positions are NaN."""
+
+
+class JointState(IntEnum):
+    """What a single joint of a pose rests on."""
+
+    MEASURED = 0
+    """Seen, and the fit agrees."""
+    PREDICTED = 1
+    """Not seen: placed by the body model and the motion before."""
+    REJECTED = 2
+    """Seen, but the observation was an outlier (a flip, a jump) and is not followed."""
+    LIMITED = 3
+    """Its motion would have passed the speed or acceleration bound."""
+
+
+class Calibration(str, Enum):
+    """Where the bone lengths of a pose come from."""
+
+    DEFAULT = "DEFAULT"
+    """A mean body scaled to the person's height."""
+    RUNNING = "RUNNING"
+    """Being measured over the first frames."""
+    DONE = "DONE"
+    """Measured, and fixed until reset or calibrate."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One person, fitted: what is published.  NaN everywhere when LOST."""
+
+    stamp_s: float
+    """Time of the image [s]."""
+    id: str
+    """Five characters, kept while the person is tracked (REP-155)."""
+    state: State
+    joints_px: np.ndarray
+    """[21, 2] float64: filtered detections in the image [px] (distorted, as the image is)."""
+    joints_raw_m: np.ndarray
+    """[21, 3] float64: the network's own output, root-relative, camera axes [m]."""
+    joints_camera_m: np.ndarray
+    """[21, 3] float64: the fitted joints in the camera's optical frame [m]."""
+    orientations_xyzw: np.ndarray
+    """[21, 4] float64: unit quaternions, each joint's axes seen from the camera frame."""
+    velocities_mps: np.ndarray
+    """[21, 3] float64: camera frame [m/s]."""
+    confidence: np.ndarray
+    """[21] float64 in [0, 1]."""
+    std_m: np.ndarray
+    """[21] float64: stated standard deviation of a joint's position, per axis [m]."""
+    joint_states: np.ndarray
+    """[21] uint8 of JointState."""
+    transform_camera_from_body: np.ndarray
+    """[4, 4] float64: the body frame (mid-hip, x forward, y left, z to the head; REP-155)."""
+    q: np.ndarray
+    """[N] float64: the body model's joint angles [rad], as in q_names."""
+    q_names: tuple[str, ...]
+    height_m: float
+    calibration: Calibration
+    bone_lengths_m: np.ndarray
+    """[21] float64: the fitted skeleton's bone that ends in each joint [m]."""
+    residual_px: float
+    """Root mean square distance of the projected fit from the detections [px]."""
+    crop: Crop | None = field(default=None)
+    """The window the network saw, for the debug image."""
