@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BACKENDS = {
     "onnxruntime": ("vnect_ros.backends.onnxruntime", "OnnxRuntimeBackend"),
+    "fake": ("vnect_ros.backends.fake", "FakeBackend"),
 }
 """Name to (module, class); a class is made with (model, **options)."""
 

@@ -1,0 +1,105 @@
+"""Decoding on maps whose truth is known to a fraction of a cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vnect_ros import decode
+from vnect_ros.backends.fake import STANDING_M
+from vnect_ros.records import Maps
+
+SIZE, STRIDE = 28, 8.0
+
+
+def draw(pixels, peaks, locations=None, sigma=1.2, noise=0.0):
+    cells = (pixels + 0.5) / STRIDE - 0.5
+    y, x = np.indices((SIZE, SIZE))
+    square = (x - cells[:, :1, None]) ** 2 + (y - cells[:, 1:, None]) ** 2
+    heat = peaks[:, None, None] * np.exp(-square / (2.0 * sigma**2))
+    heat += np.random.default_rng(1).normal(0.0, noise, heat.shape)
+    if locations is None:
+        locations = np.zeros((3, 21, SIZE, SIZE))
+    return Maps(heat.astype(np.float32), locations.astype(np.float32), STRIDE)
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).uniform(16.0, 208.0, (21, 2))
+
+
+@pytest.mark.parametrize("sigma", [0.8, 1.2, 2.0])
+def test_maxima_are_found_between_the_cells(pixels, sigma):
+    peaks = np.linspace(0.1, 1.0, 21)
+    found, heights = decode.find_joints(draw(pixels, peaks, sigma=sigma))
+    np.testing.assert_allclose(found, pixels, atol=0.05)
+    np.testing.assert_allclose(heights, peaks, rtol=0.02)
+
+
+def test_noise_moves_maxima_little(pixels):
+    found, heights = decode.find_joints(draw(pixels, np.ones(21), noise=0.02))
+    assert np.abs(found - pixels).max() < 1.5  # of 8 px a cell
+    assert np.abs(heights - 1.0).max() < 0.1
+
+
+def test_borders_and_empty_maps_are_harmless():
+    corners = np.tile([[0.0, 0.0], [223.0, 0.0], [0.0, 223.0]], (7, 1))
+    found, _ = decode.find_joints(draw(corners, np.ones(21)))
+    assert np.abs(found - corners).max() <= STRIDE / 2.0
+    for value in (0.0, -1.0):
+        flat = Maps(np.full((21, SIZE, SIZE), value, np.float32), np.zeros((3, 21, SIZE, SIZE)), 8.0)
+        found, heights = decode.find_joints(flat)
+        assert np.isfinite(found).all() and (heights < 1e-3).all() and (heights >= 0.0).all()
+
+
+def test_locations_are_read_bilinearly_and_told_from_the_pelvis(pixels):
+    # Planes are what bilinear reading reproduces exactly.
+    y, x = np.indices((SIZE, SIZE))
+    random = np.random.default_rng(2)
+    a, b, c = random.normal(size=(3, 3, 21, 1, 1))
+    planes = a * x + b * y + c
+    cells = (pixels + 0.5) / STRIDE - 0.5
+    expected = a[..., 0, 0] * cells[:, 0] + b[..., 0, 0] * cells[:, 1] + c[..., 0, 0]
+    expected = (expected - expected[:, [14]]).T
+    read = decode.read_locations(draw(pixels, np.ones(21), planes), pixels)
+    np.testing.assert_allclose(read, expected, atol=1e-4)
+    assert (read[14] == 0.0).all()
+
+
+def test_outside_the_input_the_nearest_cell_is_read():
+    planes = np.zeros((3, 21, SIZE, SIZE))
+    planes[:, :, 0, 0] = 5.0
+    far = np.full((21, 2), -100.0)
+    far[14] = 100.0
+    read = decode.read_locations(draw(far, np.ones(21), planes), far)
+    assert (read[0] == 5.0).all()
+
+
+def test_confidence_follows_the_curve():
+    curve = ((0.1, 0.0), (0.5, 0.8), (1.0, 0.9))
+    peaks = np.array([0.0, 0.1, 0.3, 0.5, 0.75, 2.0])
+    expected = [0.0, 0.0, 0.4, 0.8, 0.85, 0.9]
+    np.testing.assert_allclose(decode.confidence(peaks, curve), expected)
+
+
+def test_agreement_tells_a_person_from_noise():
+    flat = STANDING_M[:, :2] * 100.0 + (50.0, 80.0)
+    weights = np.ones(21)
+    assert decode.agreement(flat, STANDING_M, weights) == pytest.approx(1.0)
+    assert decode.agreement(-flat, STANDING_M, weights) == 0.0
+    random = np.random.default_rng(0)
+    noise = [decode.agreement(random.normal(size=(21, 2)), STANDING_M, weights) for _ in range(50)]
+    assert max(noise) < 0.5
+    assert decode.agreement(flat, STANDING_M, np.zeros(21)) == 0.0
+
+
+def test_two_scales_average_on_the_cells_of_the_first(pixels):
+    near = (pixels - 111.5) * 0.7 + 111.5
+    locations = np.broadcast_to(STANDING_M.T[:, :, None, None], (3, 21, SIZE, SIZE))
+    mean = decode.average_scales(
+        draw(pixels, np.ones(21), locations), draw(near, np.ones(21), locations), 0.7
+    )
+    found, _ = decode.find_joints(mean)
+    np.testing.assert_allclose(found, pixels, atol=0.8)
+    read = decode.read_locations(mean, found)
+    np.testing.assert_allclose(read, STANDING_M - STANDING_M[14], atol=1e-5)

@@ -1,0 +1,158 @@
+"""Where the network looks: the window that follows the person, and the search for one."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from vnect_ros.config import CropConfig
+from vnect_ros.records import Crop
+
+MOMENTUM_RATE_HZ = 30.0
+"""Frame rate the momentum is stated for; at other rates the same share decays per second."""
+SEARCH_RATIO = 0.62
+"""Each window size of a search over the one before."""
+SEARCH_OVERLAP = 0.5
+"""Share of its edge that a window of a search has in common with its neighbour, at least."""
+REACQUIRE_GROWTH = 1.5
+"""A search begins at the place where the person was lost, with the window this much larger."""
+
+
+class Window:
+    """The window around the tracked person."""
+
+    def __init__(self, config: CropConfig, input_size: int) -> None:
+        self.config, self.input_size = config, input_size
+        self.crop: Crop | None = None
+        self._stamp_s = 0.0
+
+    def start(self, points_px: np.ndarray, stamp_s: float) -> None:
+        """Lay the window around points [N, 2] of the image, without momentum."""
+        self.crop = around(points_px, self.config, self.input_size)
+        self._stamp_s = stamp_s
+
+    def follow(self, points_px: np.ndarray, stamp_s: float) -> Crop:
+        """Move the window towards the points [N, 2] of the image and return it.
+
+        The corners keep a share of the previous ones (facts: momentum); where
+        that would cut a point off, the window jumps.
+        """
+        previous, target = self.crop, around(points_px, self.config, self.input_size)
+        if previous is not None:
+            elapsed = max(stamp_s - self._stamp_s, 0.0) * MOMENTUM_RATE_HZ
+            keep = self.config.momentum**elapsed
+            blended = Crop(
+                keep * previous.left_px + (1.0 - keep) * target.left_px,
+                keep * previous.top_px + (1.0 - keep) * target.top_px,
+                keep * previous.size_px + (1.0 - keep) * target.size_px,
+                self.input_size,
+            )
+            inside = blended.input_from_image(points_px)
+            if inside.min() >= 0.0 and inside.max() <= self.input_size - 1.0:
+                target = blended
+        self.crop, self._stamp_s = target, stamp_s
+        return target
+
+    def drop(self) -> None:
+        """Nobody is followed any more."""
+        self.crop = None
+
+
+def around(points_px: np.ndarray, config: CropConfig, input_size: int) -> Crop:
+    """The square window about the box of points [N, 2] of the image, with its margin."""
+    low, high = points_px.min(axis=0), points_px.max(axis=0)
+    size = max(float((high - low).max()) * config.margin, config.min_size_px)
+    left, top = (low + high) / 2.0 - (size - 1.0) / 2.0
+    return Crop(float(left), float(top), size, input_size)
+
+
+def wider(crop: Crop, scale: float) -> Crop:
+    """The window with the same centre in which the person appears scaled by `scale`."""
+    size = crop.size_px / scale
+    left, top = crop.centre_px - (size - 1.0) / 2.0
+    return Crop(float(left), float(top), size, crop.input_size)
+
+
+class Search:
+    """Goes over the whole frame, a few windows of several sizes at a time."""
+
+    def __init__(self, config: CropConfig, input_size: int) -> None:
+        self.config, self.input_size = config, input_size
+        self._left: list[Crop] = []
+        self._last: Crop | None = None
+
+    def restart(self, last: Crop | None = None) -> None:
+        """Begin anew, at the window where the person was last seen if there is one."""
+        self._left, self._last = [], last
+
+    def next_windows(self, width: int, height: int) -> list[Crop]:
+        """The windows to try in this frame: at most `windows_per_frame`, without end."""
+        if not self._left:
+            first = [] if self._last is None else [wider(self._last, 1.0 / REACQUIRE_GROWTH)]
+            self._left = first + grid(width, height, self.config, self.input_size)
+            self._last = None
+        count = self.config.windows_per_frame
+        now, self._left = self._left[:count], self._left[count:]
+        return now
+
+
+def grid(width: int, height: int, config: CropConfig, input_size: int) -> list[Crop]:
+    """Windows that cover an image at every size of a search, the largest first."""
+    windows = []
+    for k in range(config.search_scales):
+        size = max(max(width, height) * SEARCH_RATIO**k, config.min_size_px)
+        for top in _starts(height, size):
+            windows += [Crop(left, top, size, input_size) for left in _starts(width, size)]
+    return windows
+
+
+def _starts(length: float, size: float) -> list[float]:
+    """First pixels of windows that cover a length evenly with the overlap."""
+    if size >= length:
+        return [(length - size) / 2.0]
+    steps = math.ceil((length - size) / (size * (1.0 - SEARCH_OVERLAP)))
+    return [(length - size) * i / steps for i in range(steps + 1)]
+
+
+def cut(image: np.ndarray, crop: Crop) -> np.ndarray:
+    """What the network sees: the window, resampled; black outside the image.
+
+    Where the window is larger than the input, whole blocks of pixels are
+    averaged before the bilinear step, so that nothing aliases.  The geometry is
+    exactly that of `Crop.input_from_image`.
+
+    Args:
+        image: [H, W, 3] uint8.
+
+    Returns:
+        [S, S, 3] uint8, S = crop.input_size.
+    """
+    height, width = image.shape[:2]
+    block = max(round(crop.scale), 1)
+    left = max(math.floor(crop.left_px) - block, 0)
+    top = max(math.floor(crop.top_px) - block, 0)
+    right = min(math.ceil(crop.left_px + crop.size_px) + block, width)
+    bottom = min(math.ceil(crop.top_px + crop.size_px) + block, height)
+    if left >= right or top >= bottom:
+        return np.zeros((crop.input_size, crop.input_size, 3), np.uint8)
+    part = image[top:bottom, left:right]
+    if block > 1:
+        below, beside = -part.shape[0] % block, -part.shape[1] % block
+        if below or beside:
+            part = cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        size = (part.shape[1] // block, part.shape[0] // block)
+        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    # Pixel q of the input lies at (q + 0.5) * scale - 0.5 + corner of the image, and
+    # pixel p of the image at (p - left + 0.5) / block - 0.5 of the part.
+    step = crop.scale / block
+    x = (0.5 * crop.scale + crop.left_px - left) / block - 0.5
+    y = (0.5 * crop.scale + crop.top_px - top) / block - 0.5
+    return cv2.warpAffine(
+        part,
+        np.array([[step, 0.0, x], [0.0, step, y]]),
+        (crop.input_size, crop.input_size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+    )

@@ -1,0 +1,141 @@
+"""Maps become joints: where they are, how sure that is, and how far from the pelvis."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from vnect_ros.records import Maps
+from vnect_ros.skeleton import NUM_JOINTS, PELVIS
+
+_FLOOR = 0.02
+"""Heat below this share of the peak is taken for noise by the logarithm."""
+_LARGEST_GAIN = 2.0
+"""How much higher than its highest cell a peak may be taken to be."""
+
+
+def find_joints(maps: Maps) -> tuple[np.ndarray, np.ndarray]:
+    """The maximum of every heatmap, between the cells.
+
+    Around the highest cell the heat is taken for a Gaussian: its logarithm is a
+    paraboloid, whose top one Newton step finds (as in DARK, Zhang et al. 2020).
+    The height of that top does not depend on where between the cells it lies.
+
+    Returns:
+        pixels [21, 2] float64 of the input, and peaks [21] float64: the height
+        of each top, 0 or more, about 1 for a joint that is plainly seen.
+    """
+    heat = maps.heatmaps
+    _, height, width = heat.shape
+    joint = np.arange(NUM_JOINTS)
+    y, x = np.divmod(heat.reshape(NUM_JOINTS, -1).argmax(axis=1), width)
+    rows = np.clip(y[:, None] + (-1, 0, 1), 0, height - 1)
+    columns = np.clip(x[:, None] + (-1, 0, 1), 0, width - 1)
+    patch = heat[joint[:, None, None], rows[:, :, None], columns[:, None, :]].astype(np.float64)
+    highest = np.maximum(patch[:, 1, 1], 1e-6)
+    log = np.log(np.maximum(patch, _FLOOR * highest[:, None, None]))
+    slope = np.stack([log[:, 1, 2] - log[:, 1, 0], log[:, 2, 1] - log[:, 0, 1]], axis=1) / 2.0
+    xx = log[:, 1, 2] - 2.0 * log[:, 1, 1] + log[:, 1, 0]
+    yy = log[:, 2, 1] - 2.0 * log[:, 1, 1] + log[:, 0, 1]
+    xy = (log[:, 2, 2] - log[:, 2, 0] - log[:, 0, 2] + log[:, 0, 0]) / 4.0
+    determinant = xx * yy - xy * xy
+    inner = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
+    domed = inner & (xx < 0.0) & (determinant > 1e-9)
+    divisor = np.where(domed, determinant, 1.0)
+    offset = np.stack(
+        [xy * slope[:, 1] - yy * slope[:, 0], xy * slope[:, 0] - xx * slope[:, 1]], axis=1
+    )
+    offset = np.where(domed[:, None], offset / divisor[:, None], 0.0).clip(-0.5, 0.5)
+    gain = np.exp((slope * offset).sum(axis=1) / 2.0).clip(1.0, _LARGEST_GAIN)
+    cells = np.stack([x, y], axis=1) + offset
+    return (cells + 0.5) * maps.stride_px - 0.5, np.maximum(patch[:, 1, 1], 0.0) * gain
+
+
+def confidence(peaks: np.ndarray, curve: tuple[tuple[float, float], ...]) -> np.ndarray:
+    """[21] float64 in [0, 1]: the probability that a joint is right, from its peak.
+
+    Args:
+        peaks: [21], of `find_joints`.
+        curve: the bundle's (peak, probability) pairs, measured on images that
+            were held out of training; between them a straight line.
+    """
+    heights, probabilities = np.array(curve).T
+    return np.interp(peaks, heights, probabilities)
+
+
+def read_locations(maps: Maps, pixels_px: np.ndarray) -> np.ndarray:
+    """The location maps, each read at its joint and told from the pelvis.
+
+    Args:
+        pixels_px: [21, 2] of the input; outside it the nearest cell is read.
+
+    Returns:
+        [21, 3] float64, root-relative [m], in the axes of the maps.
+    """
+    _, _, height, width = maps.locations_m.shape
+    cells = (np.asarray(pixels_px) + 0.5) / maps.stride_px - 0.5
+    x, y = cells[:, 0].clip(0.0, width - 1.0), cells[:, 1].clip(0.0, height - 1.0)
+    x0, y0 = x.astype(int), y.astype(int)
+    x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
+    u, v = x - x0, y - y0
+    joint = np.arange(NUM_JOINTS)
+    values = maps.locations_m
+    located = (
+        values[:, joint, y0, x0] * (1.0 - u) * (1.0 - v)
+        + values[:, joint, y0, x1] * u * (1.0 - v)
+        + values[:, joint, y1, x0] * (1.0 - u) * v
+        + values[:, joint, y1, x1] * u * v
+    ).T
+    return located - located[PELVIS]
+
+
+def agreement(pixels_px: np.ndarray, root_relative_m: np.ndarray, weights: np.ndarray) -> float:
+    """How well the flat and the spatial joints tell of the same body, in [0, 1].
+
+    The share of the pixels' spread that one scale and shift of the locations'
+    x and y explains: near 1 for a person, low for a background that excites
+    some heatmaps.
+
+    Args:
+        pixels_px: [21, 2].
+        root_relative_m: [21, 3] in axes whose x and y are those of the pixels.
+        weights: [21] not negative.
+    """
+    total = weights.sum()
+    if total <= 0.0:
+        return 0.0
+    share = (weights / total)[:, None]
+    flat = pixels_px - (share * pixels_px).sum(axis=0)
+    solid = root_relative_m[:, :2] - (share * root_relative_m[:, :2]).sum(axis=0)
+    spread = (share * flat * flat).sum() * (share * solid * solid).sum()
+    common = (share * flat * solid).sum()
+    return float(common * common / spread) if spread > 1e-12 and common > 0.0 else 0.0
+
+
+def average_scales(full: Maps, wider: Maps, scale: float) -> Maps:
+    """The mean of two windows' maps, on the cells of the first.
+
+    Args:
+        full: of the person's window.
+        wider: of the window with the same centre in which all is smaller.
+        scale: how much smaller (0.7 in the paper).
+    """
+    _, height, width = full.heatmaps.shape
+    transform = np.array(
+        [
+            [scale, 0.0, (width - 1.0) / 2.0 * (1.0 - scale)],
+            [0.0, scale, (height - 1.0) / 2.0 * (1.0 - scale)],
+        ]
+    )
+
+    def enlarged(planes: np.ndarray) -> np.ndarray:
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        warped = [cv2.warpAffine(p, transform, (width, height), flags=flags) for p in planes]
+        return np.stack(warped)
+
+    locations = wider.locations_m.reshape(-1, height, width)
+    return Maps(
+        heatmaps=(full.heatmaps + enlarged(wider.heatmaps)) / 2.0,
+        locations_m=(full.locations_m + enlarged(locations).reshape(full.locations_m.shape)) / 2.0,
+        stride_px=full.stride_px,
+    )
