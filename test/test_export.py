@@ -1,0 +1,145 @@
+"""Exported files say what torch says, in each precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="export starts from a torch network")
+onnx = pytest.importorskip("onnx", reason="export writes ONNX")
+pytest.importorskip("onnxruntime", reason="export folds and checks with ONNX Runtime")
+pytest.importorskip("onnxscript", reason="torch.onnx exports through onnxscript")
+
+from vnect_ros import models  # noqa: E402
+from vnect_ros.errors import ImageError, ModelError  # noqa: E402
+from vnect_ros.exporting import graph  # noqa: E402
+from vnect_ros.exporting.bundle import VNECT, export_bundle, table  # noqa: E402
+from vnect_ros.exporting.compare import person_crops  # noqa: E402
+from vnect_ros.networks.vnect import VNect  # noqa: E402
+
+SIZE = 64
+
+
+def trained_looking(seed: int) -> VNect:
+    """A network whose normalisations and deltas are not those of the start."""
+    torch.manual_seed(seed)
+    network = VNect(batch_norm=True)
+    with torch.no_grad():
+        network.train()
+        for _ in range(3):
+            network(torch.rand(4, 3, SIZE, SIZE) - 0.4)
+        network.res5c_branch1a.weight.mul_(5.0)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> tuple[VNect, models.Model, list]:
+    network = trained_looking(1)
+    crops = list(np.random.default_rng(2).integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.uint8))
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model, rows = export_bundle(
+        network,
+        folder,
+        fields={**VNECT, "input_size": SIZE},
+        licence="CC0-1.0",
+        crops=crops,
+        precisions=("fp32", "fp16", "int8"),
+        training={"seed": 1},
+        card={"Data": "random numbers", "Seeds": {"network": 1}},
+    )
+    return network, model, rows
+
+
+def run(file: Path, prepared: np.ndarray) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: prepared})[0]
+
+
+def test_fp32_equals_torch(exported) -> None:
+    network, model, _ = exported
+    prepared = (np.random.default_rng(7).random((1, 3, SIZE, SIZE)) - 0.4).astype(np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(prepared)).numpy()
+    got = run(models.load(model.folder, "fp32").file, prepared)
+    np.testing.assert_allclose(got, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
+
+
+def test_reduced_precisions_stay_near_and_get_smaller(exported) -> None:
+    network, model, rows = exported
+    assert [row.precision for row in rows] == ["fp32", "fp16", "int8"]
+    prepared = model.prepare(np.full((SIZE, SIZE, 3), 90, np.uint8))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(prepared)).numpy()
+    for precision, share in (("fp16", 0.01), ("int8", 0.5)):
+        got = run(models.load(model.folder, precision).file, prepared)
+        assert got.dtype == np.float32
+        assert np.abs(got - expected).mean() < share * np.abs(expected).mean(), precision
+    sizes = [row.size_mib for row in rows]
+    assert sizes[1] < 0.55 * sizes[0] and sizes[2] < 0.35 * sizes[0]
+
+
+def test_normalisations_are_folded(exported) -> None:
+    _, model, _ = exported
+    ops = {n.op_type for n in onnx.load(models.load(model.folder, "fp32").file).graph.node}
+    assert "BatchNormalization" not in ops
+    assert ops <= {"Conv", "ConvTranspose", "Relu", "Add", "Mul", "MaxPool", "Split", "Sqrt", "Concat"}
+
+
+def test_bone_lengths_stay_in_fp32(exported) -> None:
+    """Every node that squares, sums or takes the root reads and writes float32."""
+    _, model, _ = exported
+    half = onnx.shape_inference.infer_shapes(onnx.load(models.load(model.folder, "fp16").file))
+    kinds = {v.name: v.type.tensor_type.elem_type for v in half.graph.value_info}
+    roots = [n for n in half.graph.node if n.op_type in ("Sqrt", "Mul")]
+    assert len(roots) == 4
+    for node in roots:
+        assert kinds[node.output[0]] == onnx.TensorProto.FLOAT, node.name
+    convolutions = [n for n in half.graph.node if n.op_type == "Conv"]
+    assert kinds[convolutions[0].output[0]] == onnx.TensorProto.FLOAT16
+
+
+def test_card_and_bundle_tell_where_it_came_from(exported) -> None:
+    _, model, rows = exported
+    card = (model.folder / "MODEL_CARD.md").read_text()
+    for text in ("# tiny", "CC0-1.0", "## Data\n\nrandom numbers", "- network: 1", table(rows)):
+        assert text in card
+    assert model.training == {"seed": 1}
+    assert model.colour_order == "BGR" and model.location_frame == "camera"
+
+
+def test_int8_without_images_is_refused(tmp_path) -> None:
+    with pytest.raises(ModelError, match="images: got 0, accepted: at least 2"):
+        export_bundle(
+            VNect(), tmp_path, fields={**VNECT, "input_size": SIZE}, licence="x",
+            precisions=("int8",),
+        )  # fmt: skip
+    with pytest.raises(ModelError, match="precisions: got 'int4'"):
+        export_bundle(
+            VNect(), tmp_path, fields={**VNECT, "input_size": SIZE}, licence="x",
+            precisions=("int4",),
+        )  # fmt: skip
+
+
+def test_a_network_with_another_output_is_refused(tmp_path) -> None:
+    with pytest.raises(ModelError, match=r"output: got \(1, 3, 64, 64\)"):
+        graph.export_onnx(torch.nn.Identity(), SIZE, tmp_path / "model.onnx")
+
+
+def test_crops_are_square_rgb(tmp_path) -> None:
+    import cv2
+
+    blue = np.zeros((100, 300, 3), np.uint8)
+    blue[:, 100:200, 0] = 255
+    cv2.imwrite(str(tmp_path / "a.png"), blue)
+    (crop,) = person_crops(tmp_path, 32, 10)
+    assert crop.shape == (32, 32, 3) and crop.dtype == np.uint8
+    assert (crop == [0, 0, 255]).all()
+    (tmp_path / "b.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match="b.png"):
+        person_crops(tmp_path, 32, 10)
+    with pytest.raises(ImageError, match="images: got"):
+        person_crops(tmp_path / "none", 32, 10)

@@ -1,0 +1,101 @@
+"""Joints of one backend or precision against another's, on the same crops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vnect_ros.config import DecodeConfig
+from vnect_ros.decode import confidence, find_joints, read_locations
+from vnect_ros.errors import ImageError, describe
+from vnect_ros.records import Maps
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The joints that one run of the network tells of."""
+
+    pixels_px: np.ndarray
+    """[21, 2] of the input."""
+    locations_m: np.ndarray
+    """[21, 3] root-relative."""
+    seen: np.ndarray
+    """[21] bool: the confidence reaches the pipeline's default."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far joints moved, over all that the reference sees."""
+
+    joints: int
+    mean_px: float
+    p95_px: float
+    mean_mm: float
+    p95_mm: float
+
+    def as_dict(self) -> dict[str, float]:
+        """The fields by name, for JSON."""
+        return asdict(self)
+
+
+def read(maps: Maps, curve: tuple[tuple[float, float], ...]) -> Reading:
+    """Decode maps as the pipeline does, without its filters."""
+    pixels, peaks = find_joints(maps)
+    seen = confidence(peaks, curve) >= DecodeConfig().min_confidence
+    return Reading(pixels, read_locations(maps, pixels), seen)
+
+
+def difference(reference: Sequence[Reading], others: Sequence[Reading]) -> Difference:
+    """Distances of the joints that the reference sees; NaN where it sees none."""
+    px, mm = [], []
+    for expected, got in zip(reference, others):
+        far = np.linalg.norm(expected.pixels_px - got.pixels_px, axis=1)
+        off = np.linalg.norm(expected.locations_m - got.locations_m, axis=1) * 1e3
+        px.append(far[expected.seen])
+        mm.append(off[expected.seen])
+    all_px = np.concatenate(px) if px else np.empty(0)
+    all_mm = np.concatenate(mm) if mm else np.empty(0)
+    if not len(all_px):
+        return Difference(0, *[float("nan")] * 4)
+    return Difference(
+        joints=len(all_px),
+        mean_px=float(all_px.mean()),
+        p95_px=float(np.percentile(all_px, 95)),
+        mean_mm=float(all_mm.mean()),
+        p95_mm=float(np.percentile(all_mm, 95)),
+    )
+
+
+def person_crops(folder: str | Path, size: int, count: int) -> list[np.ndarray]:
+    """Images of a folder as network inputs: [size, size, 3] uint8 RGB each.
+
+    The images, spread evenly over the sorted folder, show one person each; the
+    middle square of a longer one is taken.
+
+    Raises:
+        ImageError: the folder has no image, or one cannot be read.
+    """
+    folder = Path(folder)
+    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ImageError(describe("images", str(folder), "a folder with " + ", ".join(SUFFIXES)))
+    chosen = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int))
+    crops = []
+    for i in chosen:
+        image = cv2.imread(str(files[i]), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ImageError(f"{files[i]}: not an image that OpenCV reads")
+        edge = min(image.shape[:2])
+        top, left = (image.shape[0] - edge) // 2, (image.shape[1] - edge) // 2
+        square = image[top : top + edge, left : left + edge]
+        if edge != size:
+            method = cv2.INTER_AREA if edge > size else cv2.INTER_LINEAR
+            square = cv2.resize(square, (size, size), interpolation=method)
+        crops.append(cv2.cvtColor(square, cv2.COLOR_BGR2RGB))
+    return crops

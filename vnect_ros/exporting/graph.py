@@ -1,0 +1,227 @@
+"""A torch network as one ONNX file: static, folded, fp32.
+
+And the same graph in fp16 or int8.  The precision lives in the file, so that
+every runtime (TensorRT strongly typed too) takes it as it is; inputs and outputs
+are float32 in all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from vnect_ros.errors import ModelError, describe
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+OPSET: Final = 18
+INPUT: Final = "image"
+OUTPUT: Final = "maps"
+
+# A bone's length: its square overflows fp16 beyond 2.5 m, and its root loses the small ones.
+_ROOTS: Final = ("Sqrt", "ReduceL2")
+_SQUARES: Final = ("Mul", "Pow", "Add", "Sum", "ReduceSum", "ReduceSumSquare", "Max", "Clip")
+
+CALIBRATIONS: Final = ("minmax", "percentile", "entropy")
+
+
+def export_onnx(network: nn.Module, input_size: int, file: Path) -> None:
+    """Write the network, in eval mode, as an ONNX file with batch 1.
+
+    Normalisations and arithmetic on weights are folded into the convolutions.
+
+    Args:
+        network: maps [1, 3, S, S] float32 to [1, 84, h, w].
+        input_size: S [px].
+
+    Raises:
+        ModelError: the exporter fails, or the output has another shape.
+    """
+    import onnx
+    import torch
+
+    from vnect_ros.networks.fold import fold_batch_norm
+
+    folded = fold_batch_norm(network.cpu().float())
+    example = torch.zeros(1, 3, input_size, input_size)
+    with torch.no_grad():
+        shape = tuple(folded(example).shape)
+    if len(shape) != 4 or shape[:2] != (1, 84):
+        raise ModelError(describe("network: output", shape, "(1, 84, h, w)"))
+    with tempfile.TemporaryDirectory() as scratch:
+        raw = Path(scratch) / "raw.onnx"
+        for name in ("torch.onnx", "onnxscript", "onnx_ir"):  # they chat at INFO and WARNING
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                torch.onnx.export(
+                    folded, (example,), str(raw), input_names=[INPUT], output_names=[OUTPUT],
+                    opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
+                )  # fmt: skip
+        except Exception as error:  # the exporter's errors share no narrower base
+            raise ModelError(f"torch cannot export {type(network).__name__}: {error}") from error
+        model = _folded_constants(raw)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(file))
+
+
+def _folded_constants(file: Path) -> onnx.ModelProto:
+    """The graph after ONNX Runtime's basic, hardware-independent simplification."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(file.with_name("folded.onnx"))
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    model = onnx.load(options.optimized_model_filepath)
+    foreign = {n.domain for n in model.graph.node} - {"", "ai.onnx"}
+    if foreign:
+        raise ModelError(describe("exported operators' domain", sorted(foreign), "ai.onnx"))
+    # The runtime declares every domain it knows; parsers elsewhere refuse unknown ones.
+    kept = [o for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    model.producer_name, model.producer_version = "vnect_ros", ""
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.graph.metadata_props[:]
+    return model
+
+
+def bone_length_nodes(model: onnx.ModelProto) -> set[str]:
+    """Names of the nodes that square, sum and take the root: they stay in fp32."""
+    producer = {out: node for node in model.graph.node for out in node.output}
+    found: set[str] = set()
+    waiting = [node for node in model.graph.node if node.op_type in _ROOTS]
+    while waiting:
+        node = waiting.pop()
+        found.add(node.name)
+        sources = [producer[i] for i in node.input if i in producer]
+        waiting += [s for s in sources if s.op_type in _SQUARES and s.name not in found]
+    return found
+
+
+def to_fp16(source: Path, file: Path) -> None:
+    """Write the fp16 form of an fp32 file: float32 in and out, bone lengths in float32."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    model = onnx.load(str(source))
+    half = convert_float_to_float16(
+        model, keep_io_types=True, node_block_list=sorted(bone_length_nodes(model))
+    )
+    OnnxModel(half).topological_sort()  # the converter appends its casts
+    _drop_twin_casts(half)
+    onnx.checker.check_model(half, full_check=True)
+    onnx.save(half, str(file))
+
+
+def _drop_twin_casts(model: onnx.ModelProto) -> None:
+    """Merge casts of one tensor to one type, which the converter makes once per reader."""
+    first: dict[tuple[str, int], str] = {}
+    renamed: dict[str, str] = {}
+    kept = []
+    outputs = {o.name for o in model.graph.output}
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = renamed.get(name, name)
+        if node.op_type == "Cast" and node.output[0] not in outputs:
+            key = (node.input[0], node.attribute[0].i)
+            if key in first:
+                renamed[node.output[0]] = first[key]
+                continue
+            first[key] = node.output[0]
+        kept.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def to_int8(
+    source: Path,
+    file: Path,
+    inputs: Callable[[], Iterable[np.ndarray]],
+    *,
+    calibration: str = "minmax",
+    keep_last: int = 0,
+) -> None:
+    """Write the int8 form of an fp32 file: quantise and dequantise nodes.
+
+    Activations are uint8 with a zero point and biases int32, the one form that
+    ONNX Runtime and OpenVINO compute in integers on a CPU (symmetric int8 runs
+    slower than fp32 there).  Weights are symmetric, one scale a channel.  The
+    TensorRT backend makes the activations symmetric when it builds
+    (`backends.trt.symmetric`), since its parser refuses anything else.
+
+    Args:
+        inputs: gives, each time it is called, prepared [1, 3, S, S] float32
+            inputs whose activations set the ranges.
+        calibration: "minmax", "percentile" (99.99 %) or "entropy".
+        keep_last: convolutions before the output that stay in fp32.
+
+    Raises:
+        ModelError: calibration is unknown, or there are no inputs.
+    """
+    import onnx
+    from onnxruntime import quantization
+
+    if calibration not in CALIBRATIONS:
+        raise ModelError(describe("calibration", calibration, ", ".join(CALIBRATIONS)))
+    method = {
+        "minmax": quantization.CalibrationMethod.MinMax,
+        "percentile": quantization.CalibrationMethod.Percentile,
+        "entropy": quantization.CalibrationMethod.Entropy,
+    }[calibration]
+
+    model = onnx.load(str(source))
+    excluded = bone_length_nodes(model)
+    convolutions = [n.name for n in model.graph.node if n.op_type in ("Conv", "ConvTranspose")]
+    excluded |= set(convolutions[len(convolutions) - keep_last :])
+
+    class Reader(quantization.CalibrationDataReader):
+        """Feeds the calibration inputs one by one."""
+
+        def __init__(self) -> None:
+            self.count = 0
+            self._inputs: Iterator[np.ndarray] = iter(inputs())
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            prepared = next(self._inputs, None)
+            if prepared is None:
+                return None
+            self.count += 1
+            return {model.graph.input[0].name: prepared}
+
+    reader = Reader()
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)  # it recommends a pre-processing we have done
+    try:
+        quantization.quantize_static(
+            str(source), str(file), reader,
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=sorted(excluded),
+            calibrate_method=method,
+            extra_options={"WeightSymmetric": True, "CalibPercentile": 99.99},
+        )  # fmt: skip
+    except ValueError as error:
+        if reader.count:
+            raise
+        raise ModelError(describe("calibration images", "none", "at least one")) from error
+    finally:
+        logging.getLogger().setLevel(level)

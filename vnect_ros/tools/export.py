@@ -1,0 +1,105 @@
+"""Write a trained network as a model bundle: ONNX in fp32, fp16 and int8, checked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vnect_ros.errors import VnectError
+from vnect_ros.models import PRECISIONS
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="export",
+        description="Write a trained network as a model bundle (ONNX, bundle.json, MODEL_CARD.md). "
+        "Each file is held against the network in torch; the table shows by how much it differs.",
+    )
+    p.add_argument("checkpoint", help="of `train`")
+    p.add_argument("--out", required=True, help="folder of the bundle; its name is the model's")
+    p.add_argument(
+        "--precisions", default="fp32", help="comma-separated, of " + ", ".join(PRECISIONS)
+    )
+    p.add_argument("--default-precision", default="", help="what `load` takes (default: fp32)")
+    p.add_argument(
+        "--images", help="folder of pictures of one person each: int8 ranges and joint errors"
+    )
+    p.add_argument("--count", type=int, default=200, help="pictures to take (default 200)")
+    p.add_argument("--licence", default="", help="of the weights (default: the checkpoint's)")
+    p.add_argument(
+        "--calibration", default="minmax", help="int8 ranges: minmax, percentile or entropy"
+    )
+    p.add_argument(
+        "--keep-last", type=int, default=0, help="last convolutions that stay fp32 in the int8 file"
+    )
+    p.add_argument("--json", help="write what the table shows to this file")
+    return p
+
+
+def split_meta(meta: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """A checkpoint's meta: the bundle's fields, the card's chapters, and the rest as JSON."""
+    fields = dict(meta.get("bundle", {}))
+    card = dict(meta.get("card", {}))
+    rest = {}
+    for key, value in meta.items():
+        if key in ("bundle", "card"):
+            continue
+        try:
+            rest[key] = json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            continue
+    return fields, card, rest
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Do it; returns what `--json` writes."""
+    from vnect_ros.exporting.bundle import IMAGENET, VNECT, export_bundle, table
+    from vnect_ros.exporting.compare import person_crops
+    from vnect_ros.networks.vnect import VNect
+    from vnect_ros.training import checkpoints
+
+    network, meta = checkpoints.load(args.checkpoint)
+    declared, card, training = split_meta(meta)
+    fields = {**(VNECT if isinstance(network, VNect) else IMAGENET), **declared}
+    licence = args.licence or fields.pop("licence", "") or "unstated"
+    fields.pop("licence", None)
+    if args.default_precision:
+        fields["default_precision"] = args.default_precision
+    crops = person_crops(args.images, fields["input_size"], args.count) if args.images else []
+    model, rows = export_bundle(
+        network,
+        args.out,
+        fields=fields,
+        licence=licence,
+        crops=crops,
+        precisions=[p.strip() for p in args.precisions.split(",") if p.strip()],
+        calibration=args.calibration,
+        keep_last=args.keep_last,
+        training=training,
+        card=card,
+    )
+    print(table(rows))
+    print(f"wrote {model.folder}")
+    return {"model": model.name, "rows": [row.as_dict() for row in rows]}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    args = parser().parse_args(argv)
+    try:
+        result = run(args)
+    except VnectError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 1
+    if args.json:
+        Path(args.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
