@@ -59,6 +59,32 @@ def _checked(f: dataclasses.Field, kind: type, value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class ModelConfig(Section):
+    """Which network runs, and on what."""
+
+    model: str = option("vnect_lite", "Name or folder of the model bundle", live=False)
+    precision: str = option(
+        "", "fp32, fp16 or int8; empty: the bundle's own default", live=False
+    )
+    backend: str = option(
+        "auto", "Runtime; auto takes the fastest that works here", live=False
+    )
+    threads: int = option(
+        0, "CPU threads of one inference; 0 leaves it to the runtime", low=0, high=256, live=False
+    )
+
+
+@dataclass(frozen=True)
+class CameraConfig(Section):
+    """What is assumed of a camera without calibration."""
+
+    fallback_fov: float = option(
+        54.0, "Vertical field of view taken for a camera without calibration [deg]",
+        low=1.0, high=170.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class CropConfig(Section):
     """How the window that the network sees follows the person."""
 
@@ -66,7 +92,10 @@ class CropConfig(Section):
         1.45, "Edge of the window over the larger edge of the joints' box", low=1.0, high=3.0
     )
     momentum: float = option(
-        0.75, "Share of the previous window kept in each new one", low=0.0, high=0.99
+        0.75,
+        "Share of the previous window kept in each new one, at 30 frames a second",
+        low=0.0,
+        high=0.99,
     )
     min_size_px: float = option(48.0, "Smallest window [px]", low=16.0, high=4096.0)
     multi_scale: bool = option(
@@ -77,6 +106,12 @@ class CropConfig(Section):
     )
     windows_per_frame: int = option(
         2, "Windows tried in each frame of a search: bounds its latency", low=1, high=32
+    )
+    min_agreement: float = option(
+        0.5,
+        "Least agreement of flat and spatial joints for a search to take them for a person",
+        low=0.0,
+        high=1.0,
     )
 
 
