@@ -86,7 +86,7 @@ def test_normalisations_are_folded(exported) -> None:
     _, model, _ = exported
     ops = {n.op_type for n in onnx.load(models.load(model.folder, "fp32").file).graph.node}
     assert "BatchNormalization" not in ops
-    assert ops <= {"Conv", "ConvTranspose", "Relu", "Add", "Mul", "MaxPool", "Split", "Sqrt", "Concat"}
+    assert ops <= set("Conv ConvTranspose Relu Add Mul MaxPool Split Sqrt Concat".split())
 
 
 def test_bone_lengths_stay_in_fp32(exported) -> None:
@@ -139,7 +139,7 @@ def test_crops_are_square_rgb(tmp_path) -> None:
     assert crop.shape == (32, 32, 3) and crop.dtype == np.uint8
     assert (crop == [0, 0, 255]).all()
     (tmp_path / "b.png").write_bytes(b"no image")
-    with pytest.raises(ImageError, match="b.png"):
+    with pytest.raises(ImageError, match=r"b\.png"):
         person_crops(tmp_path, 32, 10)
     with pytest.raises(ImageError, match="images: got"):
         person_crops(tmp_path / "none", 32, 10)

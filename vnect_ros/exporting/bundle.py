@@ -164,7 +164,7 @@ def _row(
     backend = create(model, "onnxruntime")
     readings, seconds, largest = [], [], 0.0
     plain = models.load(model.folder, model.precision)
-    for crop, output in zip(crops, truth):
+    for crop, output in zip(crops, truth, strict=True):
         start = time.perf_counter()
         maps = backend.infer(crop)
         seconds.append(time.perf_counter() - start)

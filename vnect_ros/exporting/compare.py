@@ -54,7 +54,7 @@ def read(maps: Maps, curve: tuple[tuple[float, float], ...]) -> Reading:
 def difference(reference: Sequence[Reading], others: Sequence[Reading]) -> Difference:
     """Distances of the joints that the reference sees; NaN where it sees none."""
     px, mm = [], []
-    for expected, got in zip(reference, others):
+    for expected, got in zip(reference, others, strict=True):
         far = np.linalg.norm(expected.pixels_px - got.pixels_px, axis=1)
         off = np.linalg.norm(expected.locations_m - got.locations_m, axis=1) * 1e3
         px.append(far[expected.seen])
