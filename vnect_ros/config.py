@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
@@ -182,6 +183,48 @@ class PipelineConfig:
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+
+
+@dataclass(frozen=True)
+class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
+    """All parameters of the ROS node: those of the pipeline, and what only ROS needs."""
+
+    image_transport: str = option(
+        "raw", "How images come: sensor_msgs/Image or CompressedImage",
+        choices=("raw", "compressed"), live=False,
+    )  # fmt: skip
+    target_frame: str = option(
+        "", "Frame of skeletons and markers; empty: the image's own", live=False
+    )
+    body_id: str = option(
+        "human", "REP-155 id of the person, 5 letters or digits; empty: a new one for each person",
+        live=False,
+    )  # fmt: skip
+    autostart: bool = option(True, "Configure and activate without being asked", live=False)
+    timeout_s: float = option(
+        0.5, "Without an image for this long the person is LOST [s]", low=0.02, high=60.0
+    )
+    camera_info_timeout_s: float = option(
+        1.0, "How long the first image waits for a CameraInfo before fallback_fov is taken [s]",
+        low=0.0, high=60.0,
+    )  # fmt: skip
+    max_rate: float = option(
+        0.0, "Images processed a second at most; 0: all the machine can do [Hz]", low=0.0, high=1e3
+    )
+    diagnostics_period: float = option(
+        1.0, "Time between two messages on /diagnostics [s]", low=0.05, high=60.0
+    )
+    debug_rate: float = option(
+        15.0, "Debug images a second at most, while someone subscribes [Hz]", low=0.1, high=1e3
+    )
+    publish_tf: bool = option(True, "Publish the body's frames on /tf")
+    publish_markers: bool = option(True, "Publish markers for RViz")
+    publish_joint_states: bool = option(True, "Publish the body's joint angles")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.body_id and not re.fullmatch("[a-zA-Z0-9]{5}", self.body_id):
+            raise ConfigError(describe("body_id", self.body_id, "5 letters or digits, or none"))
 
 
 def options(config: Any, prefix: str = "") -> dict[str, dataclasses.Field]:
