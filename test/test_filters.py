@@ -15,60 +15,60 @@ with open(Path(__file__).parent / "data" / "one_euro.csv", newline="") as _file:
 
 def test_agrees_with_the_golden_values():
     filter_ = OneEuro(1.7, 0.3)
-    out = np.array([float(filter_(t, np.array(x))) for t, x, _ in GOLDEN])
+    out = np.array([float(filter_.filter(t, np.array(x))) for t, x, _ in GOLDEN])
     assert np.abs(out - GOLDEN[:, 2]).max() < 1e-5
 
 
 def test_every_element_is_filtered_on_its_own():
     together, alone = OneEuro(1.7, 0.3), OneEuro(1.7, 0.3)
     for t, x, _ in GOLDEN:
-        both = together(t, np.array([[x, 3.0], [-2.0 * x, x]]))
-        assert both[1, 1] == pytest.approx(float(alone(t, np.array(x))))
+        both = together.filter(t, np.array([[x, 3.0], [-2.0 * x, x]]))
+        assert both[1, 1] == pytest.approx(float(alone.filter(t, np.array(x))))
         assert both[0, 1] == pytest.approx(3.0)
 
 
 def test_the_unit_scales_beta():
     metres, decimetres = OneEuro(0.8, 0.4), OneEuro(0.8, 0.4)
     for t, x, _ in GOLDEN:
-        a = metres(t, np.array(x), unit=0.1)
-        assert float(a) == pytest.approx(float(decimetres(t, np.array(10.0 * x))) / 10.0)
+        a = metres.filter(t, np.array(x), unit=0.1)
+        assert float(a) == pytest.approx(float(decimetres.filter(t, np.array(10.0 * x))) / 10.0)
 
 
 def test_jitter_at_rest_falls_and_a_fast_ramp_does_not_lag():
     rng = np.random.default_rng(3)
     filter_ = OneEuro(0.8, 0.4)
-    still = np.array([filter_(i / 30.0, rng.normal(0.0, 0.02, 50)) for i in range(200)])
+    still = np.array([filter_.filter(i / 30.0, rng.normal(0.0, 0.02, 50)) for i in range(200)])
     assert still[60:].std() < 0.5 * 0.02
     filter_.reset()
-    ramp = [float(filter_(i / 30.0, np.array(3.0 * i / 30.0), unit=0.1)) for i in range(60)]
+    ramp = [float(filter_.filter(i / 30.0, np.array(3.0 * i / 30.0), unit=0.1)) for i in range(60)]
     assert 3.0 * 59 / 30.0 - ramp[-1] < 3.0 * 0.025
 
 
 def test_nan_elements_pause_and_start_afresh():
     filter_ = OneEuro(1.0, 0.0)
-    filter_(0.0, np.array([1.0, 1.0]))
-    assert np.isnan(filter_(0.1, np.array([np.nan, 1.0]))[0])
-    out = filter_(0.2, np.array([9.0, 1.0]))
+    filter_.filter(0.0, np.array([1.0, 1.0]))
+    assert np.isnan(filter_.filter(0.1, np.array([np.nan, 1.0]))[0])
+    out = filter_.filter(0.2, np.array([9.0, 1.0]))
     assert out[0] == pytest.approx(9.0)
     assert out[1] == pytest.approx(1.0)
-    assert np.isfinite(filter_(0.3, np.array([9.5, 1.0]))).all()
+    assert np.isfinite(filter_.filter(0.3, np.array([9.5, 1.0]))).all()
 
 
 def test_a_repeated_stamp_changes_nothing_and_an_earlier_one_resets():
     filter_ = OneEuro(1.0, 0.0)
-    filter_(10.0, np.array([1.0]))
-    second = filter_(10.1, np.array([2.0]))
-    assert filter_(10.1, np.array([50.0])) == pytest.approx(second)
-    assert filter_(10.2, np.array([2.0])) < 2.0
-    assert filter_(3.0, np.array([7.0])) == pytest.approx([7.0])
+    filter_.filter(10.0, np.array([1.0]))
+    second = filter_.filter(10.1, np.array([2.0]))
+    assert filter_.filter(10.1, np.array([50.0])) == pytest.approx(second)
+    assert filter_.filter(10.2, np.array([2.0])) < 2.0
+    assert filter_.filter(3.0, np.array([7.0])) == pytest.approx([7.0])
 
 
 def test_answers_do_not_alias_the_state():
     filter_ = OneEuro(1.0, 0.0)
     values = np.array([1.0])
-    filter_(0.0, values)[0] = 99.0
+    filter_.filter(0.0, values)[0] = 99.0
     values[0] = 99.0
-    assert filter_(0.0, np.array([5.0])) == pytest.approx([1.0])
+    assert filter_.filter(0.0, np.array([5.0])) == pytest.approx([1.0])
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,15 @@ def test_answers_do_not_alias_the_state():
 def test_impossible_constants_are_refused_by_name(constants, named):
     with pytest.raises(ConfigError, match=named):
         OneEuro(*constants)
+
+
+def test_masked_joints_pass_and_start_afresh():
+    filter_ = OneEuro(1.0, 0.0)
+    seen = np.array([True, False])
+    filter_.filter(0.0, np.ones((2, 3)))
+    out = filter_.filter(0.1, np.full((2, 3), 5.0), mask=seen)
+    assert (out[0] < 5.0).all()
+    assert out[1] == pytest.approx(5.0)
+    out = filter_.filter(0.2, np.full((2, 3), 9.0))
+    assert (out[0] < 9.0).all()
+    assert out[1] == pytest.approx(9.0)
