@@ -32,13 +32,15 @@ VNECT: Final = {
 }
 """What the authors' network is fed and how it is read; for `write_bundle`."""
 
-IMAGENET: Final = {
-    "input_size": 224,
-    "colour_order": "RGB",
-    "mean": (0.485, 0.456, 0.406),
-    "std": (0.229, 0.224, 0.225),
-}
-"""The same of a network that started from ImageNet weights."""
+
+def fields_of(network: nn.Module) -> dict[str, Any]:
+    """What a network of ours is fed, for `write_bundle`: VNect's, or its own mean and std."""
+    from vnect_ros.networks.vnect import VNect
+
+    if isinstance(network, VNect):
+        return dict(VNECT)
+    mean, std = getattr(network, "mean", 0.5), getattr(network, "std", 0.5)
+    return {"input_size": 224, "colour_order": "RGB", "mean": (mean,) * 3, "std": (std,) * 3}
 
 
 @dataclass(frozen=True)

@@ -115,39 +115,63 @@ def bone_length_nodes(model: onnx.ModelProto) -> set[str]:
 
 
 def to_fp16(source: Path, file: Path) -> None:
-    """Write the fp16 form of an fp32 file: float32 in and out, bone lengths in float32."""
+    """Write the fp16 form of an fp32 file: float32 in and out, bone lengths in float32.
+
+    One cast stands where a tensor passes from one type to the other.
+    (ONNX Runtime's own converter casts down and up again between two nodes that
+    stay in float32, which would overflow the squares all the same.)
+    """
     import onnx
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-    from onnxruntime.transformers.onnx_model import OnnxModel
+    from onnx import TensorProto, helper, numpy_helper
 
     model = onnx.load(str(source))
-    half = convert_float_to_float16(
-        model, keep_io_types=True, node_block_list=sorted(bone_length_nodes(model))
-    )
-    OnnxModel(half).topological_sort()  # the converter appends its casts
-    _drop_twin_casts(half)
-    onnx.checker.check_model(half, full_check=True)
-    onnx.save(half, str(file))
+    graph = model.graph
+    full = bone_length_nodes(model)
+    weights = {w.name: w for w in graph.initializer if w.data_type == TensorProto.FLOAT}
+    constants = {w.name for w in graph.initializer}
+    wide = {graph.input[0].name}  # tensors that are float32
+    wide.update(out for node in graph.node if node.name in full for out in node.output)
+    nodes: list[onnx.NodeProto] = []
+    casts: dict[tuple[str, int], str] = {}
+    half_weights: set[str] = set()
 
+    def converted(name: str, to: int) -> str:
+        """The tensor as the type `to`, through a cast where it is of the other."""
+        if (name in wide) == (to == TensorProto.FLOAT):
+            return name
+        if (name, to) not in casts:
+            casts[name, to] = f"{name}_{'fp32' if to == TensorProto.FLOAT else 'fp16'}"
+            nodes.append(helper.make_node("Cast", [name], [casts[name, to]], to=to))
+        return casts[name, to]
 
-def _drop_twin_casts(model: onnx.ModelProto) -> None:
-    """Merge casts of one tensor to one type, which the converter makes once per reader."""
-    first: dict[tuple[str, int], str] = {}
-    renamed: dict[str, str] = {}
-    kept = []
-    outputs = {o.name for o in model.graph.output}
-    for node in model.graph.node:
+    for node in graph.node:
+        to = TensorProto.FLOAT if node.name in full else TensorProto.FLOAT16
         for i, name in enumerate(node.input):
-            node.input[i] = renamed.get(name, name)
-        if node.op_type == "Cast" and node.output[0] not in outputs:
-            key = (node.input[0], node.attribute[0].i)
-            if key in first:
-                renamed[node.output[0]] = first[key]
+            if not name or (node.op_type == "Resize" and i > 0):  # its scales are float32 always
                 continue
-            first[key] = node.output[0]
-        kept.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+            if name in weights:
+                if to == TensorProto.FLOAT16:
+                    half_weights.add(name)
+                    node.input[i] = f"{name}_fp16"
+            elif name not in constants:
+                node.input[i] = converted(name, to)
+        nodes.append(node)
+    for output in graph.output:
+        inner = f"{output.name}_fp16"
+        for node in nodes:
+            for names in (node.input, node.output):
+                names[:] = [inner if name == output.name else name for name in names]
+        nodes.append(helper.make_node("Cast", [inner], [output.name], to=TensorProto.FLOAT))
+    for name in sorted(half_weights):
+        half = numpy_helper.to_array(weights[name]).astype(np.float16)
+        graph.initializer.append(numpy_helper.from_array(half, f"{name}_fp16"))
+    used = {name for node in nodes for name in node.input}
+    kept = [w for w in graph.initializer if w.name in used]
+    del graph.node[:], graph.initializer[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(file))
 
 
 def to_int8(

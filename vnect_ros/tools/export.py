@@ -58,14 +58,13 @@ def split_meta(meta: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any],
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Do it; returns what `--json` writes."""
-    from vnect_ros.exporting.bundle import IMAGENET, VNECT, export_bundle, table
+    from vnect_ros.exporting.bundle import export_bundle, fields_of, table
     from vnect_ros.exporting.compare import person_crops
-    from vnect_ros.networks.vnect import VNect
     from vnect_ros.training import checkpoints
 
     network, meta = checkpoints.load(args.checkpoint)
     declared, card, training = split_meta(meta)
-    fields = {**(VNECT if isinstance(network, VNect) else IMAGENET), **declared}
+    fields = {**fields_of(network), **declared}
     licence = args.licence or fields.pop("licence", "") or "unstated"
     fields.pop("licence", None)
     if args.default_precision:
