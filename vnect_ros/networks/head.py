@@ -1,0 +1,91 @@
+"""The read-out of VNect: parent-relative maps, bone-length maps, 84 maps.
+
+From features at stride 8 the head first predicts Δx, Δy, Δz, the offset of each
+joint from its parent; the bone-length maps √(Δx² + Δy² + Δz²) follow from them
+inside the network; both join the features for the final heatmaps and location
+maps (Mehta et al. 2017, section 4.1).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from vnect_ros.networks.depthwise import depthwise_conv
+
+JOINTS: Final = 21
+MAPS: Final = 4 * JOINTS
+_EPS: Final = 1e-4
+
+
+def bone_length_maps(delta: torch.Tensor) -> torch.Tensor:
+    """Lengths [B, 21, h, w] of offsets [B, 63, h, w] (21 each of x, y, z)."""
+    x, y, z = delta[:, :JOINTS], delta[:, JOINTS : 2 * JOINTS], delta[:, 2 * JOINTS :]
+    return torch.sqrt(x * x + y * y + z * z + _EPS)
+
+
+class Mix(nn.Module):
+    """Depthwise 5×5, then 1×1, added to the input: context at little cost."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.mix = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert self.spread.bias is not None
+        y = F.relu6(depthwise_conv(x, self.spread.weight, self.spread.bias, 1))
+        return F.relu6(x + self.mix(y))
+
+
+class LiteHead(nn.Module):
+    """Join the features of three strides and read the maps.
+
+    Args:
+        channels: of the features at strides 8, 16 and 32.
+        width: channels inside the head.
+    """
+
+    def __init__(self, channels: tuple[int, int, int], width: int = 128) -> None:
+        super().__init__()
+        self.lateral8 = nn.Conv2d(channels[0], width, 1)
+        self.lateral16 = nn.Conv2d(channels[1], width, 1)
+        self.lateral32 = nn.Conv2d(channels[2], width, 1)
+        self.up16 = nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False)
+        self.join16 = nn.Conv2d(width, width, 3, padding=1)
+        self.up8 = nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False)
+        self.join8 = Mix(width)
+        self.delta = nn.Conv2d(width, 3 * JOINTS, 1)
+        self.read = nn.Conv2d(width + MAPS, width, 1)
+        self.refine = nn.Sequential(Mix(width), Mix(width))
+        self.predict = nn.Conv2d(width, MAPS, 1)
+        self.early16 = nn.Conv2d(width, MAPS, 1)
+        self.early8 = nn.Conv2d(width, MAPS, 1)
+        for name in ("delta", "predict", "early16", "early8"):
+            layer = getattr(self, name)
+            nn.init.normal_(layer.weight, std=0.002)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self, c8: torch.Tensor, c16: torch.Tensor, c32: torch.Tensor
+    ) -> torch.Tensor | dict[str, torch.Tensor]:
+        """Map the features to [B, 84, h, w] (training: a dict, see `VNectLite`)."""
+        p32 = F.relu6(self.lateral32(c32))
+        p16 = F.relu6(self.lateral16(c16) + self.up16(p32))
+        p16 = F.relu6(self.join16(p16))
+        p8 = F.relu6(self.lateral8(c8) + self.up8(p16))
+        p8 = self.join8(p8)
+        delta = self.delta(p8)
+        joined = torch.cat([p8, delta, bone_length_maps(delta)], dim=1)
+        maps = self.predict(self.refine(F.relu6(self.read(joined))))
+        if not self.training:
+            return maps
+        return {
+            "maps": maps,
+            "delta": delta,
+            "early16": self.early16(p16),
+            "early8": self.early8(p8),
+        }

@@ -1,0 +1,109 @@
+"""The losses of the paper (section 4.1), per batch.
+
+Heatmaps: squared error.  Location and offset maps: the error weighted by the
+joint's true heatmap, H ⊙ (X − X*), so that only the surroundings of the joint
+learn.  The per-cell penalty there is Huber's: squared near zero, linear for
+errors above `huber_dm`, because teacher labels contain outliers; a large
+`huber_dm` gives the paper's squared error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from vnect_ros.training import targets
+
+JOINTS = 21
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each term counts."""
+
+    heatmap: float = 1.0
+    location: float = 0.15
+    offset: float = 0.15
+    early8: float = 0.5
+    """Intermediate supervision at stride 8; tapers to 0 over training."""
+    early16: float = 0.5
+    sigma_px: float = 9.0
+    """Of the heatmaps [px of the input]."""
+    huber_dm: float = 1.0
+
+
+def heatmap_loss(predicted: torch.Tensor, true: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Sum of squares a map, averaged over all joints; unknown ones count 0.
+
+    Args:
+        predicted: [B, 21, h, w].
+        true: [B, 21, h, w].
+        weight: [B, 21].
+    """
+    return ((predicted - true).square().sum((2, 3)) * weight).mean()
+
+
+def location_loss(predicted: torch.Tensor, true_dm: torch.Tensor, heat: torch.Tensor,
+                  weight: torch.Tensor, huber_dm: float) -> torch.Tensor:  # fmt: skip
+    """Heatmap-weighted error of x, y, z maps, averaged over all joints.
+
+    Args:
+        predicted: [B, 63, h, w] decimetres.
+        true_dm: [B, 63].
+        heat: [B, 21, h, w] true heatmaps.
+        weight: [B, 21].
+        huber_dm: where the penalty turns from squared to linear [dm].
+    """
+    b, _, h, w = predicted.shape
+    error = predicted.view(b, 3, JOINTS, h, w) - true_dm.view(b, 3, JOINTS, 1, 1)
+    size = error.abs()
+    penalty = torch.where(size < huber_dm, 0.5 * size * size / huber_dm, size - 0.5 * huber_dm)
+    share = heat / heat.sum((2, 3), keepdim=True).clamp_min(1e-3)
+    return ((penalty.sum(1) * share).sum((2, 3)) * weight).mean()
+
+
+def total_loss(output: dict[str, torch.Tensor], batch: dict[str, torch.Tensor], size: int,
+               weights: LossWeights, progress: float) -> tuple[torch.Tensor, dict[str, float]]:  # fmt: skip
+    """All terms for one batch.
+
+    Args:
+        output: of the network in training mode; keys "maps", "delta" (optional) and
+            any number of "early…".
+        batch: joints_px [B, 21, 2], visible [B, 21], joints_m [B, 21, 3], weight_3d [B, 21].
+        size: edge of the input [px].
+        weights: what each term counts.
+        progress: 0 at the start of training, 1 at its end; the early terms taper with it.
+
+    Returns:
+        The loss to minimise, and the value of each term for the log.
+    """
+    locations = targets.locations_dm(batch["joints_m"])
+    heat_of: dict[int, torch.Tensor] = {}
+    terms: dict[str, torch.Tensor] = {}
+    loss = torch.zeros(())
+    for name, maps in output.items():
+        maps = maps.float()
+        cells = maps.shape[-1]
+        if cells not in heat_of:
+            stride = size / cells
+            sigma = max(weights.sigma_px, 0.75 * stride)
+            heat_of[cells] = targets.heatmaps(batch["joints_px"], cells, stride, sigma)
+        heat = heat_of[cells]
+        inside = (heat.amax((2, 3)) > 0.3).float()
+        if name == "delta":
+            weight = targets.offset_weights(batch["weight_3d"]) * inside
+            true = targets.offsets_dm(batch["joints_m"])
+            terms[name] = location_loss(maps, true, heat, weight, weights.huber_dm)
+            loss = loss + weights.offset * terms[name]
+            continue
+        terms[name + "_heat"] = heatmap_loss(maps[:, :JOINTS], heat, batch["visible"])
+        terms[name + "_loc"] = location_loss(
+            maps[:, JOINTS:], locations, heat, batch["weight_3d"] * inside, weights.huber_dm
+        )
+        part = weights.heatmap * terms[name + "_heat"] + weights.location * terms[name + "_loc"]
+        share = 1.0
+        if name != "maps":
+            share = (weights.early16 if name == "early16" else weights.early8) * (1.0 - progress)
+        loss = loss + share * part
+    return loss, {k: float(v.detach()) for k, v in terms.items()}

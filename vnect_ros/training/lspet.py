@@ -1,0 +1,213 @@
+"""Leeds Sports Pose Extended in the layout of the shared data.
+
+A folder with `labels.npz` (`index`, `joints14` [N, 14, 3] of x, y [px] and
+visible, and optionally `teacher_landmarks` [N, 39, 5], `teacher_world`
+[N, 39, 3]) and the crops either as files `<index>.jpg` or in one tar, in the
+order of the rows.
+
+The teacher (BlazePose heavy) gives 3D, and 2D of the joints that the annotation
+lacks, where its 2D agrees with the annotation.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from vnect_ros.skeleton import INDEX, NORMALISED_KNEE_NECK_M, NUM_JOINTS, PELVIS, knee_neck_length
+from vnect_ros.training.sample import Sample
+
+JOINTS_FROM_LSP: Final = (10, 9, 8, 11, 12, 13, 4, 3, 2, 5, 6, 7, 1, 0)
+"""Our joint for each of the 14 of the annotation."""
+
+# (our joint, landmark or landmarks to average)
+_FROM_TEACHER: Final = (
+    ("right_shoulder", (12,)), ("right_elbow", (14,)), ("right_wrist", (16,)),
+    ("left_shoulder", (11,)), ("left_elbow", (13,)), ("left_wrist", (15,)),
+    ("right_hip", (24,)), ("right_knee", (26,)), ("right_ankle", (28,)),
+    ("left_hip", (23,)), ("left_knee", (25,)), ("left_ankle", (27,)),
+    ("pelvis", (23, 24)), ("neck", (11, 12)), ("head", (7, 8)),
+    ("right_hand", (18, 20)), ("left_hand", (17, 19)),
+    ("right_toe", (32,)), ("left_toe", (31,)),
+)  # fmt: skip
+_LIMBS: Final = tuple(range(2, 14))
+_EXTRA: Final = ("right_hand", "left_hand", "right_toe", "left_toe", "head")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known of N crops, in the terms of `Sample`."""
+
+    joints_px: np.ndarray
+    visible: np.ndarray
+    joints_m: np.ndarray
+    weight_3d: np.ndarray
+    trusted: np.ndarray
+    """[N] bool: the teacher agrees with the annotation."""
+
+
+def from_teacher(landmarks: np.ndarray) -> np.ndarray:
+    """Reorder [..., 39, D] landmarks to our [..., 21, D]; what has no source is derived.
+
+    Head top and spine are extrapolated and interpolated from their neighbours.
+    """
+    out = np.zeros((*landmarks.shape[:-2], NUM_JOINTS, landmarks.shape[-1]))
+    for name, sources in _FROM_TEACHER:
+        out[..., INDEX[name], :] = landmarks[..., list(sources), :].mean(axis=-2)
+    pelvis, ears = out[..., PELVIS, :], out[..., INDEX["head"], :]
+    shoulders = out[..., INDEX["neck"], :].copy()
+    neck = shoulders + 0.25 * (ears - shoulders)
+    out[..., INDEX["neck"], :] = neck
+    out[..., INDEX["spine"], :] = pelvis + 0.45 * (neck - pelvis)
+    out[..., INDEX["head_top"], :] = ears + 0.75 * (ears - neck)
+    return out
+
+
+def read_labels(file: Path, agree: float = 0.08, share: float = 0.75) -> Labels:
+    """Read `labels.npz` and decide where the teacher is trusted.
+
+    Args:
+        file: the archive.
+        agree: largest distance of teacher and annotation, as a share of the
+            person's size (the larger edge of the joints' box).
+        share: of the visible limb joints that must agree for the crop to be trusted.
+    """
+    with np.load(file) as data:
+        joints14 = data["joints14"].astype(np.float64)
+        has_teacher = "teacher_landmarks" in data and "teacher_world" in data
+        landmarks = data["teacher_landmarks"].astype(np.float64) if has_teacher else None
+        world = data["teacher_world"].astype(np.float64) if has_teacher else None
+    n = len(joints14)
+    joints_px = np.zeros((n, NUM_JOINTS, 2))
+    visible = np.zeros((n, NUM_JOINTS))
+    joints_px[:, list(JOINTS_FROM_LSP)] = joints14[..., :2]
+    visible[:, list(JOINTS_FROM_LSP)] = joints14[..., 2] > 0.5
+    _derive_centre(joints_px, visible)
+    joints_m = np.zeros((n, NUM_JOINTS, 3))
+    weight_3d = np.zeros((n, NUM_JOINTS))
+    trusted = np.zeros(n, bool)
+    if landmarks is not None and world is not None:
+        teacher_px = from_teacher(landmarks[..., :2])
+        limbs = list(_LIMBS)
+        seen = visible[:, limbs] > 0
+        box = np.where(seen[..., None], joints_px[:, limbs], np.nan)
+        with np.errstate(all="ignore"):
+            size = np.nanmax(np.nanmax(box, axis=1) - np.nanmin(box, axis=1), axis=1)
+        size = np.nan_to_num(size, nan=1.0)
+        distance = np.linalg.norm(teacher_px - joints_px, axis=-1) / np.maximum(size, 1.0)[:, None]
+        close = distance < agree
+        count = seen.sum(axis=1)
+        trusted = (close[:, limbs] & seen).sum(axis=1) >= share * np.maximum(count, 1)
+        trusted &= count >= 8
+        _take_from_teacher(trusted, close, teacher_px, joints_px, visible)
+        joints_m, weight_3d = _teacher_3d(world, trusted, close, visible)
+    return Labels(
+        joints_px.astype(np.float32), visible.astype(np.float32),
+        joints_m.astype(np.float32), weight_3d.astype(np.float32), trusted,
+    )  # fmt: skip
+
+
+def _derive_centre(joints_px: np.ndarray, visible: np.ndarray) -> None:
+    """Place pelvis, spine and head between annotated joints, with less weight."""
+    for name, a, b, t, weight in (
+        ("pelvis", "right_hip", "left_hip", 0.5, 1.0),
+        ("spine", "pelvis", "neck", 0.45, 0.5),
+        ("head", "neck", "head_top", 0.5, 0.5),
+    ):
+        i, j, k = INDEX[name], INDEX[a], INDEX[b]
+        joints_px[:, i] = (1 - t) * joints_px[:, j] + t * joints_px[:, k]
+        visible[:, i] = weight * (visible[:, j] > 0) * (visible[:, k] > 0)
+
+
+def _take_from_teacher(trusted: np.ndarray, close: np.ndarray, teacher_px: np.ndarray,
+                       joints_px: np.ndarray, visible: np.ndarray) -> None:  # fmt: skip
+    """Use the teacher's 2D for joints that the annotation lacks, near ones that agree."""
+    ends = {"right_hand": "right_wrist", "left_hand": "left_wrist",
+            "right_toe": "right_ankle", "left_toe": "left_ankle"}  # fmt: skip
+    for name, near in ends.items():
+        use = trusted & close[:, INDEX[near]] & (visible[:, INDEX[near]] > 0)
+        joints_px[use, INDEX[name]] = teacher_px[use, INDEX[name]]
+        visible[use, INDEX[name]] = 1.0
+    for joint in _LIMBS:
+        use = trusted & (visible[:, joint] == 0)
+        joints_px[use, joint] = teacher_px[use, joint]
+        visible[use, joint] = 0.4
+    inside = ((joints_px > 0) & (joints_px < 223)).all(axis=-1)
+    visible *= inside
+
+
+def _teacher_3d(world: np.ndarray, trusted: np.ndarray, close: np.ndarray,
+                visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    joints_m = from_teacher(world)
+    joints_m -= joints_m[:, PELVIS : PELVIS + 1]
+    length = knee_neck_length(joints_m)
+    joints_m *= (NORMALISED_KNEE_NECK_M / np.maximum(length, 0.3))[:, None, None]
+    weight = np.where(close, 1.0, 0.0)
+    for name in _EXTRA:
+        weight[:, INDEX[name]] = (visible[:, INDEX[name]] > 0) * 0.7
+    for name in ("neck", "head_top", "spine"):
+        weight[:, INDEX[name]] = 0.5
+    weight[:, PELVIS] = 1.0
+    weight *= trusted[:, None] & (length > 0.5)[:, None]
+    return joints_m, weight
+
+
+class Lspet:
+    """The crops of one folder, decoded on demand from JPEG bytes held in memory.
+
+    Args:
+        folder: the layout above.
+        images: folder of unpacked `*.jpg`; default the tar in `folder`.
+        part: "train", "held_out" (every row i with i % 20 == 7) or "all".
+    """
+
+    def __init__(self, folder: str | Path, images: str | Path | None = None,
+                 part: str = "train") -> None:  # fmt: skip
+        if part not in ("train", "held_out", "all"):
+            raise ValueError(f"part: got {part!r}, accepted: train, held_out, all")
+        folder = Path(folder)
+        labels = read_labels(folder / "labels.npz")
+        rows = np.arange(len(labels.visible))
+        held_out = rows % 20 == 7
+        keep = {"train": ~held_out, "held_out": held_out, "all": rows >= 0}[part]
+        self.rows = rows[keep]
+        self.labels = labels
+        self._jpeg = _read_jpegs(folder, Path(images) if images else None, self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def image(self, i: int) -> np.ndarray:
+        """[224, 224, 3] uint8 RGB of the i-th crop of this part."""
+        coded = np.frombuffer(self._jpeg[i], np.uint8)
+        return cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+    def __getitem__(self, i: int) -> Sample:
+        row = self.rows[i]
+        of = self.labels
+        return Sample(self.image(i), of.joints_px[row], of.visible[row],
+                      of.joints_m[row], of.weight_3d[row])  # fmt: skip
+
+
+def _read_jpegs(folder: Path, images: Path | None, rows: np.ndarray) -> list[bytes]:
+    if images is not None:
+        files = sorted(images.glob("*.jpg"))
+        return [files[row].read_bytes() for row in rows]
+    tars = sorted(folder.glob("*.tar"))
+    if not tars:
+        raise FileNotFoundError(f"folder: got {str(folder)!r} without a tar of crops")
+    wanted = {int(row): k for k, row in enumerate(rows)}
+    out = [b""] * len(rows)
+    with tarfile.open(tars[0]) as tar:
+        members = [m for m in tar if m.isfile()]
+        for row, member in enumerate(members):
+            if row in wanted:
+                handle = tar.extractfile(member)
+                if handle is not None:
+                    out[wanted[row]] = handle.read()
+    return out
