@@ -197,7 +197,8 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
         "", "Frame of skeletons and markers; empty: the image's own", live=False
     )
     body_id: str = option(
-        "human", "REP-155 id of the person, 5 letters or digits; empty: a new one for each person",
+        "auto", "REP-155 id of the person, 5 letters or digits; auto: human, or one made of the"
+        " namespace; empty: a new one for each person",
         live=False,
     )  # fmt: skip
     autostart: bool = option(True, "Configure and activate without being asked", live=False)
@@ -223,8 +224,8 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.body_id and not re.fullmatch("[a-zA-Z0-9]{5}", self.body_id):
-            raise ConfigError(describe("body_id", self.body_id, "5 letters or digits, or none"))
+        if not re.fullmatch("([a-zA-Z0-9]{5}|auto|)", self.body_id):
+            raise ConfigError(describe("body_id", self.body_id, "5 letters or digits, auto, or none"))
 
 
 def options(config: Any, prefix: str = "") -> dict[str, dataclasses.Field]:

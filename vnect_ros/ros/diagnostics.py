@@ -1,0 +1,131 @@
+"""What the node says of itself on /diagnostics: rate, latency, camera, last error."""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+WINDOW = 300
+"""Images that latency is taken over."""
+
+
+class Diagnostics:
+    """Counts and remembers; every method may be called from any thread.
+
+    Times are of a steady clock [s], except for latencies, which are differences.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.facts: dict[str, str] = {}
+        """What does not change while the node is configured: model, backend, ..."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew: the node activates."""
+        with self._lock:
+            self._received = self._replaced = self._published = self._refused = 0
+            self._arrivals: deque[float] = deque(maxlen=WINDOW)
+            self._ends: deque[float] = deque(maxlen=WINDOW)
+            self._latencies: deque[float] = deque(maxlen=WINDOW)
+            self._timings: dict[str, float] = {}
+            self._error, self._error_at = "", -np.inf
+            self._reported = 0
+            self._fatal = ""
+            self.camera, self.tracking, self.stale = "", "nobody seen yet", ""
+
+    def received(self, now_s: float, replaced: bool) -> None:
+        """An image came; `replaced`: it took the place of one that nobody had looked at."""
+        with self._lock:
+            self._received += 1
+            self._replaced += replaced
+            self._arrivals.append(now_s)
+
+    def published(self, now_s: float, latency_s: float, timings_s: dict[str, float]) -> None:
+        """An image's outputs went out, that long behind its stamp."""
+        with self._lock:
+            self._published += 1
+            self._ends.append(now_s)
+            self._latencies.append(latency_s)
+            self._timings = timings_s
+
+    def refused(self, now_s: float, error: str) -> None:
+        """An image could not be used."""
+        with self._lock:
+            self._refused += 1
+            self._error, self._error_at = error, now_s
+
+    def failed(self, error: str) -> None:
+        """The node cannot work at all until it is configured again."""
+        with self._lock:
+            self._fatal = error
+
+    def recovered(self) -> None:
+        """The node could be configured."""
+        with self._lock:
+            self._fatal = ""
+
+    def message(self, now_s: float, name: str, state: str, stamp: object) -> DiagnosticArray:
+        """One status; `state` is that of the lifecycle.  Errors are reported at least once."""
+        with self._lock:
+            level, summary = self._summary(now_s, state)
+            self._reported = self._refused
+            latencies = np.array(self._latencies) * 1e3
+            values = {
+                "lifecycle": state,
+                **self.facts,
+                "camera": self.camera or "no image yet",
+                "tracking": self.tracking,
+                "images received": str(self._received),
+                "image rate [Hz]": f"{_rate(self._arrivals, now_s):.1f}",
+                "processed rate [Hz]": f"{_rate(self._ends, now_s):.1f}",
+                "images published": str(self._published),
+                "images superseded by newer ones": str(self._replaced),
+                "images refused": str(self._refused),
+            }
+            for share in (50, 95):
+                value = f"{np.percentile(latencies, share):.1f}" if len(latencies) else ""
+                values[f"latency p{share}, image stamp to publishing [ms]"] = value
+            for stage, duration in self._timings.items():
+                values[f"{stage} [ms]"] = f"{duration * 1e3:.2f}"
+            values["last error"] = self._fatal or self._error
+            if self._error and not self._fatal:
+                values["last error, ago [s]"] = f"{now_s - self._error_at:.1f}"
+        status = DiagnosticStatus(
+            level=level,
+            name=f"{name}: tracking",
+            message=summary,
+            hardware_id=self.facts.get("model", ""),
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = stamp
+        return array
+
+    def _summary(self, now_s: float, state: str) -> tuple[bytes, str]:
+        if self._fatal:
+            return DiagnosticStatus.ERROR, self._fatal
+        if state != "active":
+            return DiagnosticStatus.OK, f"{state}: not processing images"
+        if self._refused > self._reported or now_s - self._error_at < 1.0:
+            return DiagnosticStatus.ERROR, self._error
+        if self.stale:
+            return DiagnosticStatus.STALE, self.stale
+        if self.camera not in ("", "calibrated"):
+            return DiagnosticStatus.WARN, self.camera
+        if len(self._latencies) and np.median(self._latencies) < -1e-3:
+            return DiagnosticStatus.WARN, (
+                f"image stamps are {-np.median(self._latencies):.3f} s ahead of this node's clock"
+            )
+        return DiagnosticStatus.OK, self.tracking
+
+
+def _rate(times_s: deque[float], now_s: float) -> float:
+    """Events a second over the last five seconds."""
+    recent = sum(now_s - t <= 5.0 for t in times_s)
+    if not recent:
+        return 0.0
+    return recent / min(5.0, max(now_s - times_s[0], 0.2))
