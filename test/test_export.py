@@ -144,3 +144,45 @@ def test_crops_are_square_rgb(tmp_path) -> None:
         person_crops(tmp_path, 32, 10)
     with pytest.raises(ImageError, match="images: got"):
         person_crops(tmp_path / "none", 32, 10)
+
+
+def test_a_checkpoints_paths_do_not_travel() -> None:
+    from vnect_ros.tools.export import split_meta
+
+    meta = {
+        "config": {"size": 224, "sources": [{"folder": "/home/me/lspet"}], "rate": 0.1},
+        "bundle": {"unit_m": 0.1},
+        "card": {"Data": "x"},
+        "step": 7,
+        "tensor": object(),
+    }
+    fields, card, training = split_meta(meta)
+    assert fields == {"unit_m": 0.1, "input_size": 224} and card == {"Data": "x"}
+    assert training["config"]["sources"] == [{"folder": "lspet"}]
+    assert training["step"] == 7 and "tensor" not in training
+
+
+def test_the_command_exports_a_checkpoint(tmp_path, capsys) -> None:
+    from vnect_ros.tools import export
+    from vnect_ros.training import checkpoints
+
+    torch.manual_seed(0)
+    from vnect_ros.networks import build_network
+
+    network = build_network("vnect_lite")
+    content = {
+        "config": {"network": "vnect_lite", "network_options": {}, "size": 64},
+        "average": network.state_dict(),
+        "step": 3,
+    }
+    checkpoints.save(tmp_path / "latest.pt", content)
+    out, table_file = tmp_path / "mine", tmp_path / "table.json"
+    arguments = [str(tmp_path / "latest.pt"), "--out", str(out), "--precisions", "fp16"]
+    assert export.main([*arguments, "--json", str(table_file)]) == 0
+    assert "| fp32 |" in capsys.readouterr().out
+    model = models.load(out)
+    assert (model.input_size, model.precisions) == (64, ("fp32", "fp16"))
+    assert model.training["step"] == 3
+    assert '"fp16"' in table_file.read_text()
+    assert export.main([*arguments, "--precisions", "int8"]) == 1
+    assert "images: got 0" in capsys.readouterr().err

@@ -74,6 +74,7 @@ def export_bundle(
     keep_last: int = 0,
     training: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
+    card_text: str = "",
 ) -> tuple[models.Model, list[Row]]:
     """Write a bundle and hold each of its files against torch.
 
@@ -87,6 +88,7 @@ def export_bundle(
         calibration, keep_last: of `graph.to_int8`.
         training: for the bundle's file: how the weights came to be.
         card: {heading: text or {key: value}} for MODEL_CARD.md.
+        card_text: Markdown that follows them.
 
     Raises:
         ModelError: a precision is unknown, int8 lacks crops, or the fp32 file's
@@ -124,7 +126,8 @@ def export_bundle(
             fields["default_precision"] = default
         model = bundle()
     rows = check(network, model, crops[1::2] if len(crops) > 1 else crops)
-    (out / "MODEL_CARD.md").write_text(model_card(model, rows, card or {}), encoding="utf-8")
+    text = model_card(model, rows, card or {}, card_text)
+    (out / "MODEL_CARD.md").write_text(text, encoding="utf-8")
     return model, rows
 
 
@@ -202,14 +205,20 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def model_card(model: models.Model, rows: Sequence[Row], card: Mapping[str, Any]) -> str:
+def _short(values: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{v:.4g}" for v in values) + "]"
+
+
+def model_card(
+    model: models.Model, rows: Sequence[Row], card: Mapping[str, Any], middle: str = ""
+) -> str:
     """MODEL_CARD.md: what the bundle is, what it was made from, how its files differ."""
     parts = [
         f"# {model.name}",
         "",
         f"- Licence of the weights: {model.licence}",
         f"- Input: {model.input_size} x {model.input_size} {model.colour_order}, "
-        f"(value / 255 - {list(model.mean)}) / {list(model.std)}",
+        f"(value / 255 - {_short(model.mean)}) / {_short(model.std)}",
         f"- Output: 21 heatmaps, then x, y and z maps at stride {model.stride_px}; "
         f"one unit is {model.unit_m} m; axes: {model.location_frame}",
         f"- Default precision: {models.load(model.folder).precision}",
@@ -220,6 +229,8 @@ def model_card(model: models.Model, rows: Sequence[Row], card: Mapping[str, Any]
             parts += [f"- {key}: {value}" for key, value in content.items()]
         else:
             parts.append(str(content))
+    if middle:
+        parts += ["", middle.strip()]
     joints = rows[0].joints.joints if rows else 0
     parts += [
         "",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vnect_ros.errors import VnectError
+from vnect_ros.errors import ModelError, VnectError, describe
 from vnect_ros.models import PRECISIONS
 
 
@@ -37,23 +37,55 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--keep-last", type=int, default=0, help="last convolutions that stay fp32 in the int8 file"
     )
+    p.add_argument(
+        "--fields",
+        help="JSON file with fields of the bundle that the checkpoint does not know, "
+        'e.g. {"confidence_curve": [[0.0, 0.0], [1.0, 1.0]]}',
+    )
+    p.add_argument("--card", help="Markdown file that becomes the middle of MODEL_CARD.md")
     p.add_argument("--json", help="write what the table shows to this file")
     return p
 
 
 def split_meta(meta: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """A checkpoint's meta: the bundle's fields, the card's chapters, and the rest as JSON."""
+    """A checkpoint's meta: the bundle's fields, the card's chapters, and the rest as JSON.
+
+    Of files and folders in the rest only the last name stays: a bundle travels.
+    """
     fields = dict(meta.get("bundle", {}))
     card = dict(meta.get("card", {}))
+    config = meta.get("config")
+    if isinstance(config, Mapping) and "size" in config:
+        fields.setdefault("input_size", config["size"])
     rest = {}
     for key, value in meta.items():
         if key in ("bundle", "card"):
             continue
         try:
-            rest[key] = json.loads(json.dumps(value))
+            rest[key] = _portable(json.loads(json.dumps(value)))
         except (TypeError, ValueError):
             continue
     return fields, card, rest
+
+
+def _portable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _portable(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_portable(v) for v in value]
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return Path(value).name
+    return value
+
+
+def _json_object(file: str) -> dict[str, Any]:
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}: cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(describe(file, content, "a JSON object"))
+    return content
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -67,8 +99,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     fields = {**fields_of(network), **declared}
     licence = args.licence or fields.pop("licence", "") or "unstated"
     fields.pop("licence", None)
+    if args.fields:
+        fields.update(_json_object(args.fields))
     if args.default_precision:
         fields["default_precision"] = args.default_precision
+    middle = Path(args.card).read_text(encoding="utf-8") if args.card else ""
     crops = person_crops(args.images, fields["input_size"], args.count) if args.images else []
     model, rows = export_bundle(
         network,
@@ -81,6 +116,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         keep_last=args.keep_last,
         training=training,
         card=card,
+        card_text=middle,
     )
     print(table(rows))
     print(f"wrote {model.folder}")
