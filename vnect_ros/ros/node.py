@@ -9,7 +9,6 @@ error path, from which the node can be configured again.
 
 from __future__ import annotations
 
-import hashlib
 import time
 import traceback
 from threading import Lock
@@ -35,6 +34,7 @@ from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Pose, State
 from vnect_ros.ros import convert, params
 from vnect_ros.ros.diagnostics import Diagnostics
+from vnect_ros.ros.naming import body_id
 from vnect_ros.ros.publishers import Outputs
 from vnect_ros.ros.target import Target
 from vnect_ros.ros.worker import LatestWorker
@@ -78,9 +78,9 @@ class VnectNode(LifecycleNode):
 
     def _start(self) -> None:
         self.destroy_timer(self._starter)
-        if self.config.autostart and self._phase == "unconfigured":
-            if self.trigger_configure() == SUCCESS:
-                self.trigger_activate()
+        waiting = self.config.autostart and self._phase == "unconfigured"
+        if waiting and self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model into its runtime, try it once, and make the publishers."""
@@ -92,7 +92,8 @@ class VnectNode(LifecycleNode):
             self._pipeline = Pipeline(config, self._backend)
             if config.target_frame:
                 self._target = Target(self, config.target_frame)
-            self._outputs = Outputs(self, self._body_id(), self._target)
+            named = body_id(config.body_id, self.get_namespace())
+            self._outputs = Outputs(self, named, self._target)
             self._diagnostics.clear()
             self._diagnostics.facts = {
                 "model": f"{model.name} ({model.precision})",
@@ -392,16 +393,6 @@ class VnectNode(LifecycleNode):
     def _inactive(self, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = False, f"the node is {self._phase}, not active"
         return response
-
-    def _body_id(self) -> str:
-        """The id that everyone tracked gets; "" for the poses' own."""
-        if self.config.body_id != "auto":
-            return self.config.body_id
-        namespace = self.get_namespace()
-        if namespace == "/":
-            return "human"
-        # TF is global: two nodes must not publish the same frames.
-        return hashlib.sha256(namespace.encode()).hexdigest()[:5]
 
 
 def _check(poses: list[Pose]) -> None:

@@ -1,0 +1,116 @@
+"""Records what the node publishes: DIR/received.npz, written when interrupted.
+
+One row a skeletons message, in the order of receipt; NaN where nobody is
+tracked.  Times are of the system clock, as the stamps are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+from sensor_msgs.msg import JointState
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+from vnect_ros.msg import Skeleton, SkeletonArray
+from vnect_ros.ros.convert import stamp_s
+from vnect_ros.skeleton import NUM_JOINTS
+
+STATES = {Skeleton.LOST: "LOST", Skeleton.MEASURED: "MEASURED", Skeleton.PREDICTED: "PREDICTED"}
+
+
+class Listener(Node):
+    """Subscribes to all outputs and remembers them."""
+
+    def __init__(self) -> None:
+        super().__init__("vnect_listener")
+        self.rows: dict[str, list] = defaultdict(list)
+        self.counts = {"joint_state_count": 0, "tf_count": 0, "marker_count": 0}
+        self.tf_stamps_s: list[float] = []
+        self._bodies: set[str] = set()
+        self.create_subscription(SkeletonArray, "skeletons", self._on_skeletons, 100)
+        self.create_subscription(TFMessage, "/tf", self._on_tf, 100)
+        self.create_subscription(MarkerArray, "markers", self._on_markers, 100)
+
+    def _on_skeletons(self, message: SkeletonArray) -> None:
+        received_s = time.time()
+        skeleton = next(iter(message.skeletons), Skeleton())
+        joints = skeleton.joints
+        row = {
+            "stamps_s": stamp_s(message.header.stamp),
+            "received_s": received_s,
+            "state": STATES[skeleton.state],
+            "joints_px": [j.pixel for j in joints],
+            "joints_m": [_xyz(j.pose.position) for j in joints],
+            "confidence": [j.confidence for j in joints],
+            "std_m": [j.position_std for j in joints],
+            "joint_states": [j.state for j in joints],
+            "latency_s": skeleton.latency,
+            "residual_px": skeleton.residual if joints else np.nan,
+        }
+        shapes = {"joints_px": (NUM_JOINTS, 2), "joints_m": (NUM_JOINTS, 3)}
+        for key in ("joints_px", "joints_m", "confidence", "std_m", "joint_states"):
+            if not joints:
+                row[key] = np.full(shapes.get(key, (NUM_JOINTS,)), np.nan)
+        for key, value in row.items():
+            self.rows[key].append(value)
+        if skeleton.id and skeleton.id not in self._bodies:
+            self._bodies.add(skeleton.id)
+            topic = f"bodies/{skeleton.id}/joint_states"
+            self.create_subscription(JointState, topic, self._on_joint_state, 100)
+
+    def _on_tf(self, message: TFMessage) -> None:
+        self.counts["tf_count"] += 1
+        if message.transforms:
+            self.tf_stamps_s.append(stamp_s(message.transforms[0].header.stamp))
+
+    def _on_markers(self, _: MarkerArray) -> None:
+        self.counts["marker_count"] += 1
+
+    def _on_joint_state(self, _: JointState) -> None:
+        self.counts["joint_state_count"] += 1
+
+    def save(self, folder: Path) -> None:
+        """Write received.npz into the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        columns = {key: np.array(values) for key, values in self.rows.items()}
+        columns["tf_stamps_s"] = np.array(self.tf_stamps_s)
+        np.savez(folder / "received.npz", **columns, **self.counts)
+
+
+def _xyz(position: object) -> tuple[float, float, float]:
+    return position.x, position.y, position.z  # type: ignore[attr-defined]
+
+
+def main(args: list[str] | None = None) -> int:
+    """Listen until interrupted, then write."""
+    arguments = sys.argv[1:] if args is None else args
+    parser = argparse.ArgumentParser(prog="listener", description=__doc__)
+    parser.add_argument("--out", required=True, metavar="DIR", help="where received.npz goes")
+    parsed = parser.parse_args(remove_ros_args(["listener", *arguments])[1:])
+    rclpy.init(args=["listener", *arguments])
+    listener = Listener()
+    executor = SingleThreadedExecutor()
+    executor.add_node(listener)
+    try:
+        print("listening", flush=True)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        listener.save(Path(parsed.out))
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,24 @@
+"""The id of whoever is tracked; known to the node and to the launch files."""
+
+from __future__ import annotations
+
+import hashlib
+
+DEFAULT_ID = "human"
+
+
+def body_id(configured: str, namespace: str) -> str:
+    """The REP-155 id (5 characters) that everyone tracked gets.
+
+    Args:
+        configured: the parameter `body_id`.
+        namespace: of the node.
+
+    Returns:
+        What is configured; for "auto" "human", or in a namespace five digits
+        made of it: TF is global, and two nodes must not publish the same frames.
+    """
+    if configured != "auto":
+        return configured
+    name = namespace.strip("/")
+    return hashlib.sha256(name.encode()).hexdigest()[:5] if name else DEFAULT_ID

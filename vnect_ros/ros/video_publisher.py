@@ -1,0 +1,193 @@
+"""A video file, a folder of images, a webcam or the bundled clip as a ROS camera.
+
+Publishes `image` and `camera_info` in real time, each frame stamped when it is
+taken.  Without `--camera` or `--fov` the intrinsics are those of a truth file
+beside the video (NAME_truth.npz), else the camera says that it is uncalibrated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.utilities import remove_ros_args
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from vnect_ros.camera import Camera
+from vnect_ros.camera_file import read_camera_file
+from vnect_ros.errors import ImageError, VnectError, describe
+from vnect_ros.ros import convert
+from vnect_ros.video import Video
+
+PROFILE = "config/shared_memory.xml"
+CLIP = "assets/demo.mp4"
+
+
+def shared(path: str) -> Path | None:
+    """A file of the package's, in the checkout or where it is installed; None if missing."""
+    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    folders = [Path(__file__).resolve().parents[2]]
+    folders += [Path(p) / "share" / "vnect_ros" for p in [*prefixes, sys.prefix]]
+    return next((folder / path for folder in folders if (folder / path).is_file()), None)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line, ROS's own arguments removed."""
+    parser = argparse.ArgumentParser(prog="video_publisher", description=__doc__)
+    parser.add_argument(
+        "source", nargs="?", metavar="SOURCE",
+        help="video file, folder of images or number of a webcam (default: the bundled clip)",
+    )  # fmt: skip
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--camera", metavar="FILE", help="YAML of camera_calibration")
+    group.add_argument("--fov", type=float, metavar="DEG", help="vertical field of view")
+    parser.add_argument("--fps", type=float, help="images a second (default: the video's own)")
+    parser.add_argument("--once", action="store_true", help="end with the video, do not repeat it")
+    parser.add_argument("--frame-id", default="camera_optical_frame", help="default: %(default)s")
+    parser.add_argument(
+        "--wait", type=float, default=0.0, metavar="S",
+        help="wait up to this long for a subscriber before the first frame (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log", metavar="FILE", help="write stamps_s [F] of the frames published to this .npz"
+    )
+    return parser.parse_args(arguments)
+
+
+def open_source(source: str | None, fps: float | None) -> tuple[Video | int, float]:
+    """The video or the webcam's number, and its rate [Hz].
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    if source is not None and source.isdigit():
+        return int(source), fps or 30.0
+    file = shared(CLIP) if source is None else Path(source)
+    if file is None:
+        raise ImageError(describe("video", CLIP, "a file: the bundled clip is not installed"))
+    video = Video(file, fps)
+    return video, video.fps
+
+
+def images(source: Video | int, once: bool) -> Iterator[np.ndarray]:
+    """The frames [H, W, 3] uint8 RGB, for ever unless `once`.
+
+    Raises:
+        ImageError: the webcam cannot be read.
+    """
+    if isinstance(source, Video):
+        while True:
+            for frame in source:
+                yield frame.image
+            if once:
+                return
+    capture = cv2.VideoCapture(source)
+    try:
+        while True:
+            there, image = capture.read()
+            if not there:
+                raise ImageError(describe("webcam", source, "a camera that delivers images"))
+            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    finally:
+        capture.release()
+
+
+def camera_for(
+    args: argparse.Namespace, source: Video | int, width: int, height: int
+) -> Camera:
+    """The intrinsics to publish; not calibrated if nothing is known.
+
+    Raises:
+        CameraError: those named cannot be had.
+    """
+    if args.camera:
+        return read_camera_file(args.camera).scaled(width, height)
+    if args.fov:
+        guess = Camera.from_field_of_view(width, height, args.fov)
+        return Camera(width, height, guess.fx, guess.fy, guess.cx, guess.cy)
+    if isinstance(source, Video):
+        truth = source.source.with_name(f"{source.source.stem}_truth.npz")
+        if truth.is_file():
+            with np.load(truth) as known:
+                fx, fy, cx, cy = (float(known[key]) for key in ("fx", "fy", "cx", "cy"))
+                size = int(known["width"]), int(known["height"])
+            return Camera(*size, fx, fy, cx, cy).scaled(width, height)
+    return Camera.from_field_of_view(width, height, 54.0)
+
+
+def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None:
+    """Publish frame by frame on time; a late frame is not waited for.
+
+    Args:
+        stamps_s: filled with the stamp of each frame published.
+    """
+    source, fps = open_source(args.source, args.fps)
+    to_image = node.create_publisher(Image, "image", qos_profile_sensor_data)
+    to_info = node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+    patience = time.monotonic() + args.wait
+    while time.monotonic() < patience and rclpy.ok():
+        if to_image.get_subscription_count() and to_info.get_subscription_count():
+            time.sleep(0.2)  # the other side matches a little later
+            break
+        time.sleep(0.02)
+    camera = None
+    due = time.monotonic()
+    for image in images(source, args.once):
+        height, width = image.shape[:2]
+        if camera is None or (camera.width, camera.height) != (width, height):
+            camera = camera_for(args, source, width, height)
+            known = "calibrated" if camera.calibrated else "not calibrated"
+            node.get_logger().info(f"{width}x{height} at {fps:g} Hz, {known}")
+        if isinstance(source, Video):
+            time.sleep(max(due - time.monotonic(), 0.0))
+            due = max(due + 1.0 / fps, time.monotonic() - 1.0 / fps)
+        if not rclpy.ok():
+            return
+        header = Header(stamp=node.get_clock().now().to_msg(), frame_id=args.frame_id)
+        to_info.publish(convert.camera_info(camera, header))
+        to_image.publish(convert.image_message(image, header))
+        stamps_s.append(convert.stamp_s(header.stamp))
+    time.sleep(0.5)  # the last frame is still under way
+
+
+def main(args: list[str] | None = None) -> int:
+    """Publish until the video ends or the process is interrupted."""
+    arguments = sys.argv[1:] if args is None else args
+    parsed = parse(remove_ros_args(["video_publisher", *arguments])[1:])
+    profile = shared(PROFILE)
+    if profile is not None:
+        for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+            os.environ.setdefault(variable, str(profile))
+    rclpy.init(args=["video_publisher", *arguments])
+    stamps_s: list[float] = []
+    status = 0
+    try:
+        publish(parsed, rclpy.create_node("video_publisher"), stamps_s)
+    except VnectError as error:
+        print(f"video_publisher: {error}", file=sys.stderr)
+        status = 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception:
+        if rclpy.ok():  # not just shut down in the middle of publishing
+            raise
+    finally:
+        if parsed.log:
+            np.savez(parsed.log, stamps_s=np.array(stamps_s))
+        rclpy.try_shutdown()
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
