@@ -17,7 +17,12 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 def dummy(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"none")
     return models.write_bundle(
-        tmp_path, {"fp32": tmp_path / "model.onnx"}, licence="MIT", input_size=224, mean=MEAN, std=STD
+        tmp_path,
+        {"fp32": tmp_path / "model.onnx"},
+        licence="MIT",
+        input_size=224,
+        mean=MEAN,
+        std=STD,
     )
 
 
@@ -30,7 +35,9 @@ def small(tmp_path):
     weights = np.random.default_rng(0).normal(size=(84, 3, 1, 1)).astype(np.float32)
     graph = helper.make_graph(
         [
-            helper.make_node("AveragePool", ["image"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]),
+            helper.make_node(
+                "AveragePool", ["image"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]
+            ),
             helper.make_node("Conv", ["cells", "weights"], ["maps"]),
         ],
         "small",
@@ -73,7 +80,7 @@ def test_onnxruntime_computes_what_the_file_says(small, name):
 
 def test_a_file_the_runtime_refuses(dummy):
     pytest.importorskip("onnxruntime")
-    with pytest.raises(BackendError, match="onnxruntime refuses .*model.onnx"):
+    with pytest.raises(BackendError, match=r"onnxruntime refuses .*model\.onnx"):
         backends.create(dummy, "onnxruntime")
 
 
@@ -87,7 +94,7 @@ def test_a_network_whose_output_is_not_maps(tmp_path, small):
 
 
 def test_an_unknown_runtime_is_refused_with_the_known_ones(dummy):
-    with pytest.raises(BackendError, match="backend: got 'caffe', accepted: .*onnxruntime"):
+    with pytest.raises(BackendError, match=r"backend: got 'caffe', accepted: .*onnxruntime"):
         backends.create(dummy, "caffe")
 
 

@@ -18,9 +18,13 @@ def test_a_cut_shows_what_the_crop_says(size, corner):
     crop = Crop(*corner, size, 224)
     cut = cropping.cut(image, crop)
     rows, columns = np.nonzero(cut[:, :, 2] == 255)
-    visible = np.array([(x, y) for x in (columns.min(), columns.max()) for y in (rows.min(), rows.max())])
+    visible = np.array(
+        [(x, y) for x in (columns.min(), columns.max()) for y in (rows.min(), rows.max())]
+    )
     expected = crop.image_from_input(visible)
-    assert np.abs(read_card(cut).image_from_input(visible) - expected).max() < max(0.5, crop.scale / 2)
+    assert np.abs(read_card(cut).image_from_input(visible) - expected).max() < max(
+        0.5, crop.scale / 2
+    )
     assert expected.min() > -2.0 * crop.scale and np.ptp(visible, axis=0).min() > 30
 
 

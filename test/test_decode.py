@@ -47,7 +47,9 @@ def test_borders_and_empty_maps_are_harmless():
     found, _ = decode.find_joints(draw(corners, np.ones(21)))
     assert np.abs(found - corners).max() <= STRIDE / 2.0
     for value in (0.0, -1.0):
-        flat = Maps(np.full((21, SIZE, SIZE), value, np.float32), np.zeros((3, 21, SIZE, SIZE)), 8.0)
+        flat = Maps(
+            np.full((21, SIZE, SIZE), value, np.float32), np.zeros((3, 21, SIZE, SIZE)), 8.0
+        )
         found, heights = decode.find_joints(flat)
         assert np.isfinite(found).all() and (heights < 1e-3).all() and (heights >= 0.0).all()
 

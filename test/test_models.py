@@ -121,7 +121,7 @@ def test_bundles_are_found_by_name_where_ament_installs_them(tmp_path, network, 
     monkeypatch.chdir(tmp_path)
     assert "installed" in models.available()
     assert models.load("installed").name == "installed"
-    with pytest.raises(ModelError, match="got 'absent', accepted: .*installed"):
+    with pytest.raises(ModelError, match=r"got 'absent', accepted: .*installed"):
         models.load("absent")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
 import cv2
 import numpy as np
 
-from vnect_ros.records import Pose, State
+from vnect_ros.records import Crop, State
 from vnect_ros.skeleton import BONES, INDEX, PELVIS, SIDE
 
 COLOURS = {"right": (235, 90, 60), "left": (60, 150, 245), "centre": (120, 205, 90)}
@@ -18,11 +21,46 @@ _VIEW_PITCH = np.radians(-12.0)
 _FLOOR_STEP_M = 0.5
 
 
-def overlay(image: np.ndarray, pose: Pose, fitted_px: np.ndarray | None = None) -> np.ndarray:
+class Drawable(Protocol):
+    """What of a `records.Pose` is drawn."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def joints_px(self) -> np.ndarray: ...
+    @property
+    def confidence(self) -> np.ndarray: ...
+    @property
+    def joints_camera_m(self) -> np.ndarray: ...
+    @property
+    def residual_px(self) -> float: ...
+    @property
+    def crop(self) -> Crop | None: ...
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The same without the rest: what can be drawn of a received skeleton."""
+
+    state: State
+    joints_px: np.ndarray
+    """[21, 2] in the image."""
+    confidence: np.ndarray
+    """[21]; joints of confidence 0 are left out."""
+    joints_camera_m: np.ndarray
+    """[21, 3] in the camera's optical frame [m]."""
+    residual_px: float
+    crop: Crop | None = None
+
+
+def overlay(
+    image: np.ndarray, pose: Drawable | None, fitted_px: np.ndarray | None = None
+) -> np.ndarray:
     """The image with the detections, and the fitted skeleton if its pixels are given.
 
     Args:
         image: [H, W, 3] uint8 RGB; left as it is.
+        pose: None where there is nothing to tell of this image.
         fitted_px: [21, 2] the fitted joints in the image: drawn as thin grey
             lines under the coloured detections.
 
@@ -30,6 +68,8 @@ def overlay(image: np.ndarray, pose: Pose, fitted_px: np.ndarray | None = None) 
         [H, W, 3] uint8 RGB.
     """
     canvas = image.copy()
+    if pose is None:
+        return canvas
     width = max(canvas.shape[0] // 180, 1)
     if pose.crop is not None:
         corner = np.array([pose.crop.left_px, pose.crop.top_px])
@@ -46,7 +86,7 @@ def overlay(image: np.ndarray, pose: Pose, fitted_px: np.ndarray | None = None) 
     return canvas
 
 
-def view_3d(pose: Pose, size: tuple[int, int]) -> np.ndarray:
+def view_3d(pose: Drawable | None, size: tuple[int, int]) -> np.ndarray:
     """The fitted skeleton from above its side, on a floor grid under its lowest joint.
 
     Args:
@@ -57,6 +97,8 @@ def view_3d(pose: Pose, size: tuple[int, int]) -> np.ndarray:
     """
     width, height = size
     canvas = np.full((height, width, 3), 28, np.uint8)
+    if pose is None:
+        return canvas
     joints = pose.joints_camera_m
     if pose.state is State.LOST or not np.isfinite(joints).all():
         cv2.putText(canvas, "nobody", (12, 28), _FONT, 0.6, (160, 160, 160), 1, cv2.LINE_AA)
@@ -89,7 +131,9 @@ def view_3d(pose: Pose, size: tuple[int, int]) -> np.ndarray:
     return canvas
 
 
-def side_by_side(image: np.ndarray, pose: Pose, fitted_px: np.ndarray | None = None) -> np.ndarray:
+def side_by_side(
+    image: np.ndarray, pose: Drawable | None, fitted_px: np.ndarray | None = None
+) -> np.ndarray:
     """The overlay beside the view in space: [H, W + H', 3] uint8 RGB, even edges."""
     height = image.shape[0]
     left = overlay(image, pose, fitted_px)
@@ -129,7 +173,7 @@ def _bones(
             cv2.line(canvas, _cell(ends[0]), _cell(ends[1]), shade, width, cv2.LINE_AA)
 
 
-def _label(canvas: np.ndarray, pose: Pose) -> None:
+def _label(canvas: np.ndarray, pose: Drawable) -> None:
     text = pose.state.value
     if pose.state is not State.LOST:
         distance = pose.joints_camera_m[INDEX["pelvis"], 2]

@@ -138,8 +138,8 @@ def search_path() -> list[Path]:
 
 def available() -> list[str]:
     """Names of the bundles that `load` finds by name."""
-    found = (path.parent.name for folder in search_path() for path in folder.glob(f"*/{BUNDLE_FILE}"))
-    return sorted(set(found))
+    found = (file for folder in search_path() for file in folder.glob(f"*/{BUNDLE_FILE}"))
+    return sorted({file.parent.name for file in found})
 
 
 def locate(name: str | Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from vnect_ros import backends, models
 from vnect_ros.backends.base import Backend
 from vnect_ros.camera import Camera
+from vnect_ros.camera_file import read_camera_file
 from vnect_ros.config import CameraConfig, ModelConfig, PipelineConfig, flatten, options, replace
 from vnect_ros.errors import CameraError, ConfigError, VnectError, describe
 
@@ -35,7 +36,9 @@ def add_model(to: argparse.ArgumentParser) -> None:
         shown = f" (default: {default})" if default != "" else ""
         metavar = "N" if type(default) is int else "NAME"
         text = field.metadata["doc"] + shown
-        group.add_argument(f"--{key}", default=default, type=type(default), metavar=metavar, help=text)
+        group.add_argument(
+            f"--{key}", default=default, type=type(default), metavar=metavar, help=text
+        )
 
 
 def add_camera(to: argparse.ArgumentParser) -> None:
@@ -118,29 +121,6 @@ def load_camera(args: argparse.Namespace, width: int, height: int) -> Camera:
     return camera.scaled(width, height)
 
 
-def read_camera_file(file: str | Path) -> Camera:
-    """The camera of a YAML file as camera_calibration and camera_info_manager write it.
-
-    Raises:
-        CameraError: the file cannot be read; the field is named.
-    """
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        return Camera.from_info(
-            int(content["image_width"]),
-            int(content["image_height"]),
-            content["camera_matrix"]["data"],
-            content["distortion_coefficients"]["data"],
-            content.get("distortion_model", "plumb_bob"),
-        )
-    except KeyError as error:
-        raise CameraError(describe(f"{file}: {error.args[0]}", None, "a field")) from error
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise CameraError(f"{file}: cannot be read as a camera: {error}") from error
-
-
 def write_json(file: str | None, content: Any) -> None:
     """Write what a tool found, if a file was named; NaN becomes null."""
     if file:
@@ -166,7 +146,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     drawn = [
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths)))
+        "  ".join(
+            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))
+        )
         for line in lines
     ]
     return "\n".join([drawn[0], "-" * len(drawn[0]), *drawn[1:]])
