@@ -32,6 +32,7 @@ TO_VNECT: Final = tuple(skeleton.INDEX[name] for name in JOINTS)
 LIMBS: Final = tuple(range(12))
 """Rows of JOINTS that every method places alike; necks and head tops differ."""
 IMAGES: Final = (".jpg", ".jpeg", ".png")
+SPLITS: Final = ("all", "heldout", "train")
 HELD_OUT_EVERY: Final = 20
 HELD_OUT_REMAINDER: Final = 7
 """Rows i with i % 20 == 7 of the full set are never trained on."""
@@ -110,6 +111,8 @@ def load(folder: str | Path, split: str = "all") -> Crops:
     Raises:
         VnectError: the folder, the labels or the split are not as declared.
     """
+    if split not in SPLITS:
+        raise VnectError(describe("split", split, ", ".join(SPLITS)))
     folder = Path(folder)
     labels = folder / "labels.npz"
     if not labels.is_file():
@@ -124,8 +127,6 @@ def load(folder: str | Path, split: str = "all") -> Crops:
     rows = np.arange(len(names))
     held_out = rows % HELD_OUT_EVERY == HELD_OUT_REMAINDER
     kept = {"all": np.ones_like(held_out), "heldout": held_out, "train": ~held_out}
-    if split not in kept:
-        raise VnectError(describe("split", split, ", ".join(kept)))
     rows = rows[kept[split]]
     return Crops(tuple(names[i] for i in rows), rows, joints14[rows], folder)
 

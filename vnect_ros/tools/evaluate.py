@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     sets.add_argument("--lspet", metavar="DIR", help="labels.npz and a tar (or files) of crops")
     sets.add_argument(
         "--split",
-        choices=("all", "heldout", "train"),
+        choices=lspet.SPLITS,
         default="all",
         help="rows of --lspet: all, or of the full set those kept from training (i %% 20 == 7) "
         "or the others (default: all)",
