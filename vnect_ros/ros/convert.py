@@ -156,8 +156,8 @@ def _calibrated(info: CameraInfo) -> Camera:
     return Camera.from_info(
         info.width,
         info.height,
-        list(info.k),
-        list(info.d),
+        [float(value) for value in info.k],
+        [float(value) for value in info.d],
         info.distortion_model,
         binning=(info.binning_x, info.binning_y),
         roi=(roi.x_offset, roi.y_offset, roi.width, roi.height),
