@@ -54,6 +54,22 @@ def test_borders_and_empty_maps_are_harmless():
         assert np.isfinite(found).all() and (heights < 1e-3).all() and (heights >= 0.0).all()
 
 
+def test_of_two_maxima_the_one_that_was_followed_is_taken(pixels):
+    left, right = np.full((21, 2), 60.0), np.full((21, 2), (164.0, 60.0))
+    both = draw(left, np.full(21, 0.7)).heatmaps + draw(right, np.full(21, 0.8)).heatmaps
+    maps = Maps(both, np.zeros((3, 21, SIZE, SIZE), np.float32), STRIDE)
+    for expected, hysteresis, found_at, height in [
+        (left + 8.0, 0.0, right, 0.8),
+        (left + 8.0, 0.3, left, 0.7),
+        (left + 8.0, 0.1, right, 0.8),
+        (right, 0.3, right, 0.8),
+        (left - 5000.0, 0.9, right, 0.8),
+    ]:
+        found, heights = decode.find_joints(maps, decode.favour(maps, expected, hysteresis))
+        np.testing.assert_allclose(found, found_at, atol=0.1)
+        np.testing.assert_allclose(heights, height, rtol=0.02)
+
+
 def test_locations_are_read_bilinearly_and_told_from_the_pelvis(pixels):
     # Planes are what bilinear reading reproduces exactly.
     y, x = np.indices((SIZE, SIZE))

@@ -48,7 +48,7 @@ def _checked(f: dataclasses.Field, kind: type, value: Any) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise ConfigError(describe(f.name, value, f"a {kind.__name__}"))
-    if kind is float and not math.isfinite(value):
+    if kind is float and not math.isfinite(float(value)):
         raise ConfigError(describe(f.name, value, "a finite number"))
     if choices is not None and value not in choices:
         raise ConfigError(describe(f.name, value, "one of " + ", ".join(choices)))
@@ -125,6 +125,12 @@ class DecodeConfig(Section):
     )
     min_joints: int = option(
         6, "Joints that must be seen for the frame to count as measured", low=1, high=21
+    )
+    hysteresis: float = option(
+        0.3,
+        "Share by which a maximum counts less far from where the last pose expects the joint",
+        low=0.0,
+        high=0.9,
     )
 
 

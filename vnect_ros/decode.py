@@ -12,14 +12,40 @@ _FLOOR = 0.02
 """Heat below this share of the peak is taken for noise by the logarithm."""
 _LARGEST_GAIN = 2.0
 """How much higher than its highest cell a peak may be taken to be."""
+_REACH = 0.1
+"""Distance from where a joint is expected at which `favour` falls [share of the input]."""
 
 
-def find_joints(maps: Maps) -> tuple[np.ndarray, np.ndarray]:
+def favour(maps: Maps, expected_px: np.ndarray, hysteresis: float) -> np.ndarray:
+    """[21, h, w] float32: 1 where the last pose expects each joint, less elsewhere.
+
+    Where a heatmap has two maxima of like height (the left knee and the right)
+    this keeps to the one that was followed before.
+
+    Args:
+        expected_px: [21, 2] of the input.
+        hysteresis: how much less, far away: 0 favours nothing.
+    """
+    _, height, width = maps.heatmaps.shape
+    cells = ((expected_px + 0.5) / maps.stride_px - 0.5).astype(np.float32)
+    reach = np.float32(_REACH * width * np.sqrt(2.0))
+    across = np.exp(-(((np.arange(width, dtype=np.float32) - cells[:, :1]) / reach) ** 2))
+    down = np.exp(-(((np.arange(height, dtype=np.float32) - cells[:, 1:]) / reach) ** 2))
+    near = down[:, :, None] * across[:, None, :]
+    favoured: np.ndarray = np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
+    return favoured
+
+
+def find_joints(maps: Maps, favoured: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The maximum of every heatmap, between the cells.
 
     Around the highest cell the heat is taken for a Gaussian: its logarithm is a
     paraboloid, whose top one Newton step finds (as in DARK, Zhang et al. 2020).
     The height of that top does not depend on where between the cells it lies.
+
+    Args:
+        favoured: [21, h, w] of `favour`: tells which maximum is taken, not its
+            place or height.
 
     Returns:
         pixels [21, 2] float64 of the input, and peaks [21] float64: the height
@@ -28,7 +54,8 @@ def find_joints(maps: Maps) -> tuple[np.ndarray, np.ndarray]:
     heat = maps.heatmaps
     _, height, width = heat.shape
     joint = np.arange(NUM_JOINTS)
-    y, x = np.divmod(heat.reshape(NUM_JOINTS, -1).argmax(axis=1), width)
+    chosen = heat if favoured is None else heat * favoured
+    y, x = np.divmod(chosen.reshape(NUM_JOINTS, -1).argmax(axis=1), width)
     rows = np.clip(y[:, None] + (-1, 0, 1), 0, height - 1)
     columns = np.clip(x[:, None] + (-1, 0, 1), 0, width - 1)
     patch = heat[joint[:, None, None], rows[:, :, None], columns[:, None, :]].astype(np.float64)
