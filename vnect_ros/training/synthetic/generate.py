@@ -1,0 +1,330 @@
+"""One seed, one sample: a synthetic person as a training crop with its whole truth.
+
+`python -m vnect_ros.training.synthetic.generate --out DIR --count N` renders
+shards for the training; the same seeds give the same samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vnect_ros.skeleton import INDEX, JOINT_NAMES, NUM_JOINTS
+from vnect_ros.training.synthetic import scenery
+from vnect_ros.training.synthetic.appearance import sample_look
+from vnect_ros.training.synthetic.bodies import (
+    JOINT_PARTS, PARTS, Shape, body_model, sample_phenotypes,
+)  # fmt: skip
+from vnect_ros.training.synthetic.cameras import (
+    crop_labels, sample_camera, sample_window, window_view,
+)  # fmt: skip
+from vnect_ros.training.synthetic.contact import penetration
+from vnect_ros.training.synthetic.motion import load_motion
+from vnect_ros.training.synthetic.poses import Pose, sample_pose
+from vnect_ros.training.synthetic.render import Person, Renderer, Scene, dress
+from vnect_ros.training.synthetic.retarget import bone_rotations
+from vnect_ros.training.synthetic.shards import ShardWriter
+
+_ALLOWED = np.zeros((NUM_JOINTS, len(PARTS)), bool)
+for _name, _parts in JOINT_PARTS.items():
+    _ALLOWED[INDEX[_name], [PARTS.index(p) for p in _parts]] = True
+
+# How far behind the skin a joint may lie and still count as seen, of the height.
+_DEPTH = np.full(NUM_JOINTS, 0.075)
+for _name in ("pelvis", "spine", "neck", "right_hip", "left_hip"):
+    _DEPTH[INDEX[_name]] = 0.13
+for _name in ("right_shoulder", "left_shoulder", "head", "head_top"):
+    _DEPTH[INDEX[_name]] = 0.10
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the generator draws from besides its own procedures."""
+
+    clips: dict[str, np.ndarray] = field(default_factory=dict)
+    """Motion in body axes by name; empty for poses from angles alone."""
+    strips: Sequence[np.ndarray] = ()
+    """[h, w, 3] uint8 RGB pieces of photographs without people."""
+    held_out: bool = False
+    """Bodies, patterns and seeds apart from the training's."""
+
+
+def load_strips(
+    folder: Path, joints: np.ndarray, held_out: bool = False, limit: int = 1500
+) -> list[np.ndarray]:
+    """Edge strips of photographs of people, where the labelled person is not.
+
+    Args:
+        folder: of square crops whose names sort in the order of the labels.
+        joints: [N, 14, 3] x, y [px], visible.
+        held_out: only of the rows kept out of training (i % 20 == 7), else only of the others.
+        limit: strips at most.
+    """
+    strips: list[np.ndarray] = []
+    for row, (path, points) in enumerate(zip(sorted(Path(folder).glob("*.jpg")), joints)):
+        if len(strips) >= limit:
+            break
+        if (row % 20 == 7) != held_out:
+            continue
+        seen = points[points[:, 2] > 0, :2]
+        if len(seen) < 10:
+            continue
+        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        size = picture.shape[1]
+        left, right = int(seen[:, 0].min()) - 22, int(seen[:, 0].max()) + 22
+        for strip in (picture[:, :left] if left > 0 else None, picture[:, right:]):
+            if strip is None or strip.shape[1] < 0.16 * size:
+                continue
+            if (strip.max(axis=2) < 8).mean() > 0.02:  # black beyond the image
+                continue
+            strips.append(np.ascontiguousarray(strip))
+    return strips
+
+
+class Generator:
+    """Makes samples by seed.
+
+    Args:
+        sources: motion and photographs to draw from.
+        size: edge of the crop [px].
+    """
+
+    def __init__(self, sources: Sources | None = None, size: int = 256) -> None:
+        self.sources = sources or Sources()
+        self.size = size
+        self.model = body_model()
+        # Drawn finer and averaged: on a CPU a third of the cost of multisampling.
+        self._fine = round(size * 1.375)
+        self.renderer = Renderer(self.model, self._fine, self._fine, samples=0)
+
+    def _body(self, rng: np.random.Generator) -> tuple[Shape, float]:
+        phenotypes, height = sample_phenotypes(rng, self.sources.held_out)
+        return self.model.shape(phenotypes, height), phenotypes["gender"]
+
+    def _posed(self, rng: np.random.Generator, shape: Shape) -> tuple[Pose, np.ndarray, np.ndarray]:
+        """A pose whose limbs do not run through each other, its joints and transforms."""
+        best = None
+        for _ in range(8):
+            pose = sample_pose(rng, self.sources.clips)
+            rotations = bone_rotations(self.model, shape, pose.joints_m, pose.style)
+            joints, transforms = self.model.pose(shape, rotations)
+            depth = penetration(joints, shape.height_m)
+            if best is None or depth < best[0]:
+                best = depth, pose, joints, transforms
+            if depth < 0.4:
+                break
+        assert best is not None
+        return best[1:]
+
+    def _person(self, rng: np.random.Generator) -> tuple[Person, np.ndarray, Shape, float]:
+        """A person over the origin, its joints in the world and the floor's height."""
+        shape, female = self._body(rng)
+        pose, joints, transforms = self._posed(rng, shape)
+        look = sample_look(rng, female, self.sources.held_out)
+        place = np.eye(4)
+        place[:2, 3] = -joints[INDEX["pelvis"], :2]
+        person = dress(self.model, shape, look, transforms, place)
+        lowest = float(person.layers[0][1][:, 2].min())
+        gap = 0.0 if pose.grounded else rng.uniform(0.05, 0.9)
+        shift = np.array([0.0, 0.0, gap - lowest], np.float32)
+        layers = tuple((n, p + shift, normals) for n, p, normals in person.layers)
+        return Person(layers, look), joints + place[:3, 3] + shift, shape, gap
+
+    def sample(self, seed: int) -> dict[str, Any]:
+        """One training sample: `image` [S, S, 3] uint8 RGB and the labels of shards.LABELS."""
+        rng = np.random.default_rng([seed, 7919 if self.sources.held_out else 104729])
+        person, joints, shape, _ = self._person(rng)
+        camera = sample_camera(rng, joints)
+        t = camera.transform_camera_from_world
+        eye = -t[:3, :3].T @ t[:3, 3]
+        points = joints @ t[:3, :3].T + t[:3, 3]
+        pixels = points @ camera.k.T
+        window = sample_window(rng, camera, pixels[:, :2] / pixels[:, 2:])
+        view = window_view(camera, window, self.size)
+        fine = window_view(camera, window, self._fine)
+        scene = self._scene(rng, person, joints, eye)
+        image = self.renderer.draw(scene, fine)
+        image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        joints_px, joints_camera = view.project(joints)
+        occluded = hidden(
+            fine.project(joints)[0], joints_camera, *self.renderer.identify(scene, fine),
+            shape.height_m,
+        )
+        inside = ((joints_px > -0.5) & (joints_px < self.size - 0.5)).all(axis=1)
+        full = (joints_px + 0.5) * (window.size_px / self.size) - 0.5
+        full = full + [window.left_px, window.top_px]
+        bounds = np.array([camera.width, camera.height]) - 0.5
+        inside &= ((full > -0.5) & (full < bounds)).all(axis=1)
+        image = _beyond_black(image, window, camera.width, camera.height)
+        image, covered = degrade(rng, image)
+        at = np.clip(joints_px.round().astype(int), 0, self.size - 1)
+        occluded |= covered[at[:, 1], at[:, 0]]
+        return {
+            "image": image,
+            "joints_px": joints_px.astype(np.float32),
+            "visible": inside.astype(np.float32),
+            "occluded": (occluded & inside).astype(np.float32),
+            "joints_m": crop_labels(joints_camera, view.k, self.size).astype(np.float32),
+            "weight_3d": inside.astype(np.float32),
+            "joints_camera_m": joints_camera.astype(np.float32),
+            "k_crop": view.k.astype(np.float32),
+            "height_m": np.float32(shape.height_m),
+            "seed": np.int64(seed),
+        }
+
+    def _scene(self, rng, person: Person, joints: np.ndarray, eye: np.ndarray) -> Scene:
+        kind = rng.choice(["room", "outdoors", "flat"], p=[0.38, 0.2, 0.42])
+        solids: list = []
+        backdrop = None
+        floor = 0.0
+        if kind == "room":
+            solids = scenery.room(rng, floor, eye)
+        elif kind == "outdoors":
+            solids, backdrop = scenery.outdoors(rng, floor), scenery.sky(rng, self.size)
+        else:
+            backdrop = scenery.backdrop(rng, self.size, self.sources.strips)
+        people = [person]
+        if rng.random() < 0.13:
+            solids += scenery.occluders(rng, eye, joints)
+        if rng.random() < 0.14:
+            people.append(self._other(rng, joints, eye))
+        lighting = scenery.sample_lighting(rng)
+        return Scene(tuple(people), tuple(solids), lighting, backdrop, np.full(3, 0.5))
+
+    def _other(self, rng, joints: np.ndarray, eye: np.ndarray) -> Person:
+        """Somebody else beside, behind or partly before the person."""
+        other, other_joints, _, _ = self._person(rng)
+        to_eye = (eye - joints[INDEX["pelvis"]]) * [1, 1, 0]
+        to_eye /= max(np.linalg.norm(to_eye), 1e-6)
+        side = np.array([-to_eye[1], to_eye[0], 0.0])
+        deep = rng.choice([rng.uniform(-2.5, -0.5), rng.uniform(0.3, 0.8)], p=[0.75, 0.25])
+        wide = rng.choice([-1, 1]) * rng.uniform(0.35, 1.2)
+        shift = (deep * to_eye + wide * side).astype(np.float32)
+        layers = tuple((n, p + shift, normals) for n, p, normals in other.layers)
+        return Person(layers, other.look, known=False)
+
+
+def hidden(
+    joints_px: np.ndarray, joints_camera_m: np.ndarray, identity: np.ndarray, depth_m: np.ndarray,
+    height_m: float, radius_px: int = 3,
+) -> np.ndarray:  # fmt: skip
+    """[21] bool: something other than the joint's own parts lies before it.
+
+    A joint is seen when, within `radius_px` of it, the picture shows a part that
+    it belongs to, no further before it than flesh is thick there.
+    """
+    size_y, size_x = identity.shape
+    result = np.ones(len(JOINT_NAMES), bool)
+    for j, ((x, y), (_, _, z)) in enumerate(zip(joints_px, joints_camera_m)):
+        column, row = int(round(float(x))), int(round(float(y)))
+        if not (0 <= column < size_x and 0 <= row < size_y):
+            continue
+        rows = slice(max(row - radius_px, 0), row + radius_px + 1)
+        columns = slice(max(column - radius_px, 0), column + radius_px + 1)
+        own = _ALLOWED[j][identity[rows, columns]]
+        near = z - depth_m[rows, columns] < _DEPTH[j] * height_m
+        result[j] = not bool((own & near).any())
+    return result
+
+
+def _beyond_black(image: np.ndarray, window, width: int, height: int) -> np.ndarray:
+    """The crop with what lies outside the camera's image black."""
+    size = len(image)
+    at = (np.arange(size) + 0.5) * (window.size_px / size) - 0.5
+    x = (at + window.left_px > -0.5) & (at + window.left_px < width - 0.5)
+    y = (at + window.top_px > -0.5) & (at + window.top_px < height - 0.5)
+    return image * (y[:, None] & x)[..., None]
+
+
+def degrade(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What cameras do: blur, low resolution, noise, colour, JPEG, and things before the lens.
+
+    Returns:
+        [S, S, 3] uint8 and [S, S] bool where something was pasted over.
+    """
+    size = len(image)
+    covered = np.zeros((size, size), bool)
+    picture = image.astype(np.float32)
+    if rng.random() < 0.08:
+        for _ in range(rng.integers(1, 4)):
+            low = rng.integers(0, size - 10, 2)
+            high = np.minimum(low + rng.integers(8, size // 3, 2), size)
+            colour = rng.integers(0, 256, 3)
+            grain = rng.normal(0, rng.uniform(0, 40), (high[1] - low[1], high[0] - low[0], 1))
+            picture[low[1] : high[1], low[0] : high[0]] = np.clip(colour + grain, 0, 255)
+            covered[low[1] : high[1], low[0] : high[0]] = True
+    if rng.random() < 0.12:
+        picture = _motion_blur(rng, picture)
+    if rng.random() < 0.25:
+        small = int(size / (1.0 + rng.beta(1, 2) * 2.2))
+        way = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA]))
+        picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+        picture = cv2.resize(picture, (size, size), interpolation=way)
+    elif rng.random() < 0.25:
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.8))
+    if rng.random() < 0.5:
+        picture = picture * rng.uniform(0.85, 1.15, 3) + rng.normal(0, 6, 3)
+    if rng.random() < 0.3:
+        gamma = np.exp(rng.normal(0, 0.2))
+        picture = 255.0 * (np.clip(picture, 0, 255) / 255.0) ** gamma
+    if rng.random() < 0.07:
+        picture[:] = picture.mean(axis=2, keepdims=True)
+    if rng.random() < 0.6:
+        sigma = abs(rng.normal(0, 5))
+        noise = rng.standard_normal((size, size, 3), dtype=np.float32)
+        picture = picture + sigma * noise
+    result = np.clip(picture, 0, 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        quality = int(rng.integers(25, 95))
+        data = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        result = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return result, covered
+
+
+def _motion_blur(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    length = int(rng.integers(3, 10))
+    kernel = np.zeros((length, length), np.float32)
+    angle = rng.uniform(0, np.pi)
+    reach = (length - 1) / 2.0
+    along = np.linspace(-reach, reach, 4 * length)
+    x, y = (np.round(reach + along * f(angle)).astype(int) for f in (np.cos, np.sin))
+    kernel[y, x] = 1.0
+    return cv2.filter2D(picture, -1, kernel / kernel.sum())
+
+
+def main() -> None:
+    """Render shards."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--split", default="train", help="prefix of the shards")
+    parser.add_argument("--count", type=int, default=2000, help="samples")
+    parser.add_argument("--first", type=int, default=0, help="first seed; a multiple of --shard")
+    parser.add_argument("--shard", type=int, default=2000, help="samples a shard")
+    parser.add_argument("--size", type=int, default=256, help="edge of the crops [px]")
+    parser.add_argument("--motion", type=Path, help="npz of motion clips [T, 21, 3] in mm")
+    parser.add_argument("--photos", type=Path, help="folder of photographs (see --photo-labels)")
+    parser.add_argument("--photo-labels", type=Path, help="npz with joints14 of the photographs")
+    parser.add_argument("--held-out", action="store_true", help="make the held-out set")
+    args = parser.parse_args()
+    from tqdm import tqdm
+
+    clips = load_motion(args.motion, args.held_out) if args.motion else {}
+    strips: list[np.ndarray] = []
+    if args.photos:
+        with np.load(args.photo_labels) as labels:
+            strips = load_strips(args.photos, labels["joints14"], args.held_out)
+    generator = Generator(Sources(clips, strips, args.held_out), args.size)
+    writer = ShardWriter(args.out, args.split, args.shard, first=args.first // args.shard)
+    for seed in tqdm(range(args.first, args.first + args.count), mininterval=10):
+        writer.add(generator.sample(seed))
+    writer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,368 @@
+"""Draws people and scenery with moderngl on EGL: colour, identity and depth.
+
+World frame: metres, z up.  Camera frame: optical.  Pixels as everywhere: the
+centre of the top left pixel is (0, 0); K takes camera points to the pixels of
+the picture that is drawn, so a crop is drawn alone, as a window of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vnect_ros.errors import BackendError
+from vnect_ros.training.synthetic import shaders
+from vnect_ros.training.synthetic.appearance import Look, coordinates, offsets, shod
+from vnect_ros.training.synthetic.bodies import BodyModel, Shape, vertex_normals
+
+_NEAR_M, _FAR_M = 0.15, 80.0
+_SHADOW = 512
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """Sun, sky, ground and one lamp; colours are linear and may exceed 1."""
+
+    sun_direction: np.ndarray
+    sun_colour: np.ndarray
+    sky_colour: np.ndarray
+    ground_colour: np.ndarray
+    lamp_position_m: np.ndarray
+    lamp_colour: np.ndarray
+    shadow_strength: float = 0.85
+    exposure: float = 1.0
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A box or ball of the scenery."""
+
+    transform_world_from_model: np.ndarray
+    """[4, 4]: the unit cube (±0.5) or the unit ball (radius 0.5) into the world."""
+    colour_a: np.ndarray
+    colour_b: np.ndarray
+    pattern: int = 0
+    scale: float = 1.0
+    offset: float = 0.0
+    gloss: float = 0.03
+    ball: bool = False
+
+
+@dataclass(frozen=True)
+class Person:
+    """A posed body with its look, ready to draw."""
+
+    layers: tuple[tuple[str, np.ndarray, np.ndarray], ...]
+    """(mesh, [N, 3] points in the world, [N, 3] normals), the body first."""
+    look: Look
+    known: bool = True
+    """Whether the identity picture shows the parts (else the person is an occluder)."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is drawn."""
+
+    people: tuple[Person, ...]
+    solids: tuple[Solid, ...]
+    lighting: Lighting
+    backdrop: np.ndarray | None = None
+    """[H, W, 3] uint8 RGB behind everything."""
+    clear: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+
+@dataclass(frozen=True)
+class View:
+    """A pinhole camera and the size of its picture."""
+
+    k: np.ndarray
+    """[3, 3] camera frame to pixels of this picture."""
+    transform_camera_from_world: np.ndarray
+    """[4, 4]."""
+    width: int
+    height: int
+
+    def project(self, points_world_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[..., 3] world points as [..., 2] pixels and [..., 3] camera points."""
+        t = self.transform_camera_from_world
+        camera = points_world_m @ t[:3, :3].T + t[:3, 3]
+        p = camera @ self.k.T
+        return p[..., :2] / p[..., 2:], camera
+
+
+def dress(
+    model: BodyModel, shape: Shape, look: Look, transforms: np.ndarray,
+    transform_world_from_body: np.ndarray, known: bool = True,
+) -> Person:  # fmt: skip
+    """Pose, clothe and place a body.
+
+    Args:
+        transforms: [B, 3, 4] of BodyModel.pose.
+        transform_world_from_body: [4, 4].
+    """
+    turn, shift = transform_world_from_body[:3, :3], transform_world_from_body[:3, 3]
+    placed = transforms.copy()
+    placed[:, :, :3] = turn @ transforms[:, :, :3]
+    placed[:, :, 3] = transforms[:, :, 3] @ turn.T + shift
+    standoff = offsets(model, look, shape.height_m)
+    shoes = shod(model, look, shape.height_m)
+    layers = []
+    names = ["body"] + ["hair"] * look.long_hair + ["skirt"] * (look.skirt_length > 0)
+    for name in names:
+        mesh = model.meshes[name]
+        rest = shape.vertices_m[mesh.vertices]
+        if name == "body":
+            rest = rest + (shoes[mesh.vertices] if len(shoes) > 1 else shoes)
+            rest = rest + standoff[mesh.vertices, None] * vertex_normals(mesh, rest)
+        points = model.skin(rest, mesh.vertices, placed).astype(np.float32)
+        layers.append((name, points, vertex_normals(mesh, points).astype(np.float32)))
+    return Person(tuple(layers), look, known)
+
+
+def _clip_from_camera(view: View) -> np.ndarray:
+    """[4, 4] OpenGL projection whose rows run down the picture (no flip on reading)."""
+    k, n, f = view.k, _NEAR_M, _FAR_M
+    clip = np.zeros((4, 4))
+    clip[0, :3] = 2.0 * k[0] / view.width
+    clip[1, :3] = 2.0 * k[1] / view.height
+    clip[0, 2] += 1.0 / view.width - 1.0
+    clip[1, 2] += 1.0 / view.height - 1.0
+    clip[2, 2], clip[2, 3] = (f + n) / (f - n), -2.0 * f * n / (f - n)
+    clip[3, 2] = 1.0
+    return clip
+
+
+def _ball(rings: int = 10, sides: int = 16) -> np.ndarray:
+    """[N, 6] triangles of a ball of radius 0.5 with normals."""
+    polar = np.linspace(0, np.pi, rings + 1)
+    turn = np.linspace(0, 2 * np.pi, sides + 1)
+    grid = np.stack(
+        [
+            np.sin(polar)[:, None] * np.cos(turn),
+            np.sin(polar)[:, None] * np.sin(turn),
+            np.cos(polar)[:, None] * np.ones_like(turn),
+        ],
+        axis=-1,
+    )
+    a, b, c, d = grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]
+    normals = np.stack([a, b, c, a, c, d], axis=2).reshape(-1, 3)
+    return np.concatenate([0.5 * normals, normals], axis=1).astype(np.float32)
+
+
+def _cube() -> np.ndarray:
+    """[36, 6] triangles of the cube ±0.5 with normals."""
+    rows = []
+    for axis in range(3):
+        for sign in (-1.0, 1.0):
+            n = np.zeros(3)
+            n[axis] = sign
+            u, v = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
+            corners = [0.5 * (n + s * u + t * v) for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+            rows += [np.concatenate([corners[i], n]) for i in (0, 1, 2, 0, 2, 3)]
+    return np.array(rows, np.float32)
+
+
+class Renderer:
+    """A drawing context for pictures of one size.
+
+    Args:
+        model: the body model whose meshes are drawn.
+        width, height: of the pictures [px].
+        samples: of anti-aliasing.
+
+    Raises:
+        BackendError: moderngl or EGL is missing.
+    """
+
+    def __init__(self, model: BodyModel, width: int, height: int, samples: int = 4) -> None:
+        try:
+            import moderngl
+
+            context = moderngl.create_context(standalone=True, backend="egl")
+        except Exception as error:
+            raise BackendError(
+                f"rendering needs moderngl and EGL (apt: libegl1 libgl1-mesa-dri): {error}"
+            ) from error
+        self._gl, self._moderngl = context, moderngl
+        self._model, self._width, self._height = model, width, height
+        size = (width, height)
+        self._drawn = context.framebuffer(
+            [context.renderbuffer(size, 4, samples=samples)],
+            context.depth_renderbuffer(size, samples=samples),
+        )
+        self._resolved = context.framebuffer([context.renderbuffer(size, 4)])
+        self._identity = context.framebuffer(
+            [context.texture(size, 2, dtype="f4")], context.depth_renderbuffer(size)
+        )
+        self._shadow_map = context.depth_texture((_SHADOW, _SHADOW))
+        self._shadow_map.compare_func = ""
+        self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
+        self._shadow = context.framebuffer(depth_attachment=self._shadow_map)
+        cells = np.random.default_rng(0).integers(0, 256, (32, 32, 32, 4), dtype=np.uint8)
+        self._lattice = context.texture3d((32, 32, 32), 4, cells.tobytes())
+        self._lattice.filter = (moderngl.LINEAR, moderngl.LINEAR)
+        self._programs = {
+            name: context.program(vertex_shader=vertex, fragment_shader=fragment)
+            for name, vertex, fragment in (
+                ("person", shaders.PERSON_VERTEX, shaders.PERSON_FRAGMENT),
+                ("person_id", shaders.PERSON_VERTEX, shaders.IDENTITY_FRAGMENT),
+                ("person_depth", shaders.PERSON_VERTEX, shaders.DEPTH_FRAGMENT),
+                ("scene", shaders.SCENE_VERTEX, shaders.SCENE_FRAGMENT),
+                ("scene_id", shaders.SCENE_VERTEX, shaders.SCENE_IDENTITY_FRAGMENT),
+                ("scene_depth", shaders.SCENE_VERTEX, shaders.DEPTH_FRAGMENT),
+                ("backdrop", shaders.BACKDROP_VERTEX, shaders.BACKDROP_FRAGMENT),
+            )
+        }
+        self._people = {name: self._person_arrays(name) for name in model.meshes}
+        self._solids = {
+            ball: self._arrays("scene", vertices, ["in_position", "in_normal"])
+            for ball, vertices in ((False, _cube()), (True, _ball()))
+        }
+        quad = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
+        self._quad = context.vertex_array(
+            self._programs["backdrop"], [(context.buffer(quad.tobytes()), "2f", "in_position")]
+        )
+
+    def _arrays(self, kind: str, vertices: np.ndarray, names: list[str]) -> dict:
+        buffer = self._gl.buffer(vertices.tobytes())
+        arrays = {}
+        for suffix in ("", "_id", "_depth"):
+            program = self._programs[kind + suffix]
+            layout = [n if n in program else f"{3}x4" for n in names]
+            formats = " ".join("3f" if n in program else "3x4" for n in names)
+            used = [n for n in layout if n in program]
+            arrays[suffix] = self._gl.vertex_array(program, [(buffer, formats, *used)])
+        return arrays
+
+    def _person_arrays(self, name: str) -> tuple:
+        mesh, at = self._model.meshes[name], coordinates(self._model)
+        moving = self._gl.buffer(reserve=len(mesh.vertices) * 24, dynamic=True)
+        fixed = np.concatenate(
+            [at.canon[mesh.vertices], at.coord[mesh.vertices],
+             self._model.part_of_vertex[mesh.vertices, None]], axis=1,
+        ).astype(np.float32)  # fmt: skip
+        still = self._gl.buffer(np.ascontiguousarray(fixed).tobytes())
+        index = self._gl.buffer(mesh.local.astype(np.int32).tobytes())
+        arrays = {}
+        for suffix in ("", "_id", "_depth"):
+            program = self._programs["person" + suffix]
+            content = []
+            for buffer, fields in (
+                (moving, (("in_position", 3), ("in_normal", 3))),
+                (still, (("in_canon", 3), ("in_coord", 4), ("in_part", 1))),
+            ):
+                formats = " ".join(f"{n}f" if f in program else f"{n}x4" for f, n in fields)
+                used = [f for f, _ in fields if f in program]
+                if used:
+                    content.append((buffer, formats, *used))
+            arrays[suffix] = self._gl.vertex_array(program, content, index)
+        return moving, arrays
+
+    @staticmethod
+    def _set(program, values: dict) -> None:
+        for name, value in values.items():
+            if name not in program:
+                continue
+            if isinstance(value, np.ndarray):
+                kind = np.int32 if value.dtype.kind == "i" else np.float32
+                # OpenGL stores matrices by columns
+                data = value.T if value.ndim == 2 and value.shape == (4, 4) else value
+                program[name].write(np.ascontiguousarray(data, kind).tobytes())
+            else:
+                program[name].value = value
+
+    def _draw(self, scene: Scene, suffix: str, shared: dict, cast_only: bool = False) -> None:
+        """Draw solids and people with the programs of one pass."""
+        # people and small things first: what they hide need not be shaded
+        program = self._programs["person" + suffix]
+        self._set(program, shared)
+        for person in scene.people:
+            look = person.look
+            self._set(program, {
+                "colours": look.colours, "patterns": look.patterns.astype(np.int32),
+                "scales": look.scales, "shirt": look.shirt, "trousers": look.trousers,
+                "hair": look.hair, "skirt_length": look.skirt_length, "logo": look.logo,
+                "logo_colour": look.logo_colour, "folds": look.folds,
+                "waist": float(look.trousers[0]), "known": float(person.known),
+            })  # fmt: skip
+            for layer, (name, points, normals) in enumerate(person.layers):
+                moving, arrays = self._people[name]
+                if suffix == "_depth" and name != "body":
+                    continue
+                moving.write(np.concatenate([points, normals], axis=1).tobytes())
+                self._set(program, {"layer": {"body": 0, "hair": 1, "skirt": 2}[name]})
+                arrays[suffix].render(self._moderngl.TRIANGLES)
+        program = self._programs["scene" + suffix]
+        self._set(program, shared)
+        for solid in reversed(scene.solids):
+            self._set(program, {
+                "model": solid.transform_world_from_model, "colour_a": solid.colour_a,
+                "colour_b": solid.colour_b, "pattern": solid.pattern, "scale": solid.scale,
+                "offset": solid.offset, "gloss": solid.gloss,
+            })  # fmt: skip
+            self._solids[solid.ball][suffix].render()
+
+    def _light_matrix(self, scene: Scene) -> np.ndarray:
+        """[4, 4] world to the shadow map: a box around the people."""
+        points = np.concatenate([p.layers[0][1][::50] for p in scene.people if p.known])
+        centre = (points.min(axis=0) + points.max(axis=0)) / 2.0
+        radius = 0.75 * np.linalg.norm(points.max(axis=0) - points.min(axis=0)) + 0.3
+        z = scene.lighting.sun_direction
+        x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
+        x /= np.linalg.norm(x)
+        axes = np.stack([x, np.cross(z, x), -z])
+        matrix = np.eye(4)
+        matrix[:3, :3] = axes / [[radius], [radius], [3.0 * radius]]
+        matrix[:3, 3] = -matrix[:3, :3] @ centre
+        return matrix
+
+    def draw(self, scene: Scene, view: View) -> np.ndarray:
+        """[H, W, 3] uint8 RGB picture of the scene."""
+        gl = self._gl
+        gl.enable(self._moderngl.DEPTH_TEST)
+        light = self._light_matrix(scene)
+        self._shadow.use()
+        self._shadow.clear(depth=1.0)
+        self._draw(scene, "_depth", {"camera": light})
+        self._drawn.use()
+        self._drawn.clear(*scene.clear, 1.0, depth=1.0)
+        if scene.backdrop is not None:
+            picture = np.ascontiguousarray(scene.backdrop)
+            texture = gl.texture(picture.shape[1::-1], 3, picture.tobytes(), alignment=1)
+            texture.use(1)
+            self._programs["backdrop"]["picture"].value = 1
+            gl.disable(self._moderngl.DEPTH_TEST)
+            self._quad.render(self._moderngl.TRIANGLE_STRIP)
+            gl.enable(self._moderngl.DEPTH_TEST)
+            texture.release()
+        self._shadow_map.use(0)
+        self._lattice.use(2)
+        t, lighting = view.transform_camera_from_world, scene.lighting
+        shared = {
+            "camera": _clip_from_camera(view) @ t, "eye": -t[:3, :3].T @ t[:3, 3],
+            "shadow_matrix": light, "shadow_map": 0, "lattice": 2, "sun_direction": lighting.sun_direction,
+            "sun_colour": lighting.sun_colour, "sky_colour": lighting.sky_colour,
+            "ground_colour": lighting.ground_colour, "lamp_position": lighting.lamp_position_m,
+            "lamp_colour": lighting.lamp_colour, "shadow_strength": lighting.shadow_strength,
+            "exposure": lighting.exposure,
+        }  # fmt: skip
+        self._draw(scene, "", shared)
+        gl.copy_framebuffer(self._resolved, self._drawn)
+        data = self._resolved.read(components=3, alignment=1)
+        return np.frombuffer(data, np.uint8).reshape(self._height, self._width, 3)
+
+    def identify(self, scene: Scene, view: View) -> tuple[np.ndarray, np.ndarray]:
+        """[H, W] int index into PARTS (0: not the person) and [H, W] depth [m], inf where empty."""
+        self._gl.enable(self._moderngl.DEPTH_TEST)
+        self._identity.use()
+        self._identity.clear(0.0, np.inf, 0.0, 0.0, depth=1.0)
+        t = view.transform_camera_from_world
+        self._draw(scene, "_id", {"camera": _clip_from_camera(view) @ t, "depth_row": t[2]})
+        data = self._identity.read(components=2, dtype="f4", alignment=1)
+        picture = np.frombuffer(data, np.float32).reshape(self._height, self._width, 2)
+        return picture[..., 0].round().astype(int), picture[..., 1]
+
+    def release(self) -> None:
+        """Free the drawing context."""
+        self._gl.release()
