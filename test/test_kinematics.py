@@ -77,6 +77,8 @@ def test_links_are_where_the_published_urdf_puts_them():
         place[joint.find("child").get("link")] = place[joint.find("parent").get("link")] @ step
     expected = np.array([place[f"{name}_x"] for name in body.LINK_NAMES])
     assert np.abs(MODEL.link_transforms(q) - expected).max() < 1e-7
+    own = kin.body_transform(q) @ body.link_transforms(q[kin.ROOT_Q :], LENGTHS)
+    assert np.abs(own - expected).max() < 1e-7
     points, quaternions = MODEL.forward(q), MODEL.orientations_xyzw(q)
     for j, name in enumerate(JOINT_NAMES):
         assert np.allclose(points[j], place[f"{name}_x"][:3, 3], atol=1e-7)

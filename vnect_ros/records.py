@@ -150,3 +150,5 @@ class Pose:
     """Root mean square distance of the projected fit from the detections [px]."""
     crop: Crop | None = field(default=None)
     """The window the network saw, for the debug image."""
+    std_axes_m: np.ndarray | None = field(default=None)
+    """[21, 3] float64: std_m along the camera's axes; depth (z) is the least sure [m]."""

@@ -118,6 +118,14 @@ class Kinematics:
             self._v_from_ours
         ]
 
+    def root_difference_jacobian(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """[6, 6] derivative of the root's part of `difference` by the tangent at end."""
+        pin = self._pin
+        full = pin.dDifference(
+            self._model, self._theirs(start), self._theirs(end), pin.ArgumentPosition.ARG1
+        )
+        return full[:ROOT_V, :ROOT_V]
+
     def _theirs(self, q: np.ndarray) -> np.ndarray:
         theirs = np.empty(NQ)
         theirs[self._q_from_ours] = q

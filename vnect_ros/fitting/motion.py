@@ -1,0 +1,145 @@
+"""What the past says of the present: the pose, its velocity and how sure they are.
+
+E_smooth penalises the acceleration of every joint of P^G.  Kept over all past
+frames instead of two, with the velocity as part of the state, that is a Kalman
+filter: its prediction is unaccelerated motion, its process noise the inverse of
+
+    sum_j J_j^T J_j / a_j^2,
+
+the accelerations a_j that joints are allowed, seen through the Jacobian.  It
+lags behind no steady motion, takes any frame period, and its covariance grows
+by itself while the person is not seen.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from vnect_ros.fitting.energy import FRAME_S
+from vnect_ros.fitting.kinematics import LOWER, NV, ROOT_Q, ROOT_V, UPPER, Kinematics
+from vnect_ros.fitting.solver import Solution
+
+_UNIT_ACCELERATION: Final = 10.0 * 0.07**0.5
+"""Acceleration that an E_smooth weight of 1 stands for [m/s^2]."""
+_ACCELERATION_PER_SPEED: Final = 6.0
+"""Fast joints turn round fast: allowed acceleration gained per speed [1/s]."""
+_ANGLE_ACCELERATION: Final = 80.0
+"""Bound for what no joint's position shows, as a forearm's turn [rad/s^2]."""
+_COAST_S: Final = 0.4
+"""Unobserved motion comes to rest with this time constant [s]."""
+_START_STD: Final = np.concatenate([np.full(3, 0.5), np.full(3, 0.7), np.full(NV - ROOT_V, 0.7)])
+"""What is known of a pose before it is seen [m, rad]."""
+_START_SPEED_STD: Final = np.concatenate(
+    [np.full(3, 1.0), np.full(3, 2.0), np.full(NV - ROOT_V, 3.0)]
+)
+_MAX_STD: Final = np.concatenate([np.full(3, 3.0), np.full(NV - 3, 3.0)])
+_JITTER: Final = 1e-9
+
+
+class Motion:
+    """Pose, velocity and their covariance at one instant."""
+
+    def __init__(self, kinematics: Kinematics, q: np.ndarray) -> None:
+        """Start at rest at q, little known."""
+        self._kinematics = kinematics
+        self.q = q
+        self.v = np.zeros(NV)
+        """[NV] tangent velocity [m/s, rad/s]."""
+        self.covariance = np.diag(_START_STD**2)
+        """[NV, NV] of q, in its tangent."""
+        self._cross = np.zeros((NV, NV))
+        self._speed_covariance = np.diag(_START_SPEED_STD**2)
+
+    def predicted_q(self, dt_s: float) -> np.ndarray:
+        """[NQ] where the motion leads dt_s from now, within the limits."""
+        q = self._kinematics.integrate(self.q, self.v * _coasted(dt_s)[1])
+        q[ROOT_Q:] = np.clip(q[ROOT_Q:], LOWER, UPPER)
+        return q
+
+    def predict(self, dt_s: float, weight_smooth: float) -> None:
+        """Advance by dt_s [s] with nothing seen."""
+        kept, ahead = _coasted(dt_s)
+        noise = self._acceleration_covariance(weight_smooth) * FRAME_S
+        self.q = self.predicted_q(dt_s)
+        self.v = kept * self.v
+        speed = self._speed_covariance
+        self.covariance = (
+            self.covariance
+            + ahead * (self._cross + self._cross.T)
+            + ahead**2 * speed
+            + noise * (dt_s**3 / 3.0)
+        )
+        self._cross = kept * (self._cross + ahead * speed) + noise * (dt_s**2 / 2.0)
+        self._speed_covariance = kept**2 * speed + noise * dt_s
+        self._bound()
+
+    def root_information(self) -> np.ndarray:
+        """[NV, NV] R with R^T R the inverse of the covariance."""
+        covariance = self.covariance.copy()
+        covariance.flat[:: NV + 1] += _JITTER
+        return np.linalg.inv(np.linalg.cholesky(covariance))
+
+    def correct(self, solution: Solution, root_information: np.ndarray) -> None:
+        """Take the fit's answer: the pose, and what it says of the velocity."""
+        prior = root_information.T @ root_information
+        moved = self._kinematics.difference(self.q, solution.q)
+        gain = prior @ self._cross
+        covariance = np.linalg.inv(solution.information + np.eye(NV) * _JITTER)
+        self.v = self.v + gain.T @ moved
+        self._speed_covariance = self._speed_covariance - gain.T @ (
+            self._cross - covariance @ gain
+        )
+        self._cross = covariance @ gain
+        self.covariance = covariance
+        self.q = solution.q
+        self._stop_at_limits()
+
+    def rescale(self, factor: float) -> None:
+        """The person's size was corrected: all is seen as before from farther away."""
+        self.q = self.q.copy()
+        self.q[:3] *= factor
+        self.v[:3] *= factor
+
+    def restart_at(self, q: np.ndarray) -> None:
+        """Jump to another pose that fits better; what was known of the old one is void."""
+        root_speed = self.v[:3].copy()
+        self.__init__(self._kinematics, q)  # type: ignore[misc]
+        self.v[:3] = root_speed
+
+    def joint_covariance(self, moves: np.ndarray) -> np.ndarray:
+        """[21, 3] variance of each joint along the camera's axes [m^2]."""
+        return np.einsum("jci,jci->jc", moves @ self.covariance, moves)
+
+    def _acceleration_covariance(self, weight_smooth: float) -> np.ndarray:
+        """[NV, NV] of the tangent's acceleration, from that allowed to the joints."""
+        _, moves = self._kinematics.jacobian(self.q)
+        speed = np.linalg.norm(moves @ self.v, axis=1)
+        allowed = _UNIT_ACCELERATION / np.sqrt(max(weight_smooth, 1e-6))
+        allowed = allowed + _ACCELERATION_PER_SPEED * speed
+        rows = (moves / allowed[:, None, None]).reshape(-1, NV)
+        information = rows.T @ rows
+        information.flat[:: NV + 1] += 1.0 / _ANGLE_ACCELERATION**2
+        return np.linalg.inv(information)
+
+    def _stop_at_limits(self) -> None:
+        angles, speed = self.q[ROOT_Q:], self.v[ROOT_V:]
+        outward = ((angles <= LOWER) & (speed < 0.0)) | ((angles >= UPPER) & (speed > 0.0))
+        speed[outward] = 0.0
+
+    def _bound(self) -> None:
+        """Keep the covariance finite and symmetric however long nothing is seen."""
+        self.covariance = (self.covariance + self.covariance.T) / 2.0
+        self._speed_covariance = (self._speed_covariance + self._speed_covariance.T) / 2.0
+        std = np.sqrt(np.diagonal(self.covariance))
+        shrink = np.minimum(1.0, _MAX_STD / std)
+        if (shrink < 1.0).any():
+            self.covariance = self.covariance * shrink[:, None] * shrink
+            self._cross = self._cross * shrink[:, None]
+
+
+def _coasted(dt_s: float) -> tuple[float, float]:
+    """Share of the velocity left after dt_s, and seconds of it that were travelled."""
+    kept = float(np.exp(-dt_s / _COAST_S))
+    return kept, _COAST_S * (1.0 - kept)

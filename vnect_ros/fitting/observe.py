@@ -1,0 +1,247 @@
+"""One frame's joints made ready for the fit: undistorted, rescaled, checked.
+
+What cannot be true is set aside here, before the fit: limbs whose left and
+right the network exchanged, joints and whole persons that jump.  The test is
+always against the predicted pose, with a gate as wide as the prediction is
+unsure; what is set aside and persists is believed in the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from vnect_ros.camera import Camera
+from vnect_ros.fitting.energy import Observation
+from vnect_ros.fitting.inverse import with_lengths
+from vnect_ros.records import Joints
+from vnect_ros.skeleton import INDEX, MIRROR, NUM_JOINTS, PELVIS, knee_neck_length
+
+_ARMS: Final = [INDEX[s + p] for s in ("right_", "left_") for p in ("shoulder", "elbow", "wrist", "hand")]
+_LEGS: Final = [INDEX[s + p] for s in ("right_", "left_") for p in ("hip", "knee", "ankle", "toe")]
+_MIRROR: Final = np.array(MIRROR)
+
+_GATE_M: Final = 0.25
+"""A joint this far from its prediction is an outlier, if the prediction is sure [m]."""
+_ROOT_GATE_M: Final = 0.30
+"""Likewise the body's distance."""
+_SIGMAS: Final = 4.0
+"""Gates widen by this many standard deviations of the prediction."""
+_FLIP_M: Final = 0.10
+"""A limb pair this near to its prediction as labelled is not flipped [m]."""
+_FLIP_GAIN: Final = 0.5
+"""Exchanged sides must fit at least this much better."""
+_BELIEVE_JOINT_S: Final = 0.10
+"""A joint that keeps disagreeing for so long is right after all [s]."""
+_BELIEVE_ROOT_S: Final = 0.20
+_BELIEVE_FLIP_S: Final = 0.60
+MIN_SEEN: Final = 4
+"""Joints below which a frame says nothing of the whole body."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Joints of one frame, finite, in the fit's coordinates."""
+
+    local_m: np.ndarray
+    """[21, 3] root-relative, camera axes, the network's own body size [m]."""
+    rays: np.ndarray
+    """[21, 2] undistorted, on the plane z = 1."""
+    confidence: np.ndarray
+    """[21]; 0 is not seen."""
+
+    @property
+    def seen(self) -> np.ndarray:
+        """[21] bool."""
+        return self.confidence > 0.0
+
+
+def frame(joints: Joints | None, camera: Camera) -> Frame | None:
+    """The fit's view of the joints; None where too little is seen.
+
+    Joints with anything that is not finite count as not seen.
+    """
+    if joints is None:
+        return None
+    pixels = np.asarray(joints.pixels_px, dtype=np.float64)
+    local = np.asarray(joints.root_relative_m, dtype=np.float64)
+    local = local - local[PELVIS]
+    confidence = np.clip(np.nan_to_num(np.asarray(joints.confidence, dtype=np.float64)), 0.0, 1.0)
+    centre, focal = np.array((camera.cx, camera.cy)), np.array((camera.fx, camera.fy))
+    rays = (camera.undistort(pixels) - centre) / focal
+    finite = np.isfinite(rays).all(axis=1) & np.isfinite(local).all(axis=1)
+    finite &= (np.abs(rays) < 50.0).all(axis=1) & (np.abs(local) < 50.0).all(axis=1)
+    confidence = np.where(finite, confidence, 0.0)
+    if int((confidence > 0.0).sum()) < MIN_SEEN:
+        return None
+    return Frame(
+        np.where(finite[:, None], local, 0.0), np.where(finite[:, None], rays, 0.0), confidence
+    )
+
+
+def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
+    """Where the pelvis must be for root-relative joints to be seen along their rays.
+
+    Each ray gives two equations linear in the pelvis d: x + dx = u (z + dz),
+    y + dy = v (z + dz).  Solved by weighted least squares, twice, the second
+    time with less weight for what disagrees.
+
+    Args:
+        local_m: [21, 3] metric, camera axes.
+        rays: [21, 2] on the plane z = 1.
+        weight: [21], 0 where unseen.
+
+    Returns:
+        [3] in the camera frame [m], or None where the joints leave it open or
+        put the body behind the camera.
+    """
+    rows = np.zeros((NUM_JOINTS, 2, 3))
+    rows[:, 0, 0] = rows[:, 1, 1] = 1.0
+    rows[:, :, 2] = -rays
+    right = rays * local_m[:, 2:] - local_m[:, :2]
+    robust = weight
+    position = None
+    for _ in range(3):
+        weighted = rows * robust[:, None, None]
+        normal = np.einsum("jki,jkl->il", weighted, rows)
+        vector = np.einsum("jki,jk->i", weighted, right)
+        try:
+            position = np.linalg.solve(normal, vector)
+        except np.linalg.LinAlgError:
+            return None
+        error = np.sum((rows @ position - right) ** 2, axis=1)
+        robust = weight / (1.0 + error / _GATE_M**2) ** 2
+    if position is None or not np.isfinite(position).all():
+        return None
+    if position[2] + local_m[weight > 0.0, 2].min() < 0.1 or position[2] > 1e3:
+        return None
+    return position
+
+
+def unchecked(frame: Frame, lengths_m: np.ndarray) -> Observation:
+    """The observation of a frame with no past to hold it against."""
+    local = with_lengths(frame.local_m, lengths_m)
+    return Observation(local, frame.rays, frame.confidence, frame.confidence)
+
+
+class Checks:
+    """Holds frames against predictions; remembers for how long they disagree."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all disagreement."""
+        self._joint_s = np.zeros((2, NUM_JOINTS))
+        self._root_s = 0.0
+        self._flip_s = np.zeros(2)
+        self.restart = False
+        """Whether a disagreement lasted so long that the past must be wrong."""
+
+    def observe(
+        self,
+        frame: Frame,
+        lengths_m: np.ndarray,
+        predicted_m: np.ndarray,
+        std_m: np.ndarray,
+        dt_s: float,
+    ) -> tuple[Observation, np.ndarray]:
+        """What of a frame to believe.
+
+        Args:
+            frame: to check.
+            lengths_m: [21] bone lengths of the fitted body [m].
+            predicted_m: [21, 3] the joints as predicted, camera frame [m].
+            std_m: [21, 3] how sure that is.
+            dt_s: since the last frame [s].
+
+        Returns:
+            The observation, and [21] bool: joints of which something was set aside.
+        """
+        self.restart = False
+        frame, flipped = self._unflip(frame, lengths_m, predicted_m, dt_s)
+        local = with_lengths(frame.local_m, lengths_m)
+        depth = float(predicted_m[PELVIS, 2])
+        gate = _GATE_M + _SIGMAS * std_m
+        expected = predicted_m - predicted_m[PELVIS]
+        off_local = np.linalg.norm(local - expected, axis=1) > np.linalg.norm(
+            np.maximum(gate - _GATE_M, 0.0), axis=1
+        ) + 1.4 * _GATE_M
+        ahead = np.maximum(predicted_m[:, 2:], 0.1)
+        shift = np.abs(frame.rays - predicted_m[:, :2] / ahead) * depth
+        off_ray = (shift > gate[:, :2]).any(axis=1)
+        off = np.stack([off_local, off_ray]) & frame.seen
+        set_aside = self._patience(off, dt_s)
+
+        if self._root_jumps(local, frame, predicted_m, std_m, dt_s):
+            set_aside = np.ones_like(set_aside)
+        weights = np.where(set_aside, 0.0, frame.confidence)
+        observation = Observation(local, frame.rays, weights[0], weights[1])
+        return observation, (set_aside.any(axis=0) | flipped) & frame.seen
+
+    def _patience(self, off: np.ndarray, dt_s: float) -> np.ndarray:
+        """[2, 21] bool: which disagreements are still young enough to be set aside."""
+        self._joint_s = np.where(off, self._joint_s + dt_s, 0.0)
+        return off & (self._joint_s <= _BELIEVE_JOINT_S + dt_s / 2.0)
+
+    def _root_jumps(
+        self,
+        local: np.ndarray,
+        frame: Frame,
+        predicted_m: np.ndarray,
+        std_m: np.ndarray,
+        dt_s: float,
+    ) -> bool:
+        position = root_position(local, frame.rays, frame.confidence)
+        gate = _ROOT_GATE_M + _SIGMAS * std_m[PELVIS, 2] + 0.04 * predicted_m[PELVIS, 2]
+        jumps = position is None or abs(position[2] - predicted_m[PELVIS, 2]) > gate
+        self._root_s = self._root_s + dt_s if jumps else 0.0
+        if self._root_s > _BELIEVE_ROOT_S:
+            self.restart = True
+        return jumps and not self.restart
+
+    def _unflip(
+        self, frame: Frame, lengths_m: np.ndarray, predicted_m: np.ndarray, dt_s: float
+    ) -> tuple[Frame, np.ndarray]:
+        """Exchange the sides of limbs that then fit the prediction far better."""
+        size = knee_neck_length(frame.local_m)
+        expected = predicted_m - predicted_m[PELVIS]
+        scale = float(knee_neck_length(expected) / size) if size > 1e-3 else 1.0
+        ahead = np.maximum(predicted_m[:, 2:], 0.1)
+        views = (
+            (frame.local_m * scale, expected),
+            (frame.rays * ahead[PELVIS], predicted_m[:, :2] / ahead * ahead[PELVIS]),
+        )
+        local, rays = frame.local_m.copy(), frame.rays.copy()
+        flipped = np.zeros(NUM_JOINTS, dtype=bool)
+        both = np.minimum(frame.confidence, frame.confidence[_MIRROR])
+        for group, limbs in enumerate((_ARMS, _LEGS)):
+            weight = both[limbs]
+            total = float(weight.sum())
+            if total <= 0.0:
+                continue
+            exchanged = [False, False]
+            for k, (seen, wanted) in enumerate(views):
+                mirrored = _MIRROR[limbs]
+                kept = _distance(seen[limbs], wanted[limbs], weight) / total
+                swapped = _distance(seen[mirrored], wanted[limbs], weight) / total
+                exchanged[k] = kept > _FLIP_M and swapped < _FLIP_GAIN * kept
+            self._flip_s[group] = self._flip_s[group] + dt_s if any(exchanged) else 0.0
+            if not any(exchanged):
+                continue
+            if self._flip_s[group] > _BELIEVE_FLIP_S:
+                self.restart = True
+                continue
+            for k, array in enumerate((local, rays)):
+                if exchanged[k]:
+                    array[limbs] = array[_MIRROR[limbs]]
+            flipped[limbs] = True
+        if not flipped.any():
+            return frame, flipped
+        return Frame(local, rays, frame.confidence), flipped
+
+
+def _distance(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
+    return float(weight @ np.linalg.norm(a - b, axis=1))
