@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from vnect_ros.errors import ModelError, describe
+from vnect_ros.json_fields import Fields
 from vnect_ros.records import Maps
 from vnect_ros.skeleton import JOINT_NAMES, NUM_JOINTS
 
@@ -174,7 +175,7 @@ def load(name: str | Path, precision: str = "") -> Model:
         declared = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder / BUNDLE_FILE}: cannot be read: {error}") from error
-    fields = _Fields(str(folder / BUNDLE_FILE), declared)
+    fields = Fields(str(folder / BUNDLE_FILE), declared)
     fields.one_of("format", int, (FORMAT,))
     files, source, output = fields.inner("files"), fields.inner("input"), fields.inner("output")
     precisions = tuple(p for p in PRECISIONS if p in files.values)
@@ -295,7 +296,7 @@ def _sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _verified(folder: Path, entry: _Fields) -> Path:
+def _verified(folder: Path, entry: Fields) -> Path:
     """The network file of an entry, once it is inside the bundle and intact."""
     path, sha256 = entry.text("path"), entry.text("sha256")
     size_bytes = entry.number("size_bytes", 0, 1 << 40, int)
@@ -312,7 +313,7 @@ def _verified(folder: Path, entry: _Fields) -> Path:
     return file
 
 
-def _curve(output: _Fields) -> tuple[tuple[float, float], ...]:
+def _curve(output: Fields) -> tuple[tuple[float, float], ...]:
     pairs = output.get("confidence_curve", list)
     rising = "at least two [peak, probability] pairs that rise, probabilities in 0..1"
     try:
@@ -323,58 +324,3 @@ def _curve(output: _Fields) -> tuple[tuple[float, float], ...]:
     if not fits or (np.diff(curve[:, 1]) < 0).any() or curve[0, 1] < 0 or curve[-1, 1] > 1:
         raise output.refusal("confidence_curve", pairs, rising)
     return tuple((float(peak), float(probability)) for peak, probability in curve)
-
-
-class _Fields:
-    """The fields of one JSON object; a refusal names the field by its dotted key."""
-
-    def __init__(self, where: str, values: object, prefix: str = "") -> None:
-        if not isinstance(values, dict):
-            raise ModelError(describe(f"{where}: {prefix or 'content'}", values, "an object"))
-        self.where, self.values, self.prefix = where, values, prefix
-
-    def refusal(self, key: str, value: object, accepted: str) -> ModelError:
-        return ModelError(describe(f"{self.where}: {self.prefix}{key}", value, accepted))
-
-    def get(self, key: str, kind: type) -> Any:
-        value = self.values.get(key)
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind:
-            names = {dict: "an object", list: "an array", str: "a string", int: "an integer"}
-            raise self.refusal(key, value, names.get(kind, "a number"))
-        return value
-
-    def inner(self, key: str) -> _Fields:
-        return _Fields(self.where, self.get(key, dict), f"{self.prefix}{key}.")
-
-    def text(self, key: str) -> str:
-        value: str = self.get(key, str)
-        if not value:
-            raise self.refusal(key, value, "a string that is not empty")
-        return value
-
-    def number(self, key: str, low: float, high: float, kind: type = float) -> Any:
-        value = self.get(key, kind)
-        if not low <= value <= high:  # NaN fails too
-            raise self.refusal(key, value, f"{low:g} to {high:g}")
-        return value
-
-    def one_of(self, key: str, kind: type, accepted: tuple) -> Any:
-        value = self.get(key, kind)
-        if value not in accepted:
-            raise self.refusal(key, value, " or ".join(str(a) for a in accepted))
-        return value
-
-    def triple(self, key: str, low: float, high: float) -> tuple[float, float, float]:
-        values = self.get(key, list)
-        numbers = [v for v in values if isinstance(v, (int, float)) and low <= v <= high]
-        if len(values) != 3 or len(numbers) != 3:
-            raise self.refusal(key, values, f"three numbers, each {low:g} to {high:g}")
-        return float(numbers[0]), float(numbers[1]), float(numbers[2])
-
-    def permutation(self, key: str, accepted: tuple[str, ...]) -> tuple[str, ...]:
-        values = self.get(key, list)
-        if len(values) != len(accepted) or {str(v) for v in values} != set(accepted):
-            raise self.refusal(key, values, "each once: " + ", ".join(accepted))
-        return tuple(values)
