@@ -17,6 +17,7 @@ from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.evaluation import clips, lspet, metrics, peers, plots, public
 from vnect_ros.evaluation.reading import NetworkReader
+from vnect_ros.evaluation.stills import load_stills
 from vnect_ros.records import State
 from vnect_ros.skeleton import INDEX, NORMALISED_KNEE_NECK_M, knee_neck_length
 from vnect_ros.tools import evaluate
@@ -167,6 +168,8 @@ def test_synthetic_stills_at_the_normalised_size_and_the_persons_own(bundle, tmp
         bundle, tmp_path, "--synthetic", tmp_path / "stills" / "heldout_0000.npz", "--limit", 1
     )
     assert by_file["n"] == 1 and by_file["pck3d_150"] == 1.0
+    with pytest.raises(VnectError, match="synthetic"):
+        load_stills(tmp_path)
 
 
 def test_several_sets_nest_and_plots_are_written(bundle, tmp_path):

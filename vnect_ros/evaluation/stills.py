@@ -17,6 +17,7 @@ from vnect_ros.skeleton import EVALUATED_14, INDEX, NORMALISED_KNEE_NECK_M, knee
 
 LIMBS_21: Final = tuple(lspet.TO_VNECT[i] for i in lspet.LIMBS)
 """VNect's indices of the 12 limb joints, which every method places alike."""
+HELD_OUT_SPLITS: Final = ("heldout", "val")
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ def load_stills(path: str | Path, limit: int = 0) -> Stills:
     """Open synthetic stills.
 
     Args:
-        path: a folder with `heldout_0000.npz` (or, without one, the one split there
-            is), or the file of one of its shards, which stands for its split.
+        path: a folder, of which the split "heldout" (else "val", else the first by name)
+            is taken, or the file of one shard such as `heldout_0000.npz`, which stands
+            for its split.
         limit: samples to take at most; 0 takes all.
 
     Raises:
@@ -108,13 +110,11 @@ def load_stills(path: str | Path, limit: int = 0) -> Stills:
     from vnect_ros.training.synthetic.shards import Shards
 
     path = Path(path)
-    folder, stem = (path, "heldout") if path.is_dir() else (path.parent, path.stem)
-    head, _, number = stem.rpartition("_")
-    split = head if head and number.isdigit() else stem
+    folder = path if path.is_dir() else path.parent
     splits = sorted({p.stem.rpartition("_")[0] for p in folder.glob("*_[0-9]*.npz")})
-    if split not in splits and len(splits) == 1:
-        split = splits[0]
-    if split not in splits:
+    asked = [path.stem.rpartition("_")[0]] if folder != path else [*HELD_OUT_SPLITS, *splits[:1]]
+    split = next((name for name in asked if name in splits), None)
+    if split is None:
         accepted = "a folder (or file) of shards such as heldout_0000.npz with its .bin"
         raise VnectError(describe("synthetic", str(path), accepted))
     samples = Shards(folder, split)
