@@ -1,0 +1,107 @@
+"""The demo's sums: frames matched by stamp, latency, error against the truth, the overlay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vnect_ros.backends.fake import STANDING_M
+from vnect_ros.camera import Camera
+from vnect_ros.errors import VnectError
+from vnect_ros.records import State
+from vnect_ros.tools import demo
+from vnect_ros.video import Video, VideoWriter
+
+FRAMES = 10
+CAMERA = Camera.from_field_of_view(160, 120, 54.0)
+PUBLISHED_S = 1000.0 + np.arange(FRAMES) / 25.0
+
+
+@pytest.fixture
+def received():
+    """Frames 2..9; the first LOST, the rest 10 mm too far away, 40 to 47 ms late."""
+    count = FRAMES - 2
+    joints = np.tile(STANDING_M + (0.0, 0.0, 3.01), (count, 1, 1))
+    pixels = np.tile(CAMERA.project(STANDING_M + (0.0, 0.0, 3.0)), (count, 1, 1))
+    joints[0], pixels[0] = np.nan, np.nan
+    return {
+        "stamps_s": PUBLISHED_S[2:],
+        "received_s": PUBLISHED_S[2:] + 0.040 + np.arange(count) * 0.001,
+        "state": np.array([State.LOST.value] + [State.MEASURED.value] * (count - 1)),
+        "joints_px": pixels,
+        "joints_m": joints,
+        "confidence": np.ones((count, 21)),
+        "latency_s": np.full(count, 0.03),
+        "residual_px": np.array([np.nan] + [1.5] * (count - 1)),
+        "joint_state_count": np.array(7),
+        "tf_count": np.array(6),
+        "marker_count": np.array(8),
+    }
+
+
+@pytest.fixture
+def truth():
+    return {
+        "joints_camera_m": np.tile(STANDING_M + (0.0, 0.0, 3.0), (FRAMES, 1, 1)),
+        **{
+            key: np.array(getattr(CAMERA, key))
+            for key in ("fx", "fy", "cx", "cy", "width", "height")
+        },
+    }
+
+
+def test_the_sums(received, truth):
+    summary = demo.summarise(PUBLISHED_S, received, truth)
+    assert (summary["frames_in"], summary["skeletons_out"]) == (10, 8)
+    assert (summary["MEASURED"], summary["PREDICTED"], summary["LOST"]) == (7, 0, 1)
+    assert summary["rate_in_hz"] == pytest.approx(25.0)
+    assert summary["latency_p50_ms"] == pytest.approx(43.5, abs=1e-3)
+    assert summary["latency_p95_ms"] == pytest.approx(46.65, abs=1e-3)
+    assert summary["residual_median_px"] == 1.5
+    assert summary["tf_messages"] == 6 and summary["joint_state_messages"] == 7
+    assert summary["error_mpjpe_mm"] == pytest.approx(0.0, abs=1e-6)
+    assert summary["error_3dpck_150mm"] == 1.0
+    assert summary["error_root_mm"] == pytest.approx(10.0)
+    assert summary["error_root_share_of_distance"] == pytest.approx(0.01 / 3.0)
+    shown = dict(demo.rows(summary))
+    assert shown["latency_p50_ms"] == "43.5" and shown["error_root_share_of_distance"] == "0.3%"
+
+
+def test_without_truth_no_error_is_claimed(received):
+    assert not any("error" in key for key in demo.summarise(PUBLISHED_S, received, None))
+
+
+def test_nothing_received_is_said_plainly(received):
+    nothing = {key: values[:0] if values.ndim else values for key, values in received.items()}
+    summary = demo.summarise(PUBLISHED_S, nothing, None)
+    assert summary["skeletons_out"] == 0 and summary["rate_out_hz"] == 0.0
+    assert summary["latency_p50_ms"] is None
+    assert dict(demo.rows(summary))["latency_p50_ms"] == "-"
+
+
+def test_frames_are_matched_by_stamp():
+    stamps = np.array([PUBLISHED_S[3], PUBLISHED_S[3] + 0.01, PUBLISHED_S[9], 5.0])
+    assert demo.frame_indices(PUBLISHED_S, stamps).tolist() == [3, -1, 9, -1]
+    assert demo.frame_indices(np.zeros(0), stamps).tolist() == [-1] * 4
+
+
+def test_the_truth_beside_a_video(tmp_path, truth):
+    assert demo.load_truth(tmp_path / "a.mp4") is None
+    np.savez(tmp_path / "a_truth.npz", **truth)
+    read = demo.load_truth(tmp_path / "a.mp4")
+    np.testing.assert_array_equal(read["joints_camera_m"], truth["joints_camera_m"])
+    del truth["fx"]
+    np.savez(tmp_path / "a_truth.npz", **truth)
+    with pytest.raises(VnectError, match=r"a_truth\.npz: fx: got None"):
+        demo.load_truth(tmp_path / "a.mp4")
+
+
+def test_the_overlay_shows_each_frame_once(tmp_path, received):
+    with VideoWriter(tmp_path / "a.mp4", 25.0) as writer:
+        for _ in range(FRAMES):
+            writer.write(np.full((120, 160, 3), 128, np.uint8))
+    demo.draw(tmp_path / "o.mp4", Video(tmp_path / "a.mp4"), CAMERA, PUBLISHED_S, received)
+    frames = [frame.image.astype(int) for frame in Video(tmp_path / "o.mp4")]
+    assert len(frames) == FRAMES and frames[0].shape == (120, 320, 3)
+    colours = [np.ptp(image[:, :160], axis=2).max() for image in frames]
+    assert max(colours[:2]) < 40 and min(colours[3:]) > 80

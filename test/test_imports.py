@@ -1,0 +1,120 @@
+"""Imports point one way, light stays light, and only ros/ knows ROS."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vnect_ros
+
+PACKAGE = Path(vnect_ros.__file__).parent
+VENDORS = (
+    "onnxruntime",
+    "openvino",
+    "tensorrt",
+    "tensorrt_rtx",
+    "torch",
+    "matplotlib",
+    "rclpy",
+)
+
+MAY_IMPORT = {
+    "errors": set(),
+    "skeleton": set(),
+    "config": {"errors"},
+    "records": {"skeleton"},
+    "camera": {"errors", "records"},
+    "camera_file": {"camera", "errors"},
+    "json_fields": {"errors"},
+    "models": {"errors", "json_fields", "skeleton", "records"},
+    "backends": {"models", "records", "errors", "skeleton", "networks"},
+    "crop": {"records", "config"},
+    "decode": {"records", "skeleton", "config"},
+    "filters": {"config", "errors"},
+    "body": {"skeleton", "errors", "records"},
+    "fitting": {"body", "skeleton", "records", "camera", "config", "filters", "errors"},
+    "drawing": {"records", "skeleton", "camera"},
+    "video": {"errors"},
+    "pipeline": {
+        "backends", "camera", "config", "crop", "decode", "errors", "filters", "fitting",
+        "models", "records", "skeleton",
+    },
+    "networks": {"errors"},
+}  # fmt: skip
+"""Module or folder of the package: what of ours it may import, besides itself."""
+CORE = set(MAY_IMPORT)
+
+
+def sources():
+    files = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"})
+    return [pytest.param(file, id=str(file.relative_to(PACKAGE))) for file in files]
+
+
+def imported(file):
+    """Dotted names of all that a file imports, also inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def ours(file):
+    """The rooms of the package that a file imports."""
+    found = set()
+    for name in imported(file):
+        parts = name.split(".")
+        if parts[0] == "vnect_ros" and len(parts) > 1:
+            found.add(parts[1])
+    return {r for r in found if (PACKAGE / r).is_dir() or (PACKAGE / f"{r}.py").is_file()}
+
+
+def room(file):
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("file", sources())
+def test_imports_point_one_way(file):
+    here, there = room(file), ours(file)
+    if here in CORE:
+        assert there - {here} <= MAY_IMPORT[here]
+    elif here == "ros":
+        assert not there & {"training", "evaluation", "exporting"}
+    elif here == "tools":
+        hooks = {"demo.py", "benchmark.py"}
+        assert "ros" not in there or file.name in hooks
+    else:
+        assert not there & {"ros", "tools"}, f"{here} is below the tools and beside ros"
+
+
+@pytest.mark.parametrize("file", sources())
+def test_only_ros_imports_ros(file):
+    ros = {"rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "visualization_msgs", "tf2_msgs"}
+    ros |= {"diagnostic_msgs", "std_srvs", "cv_bridge", "tf2_ros", "launch", "launch_ros"}
+    used = {name.split(".")[0] for name in imported(file)} & ros
+    assert not used or room(file) == "ros"
+
+
+@pytest.mark.parametrize(
+    "module", ["vnect_ros", "vnect_ros.pipeline", "vnect_ros.tools.process", "vnect_ros.drawing"]
+)
+def test_vendor_runtimes_load_lazily(module):
+    code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({VENDORS!r})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_the_package_itself_is_light():
+    code = "import sys, vnect_ros; print(len({'numpy', 'cv2'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "0"
