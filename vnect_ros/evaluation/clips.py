@@ -129,7 +129,8 @@ class RecordingBackend:
     """Passes everything on and keeps the maps of the step, so that raw costs no second run."""
 
     def __init__(self, inner: Backend) -> None:
-        self.inner, self.model, self.name = inner, inner.model, inner.name
+        self.inner, self.model = inner, inner.model
+        self.name, self.detail = inner.name, inner.detail
         self.maps: list[Maps] = []
 
     def infer(self, image: np.ndarray) -> Maps:
