@@ -241,6 +241,7 @@ def test_clip_figures_of_known_errors():
     assert found["raw"]["mpjpe_mm"] == pytest.approx(70.0 / 14)
     # x alternates: its second difference is 4 x 0.07 m, in one joint of 14.
     assert found["raw"]["acceleration_error"] == pytest.approx(0.28 * 30.0**2 / 14)
+    assert found["acceleration_gain"] > 1e3
     assert found["fitted"]["mpjpe_mm"] == pytest.approx(0.0, abs=1e-6)
     assert found["fitted"]["mrpe_mm"] == pytest.approx(100.0)
     assert found["fitted"]["mrpe_z_mm"] == pytest.approx(100.0)

@@ -139,15 +139,15 @@ class FilterConfig(Section):
     """1-Euro filters; beta is per the filtered unit a second ([1/px], [1/m])."""
 
     enabled: bool = option(True, "Filter at all")
-    pixels_min_cutoff_hz: float = option(1.7, "Cut-off of K at rest [Hz]", low=0.01, high=1e3)
+    pixels_min_cutoff_hz: float = option(4.0, "Cut-off of K at rest [Hz]", low=0.01, high=1e3)
     pixels_beta: float = option(
         0.3, "Rise of K's cut-off with its speed [Hz per px/s of the input]", low=0.0, high=1e3
     )
-    local_min_cutoff_hz: float = option(0.8, "Cut-off of P^L at rest [Hz]", low=0.01, high=1e3)
+    local_min_cutoff_hz: float = option(4.0, "Cut-off of P^L at rest [Hz]", low=0.01, high=1e3)
     local_beta: float = option(
-        0.4, "Rise of P^L's cut-off with its speed [Hz per dm/s]", low=0.0, high=1e3
+        1.0, "Rise of P^L's cut-off with its speed [Hz per dm/s]", low=0.0, high=1e3
     )
-    global_min_cutoff_hz: float = option(20.0, "Cut-off of P^G at rest [Hz]", low=0.01, high=1e3)
+    global_min_cutoff_hz: float = option(60.0, "Cut-off of P^G at rest [Hz]", low=0.01, high=1e3)
     global_beta: float = option(
         0.4, "Rise of P^G's cut-off with its speed [Hz per dm/s]", low=0.0, high=1e3
     )
@@ -203,8 +203,8 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
         "", "Frame of skeletons and markers; empty: the image's own", live=False
     )
     body_id: str = option(
-        "auto", "REP-155 id of the person, 5 letters or digits; auto: human, or one made of the"
-        " namespace; empty: a new one for each person",
+        "auto", "REP-155 id of the person: a letter and 4 letters or digits; auto: human, or one"
+        " made of the namespace; empty: a new one for each person",
         live=False,
     )  # fmt: skip
     autostart: bool = option(True, "Configure and activate without being asked", live=False)
@@ -230,8 +230,9 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not re.fullmatch("([a-zA-Z0-9]{5}|auto|)", self.body_id):
-            raise ConfigError(describe("body_id", self.body_id, "5 letters or digits, auto, or none"))
+        if not re.fullmatch("([a-zA-Z][a-zA-Z0-9]{4}|auto|)", self.body_id):
+            accepted = "a letter and 4 letters or digits, auto, or none"
+            raise ConfigError(describe("body_id", self.body_id, accepted))
 
 
 def options(config: Any, prefix: str = "") -> dict[str, dataclasses.Field]:

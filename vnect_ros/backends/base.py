@@ -16,6 +16,8 @@ class Backend(Protocol):
     name: str
     """What diagnostics call it: "onnxruntime", "tensorrt", ..."""
     model: Model
+    detail: str
+    """One line for diagnostics: version, precision, device, and why "auto" took it."""
 
     def infer(self, image: np.ndarray) -> Maps:
         """Run the network on one crop.

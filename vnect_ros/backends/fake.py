@@ -38,6 +38,7 @@ class FakeBackend:
     """Draws maps of what `look` says of each crop; see `backends.base.Backend`."""
 
     name = "fake"
+    detail = ""
 
     def __init__(
         self, model: Model, look: Callable[[np.ndarray], Seen] | None = None, threads: int = 0

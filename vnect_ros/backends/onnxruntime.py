@@ -13,6 +13,7 @@ class OnnxRuntimeBackend:
     """Runs a bundle's ONNX file on the CPU; see `backends.base.Backend`."""
 
     name = "onnxruntime"
+    detail = ""
 
     def __init__(self, model: Model, threads: int = 0) -> None:
         """Load the network.

@@ -313,14 +313,16 @@ def score_clips(runs: Sequence[Run]) -> dict[str, Any]:
         }
 
     rows = list(each.values())
+    raw, fitted = (pooled([row[side] for row in rows]) for side in ("raw", "fitted"))
     ratio = np.concatenate([std_ratios(run) for run in runs])
     judgements = [judged(run) for run in runs]
     return {
         "frames": int(weights.sum()),
         "tracked": pooled(rows)["tracked"],
         "measured": pooled(rows)["measured"],
-        "raw": pooled([row["raw"] for row in rows]),
-        "fitted": pooled([row["fitted"] for row in rows]),
+        "raw": raw,
+        "fitted": fitted,
+        "acceleration_gain": raw["acceleration_error"] / max(fitted["acceleration_error"], 1e-9),
         "calibration": calibration.coverage(ratio),
         "confidence": calibration.reliability(*(np.concatenate(j) for j in zip(*judgements))),
         "clips": each,

@@ -35,7 +35,7 @@ def bone_directions(joints_m: np.ndarray) -> np.ndarray:
         joints_m: [21, 3] positions, any origin and scale.
     """
     bones = joints_m - joints_m[list(PARENTS)]
-    return bones / np.maximum(np.linalg.norm(bones, axis=1, keepdims=True), 1e-9)
+    return bones / np.maximum(np.sqrt(np.sum(bones * bones, axis=1, keepdims=True)), 1e-9)
 
 
 def with_lengths(joints_m: np.ndarray, lengths_m: np.ndarray) -> np.ndarray:

@@ -71,6 +71,7 @@ class Kinematics:
             placements[model.getFrameId(name, pin.FrameType.BODY)] for name in LINK_NAMES
         ]
         self._moves = _supports()
+        self._last_q = np.empty(0)
 
     def forward(self, q: np.ndarray) -> np.ndarray:
         """[21, 3] the joints in the camera frame [m]."""
@@ -78,7 +79,12 @@ class Kinematics:
         return self._positions()
 
     def jacobian(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The joints [21, 3] [m] and their derivatives [21, 3, NV] by the tangent of q."""
+        """The joints [21, 3] [m] and their derivatives [21, 3, NV] by the tangent of q.
+
+        Kept until q changes: the answers are not to be written to.
+        """
+        if np.array_equal(q, self._last_q):
+            return self._last_points, self._last_moves
         pin, model, data = self._pin, self._model, self._data
         theirs = self._theirs(q)
         # Runs the forward kinematics of the joints as well.
@@ -92,6 +98,7 @@ class Kinematics:
         moves[:, 1] = linear[1] + angular[2] * x - angular[0] * z
         moves[:, 2] = linear[2] + angular[0] * y - angular[1] * x
         moves *= self._moves[:, None, :]
+        self._last_q, self._last_points, self._last_moves = q.copy(), points, moves
         return points, moves
 
     def orientations_xyzw(self, q: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from vnect_ros.skeleton import INDEX, MIRROR, NUM_JOINTS, PELVIS, knee_neck_leng
 
 _ARMS: Final = [INDEX[s + p] for s in ("right_", "left_") for p in ("shoulder", "elbow", "wrist", "hand")]
 _LEGS: Final = [INDEX[s + p] for s in ("right_", "left_") for p in ("hip", "knee", "ankle", "toe")]
+_LIMBS: Final = np.array([[j in limbs for j in range(NUM_JOINTS)] for limbs in (_ARMS, _LEGS)], float)
 _MIRROR: Final = np.array(MIRROR)
 
 _GATE_M: Final = 0.25
@@ -97,22 +98,21 @@ def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> 
         [3] in the camera frame [m], or None where the joints leave it open or
         put the body behind the camera.
     """
-    rows = np.zeros((NUM_JOINTS, 2, 3))
-    rows[:, 0, 0] = rows[:, 1, 1] = 1.0
-    rows[:, :, 2] = -rays
-    right = rays * local_m[:, 2:] - local_m[:, :2]
-    robust = weight
+    rows = np.zeros((2, NUM_JOINTS, 3))
+    rows[0, :, 0] = rows[1, :, 1] = 1.0
+    rows[:, :, 2] = -rays.T
+    rows = rows.reshape(-1, 3)
+    right = (rays * local_m[:, 2:] - local_m[:, :2]).T.ravel()
+    robust = np.concatenate([weight, weight])
     position = None
-    for _ in range(3):
-        weighted = rows * robust[:, None, None]
-        normal = np.einsum("jki,jkl->il", weighted, rows)
-        vector = np.einsum("jki,jk->i", weighted, right)
+    for _ in range(2):
+        weighted = rows.T * robust
         try:
-            position = np.linalg.solve(normal, vector)
+            position = np.linalg.solve(weighted @ rows, weighted @ right)
         except np.linalg.LinAlgError:
             return None
-        error = np.sum((rows @ position - right) ** 2, axis=1)
-        robust = weight / (1.0 + error / _GATE_M**2) ** 2
+        square = ((rows @ position - right) ** 2).reshape(2, NUM_JOINTS).sum(axis=0)
+        robust = np.tile(weight / (1.0 + square / _GATE_M**2) ** 2, 2)
     if position is None or not np.isfinite(position).all():
         return None
     if position[2] + local_m[weight > 0.0, 2].min() < 0.1 or position[2] > 1e3:
@@ -166,9 +166,7 @@ class Checks:
         depth = float(predicted_m[PELVIS, 2])
         gate = _GATE_M + _SIGMAS * std_m
         expected = predicted_m - predicted_m[PELVIS]
-        off_local = np.linalg.norm(local - expected, axis=1) > np.linalg.norm(
-            np.maximum(gate - _GATE_M, 0.0), axis=1
-        ) + 1.4 * _GATE_M
+        off_local = _length(local - expected) > 1.4 * _GATE_M + _SIGMAS * _length(std_m)
         ahead = np.maximum(predicted_m[:, 2:], 0.1)
         shift = np.abs(frame.rays - predicted_m[:, :2] / ahead) * depth
         off_ray = (shift > gate[:, :2]).any(axis=1)
@@ -206,42 +204,40 @@ class Checks:
         self, frame: Frame, lengths_m: np.ndarray, predicted_m: np.ndarray, dt_s: float
     ) -> tuple[Frame, np.ndarray]:
         """Exchange the sides of limbs that then fit the prediction far better."""
+        both = np.minimum(frame.confidence, frame.confidence[_MIRROR])
         size = knee_neck_length(frame.local_m)
         expected = predicted_m - predicted_m[PELVIS]
         scale = float(knee_neck_length(expected) / size) if size > 1e-3 else 1.0
         ahead = np.maximum(predicted_m[:, 2:], 0.1)
-        views = (
-            (frame.local_m * scale, expected),
-            (frame.rays * ahead[PELVIS], predicted_m[:, :2] / ahead * ahead[PELVIS]),
-        )
-        local, rays = frame.local_m.copy(), frame.rays.copy()
+        # Two views, P^L and K, each in metres at the body.
+        seen = np.zeros((2, NUM_JOINTS, 3))
+        wanted = np.zeros((2, NUM_JOINTS, 3))
+        seen[0], wanted[0] = frame.local_m * scale, expected
+        seen[1, :, :2] = frame.rays * ahead[PELVIS]
+        wanted[1, :, :2] = predicted_m[:, :2] / ahead * ahead[PELVIS]
+        weights = _LIMBS * both
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+        kept = _length(seen - wanted) @ weights.T
+        swapped = _length(seen[:, _MIRROR] - wanted) @ weights.T
+        exchanged = (kept > _FLIP_M) & (swapped < _FLIP_GAIN * kept)
+        groups = exchanged.any(axis=0)
+        self._flip_s = np.where(groups, self._flip_s + dt_s, 0.0)
         flipped = np.zeros(NUM_JOINTS, dtype=bool)
-        both = np.minimum(frame.confidence, frame.confidence[_MIRROR])
+        if not groups.any():
+            return frame, flipped
+        arrays = (frame.local_m.copy(), frame.rays.copy())
         for group, limbs in enumerate((_ARMS, _LEGS)):
-            weight = both[limbs]
-            total = float(weight.sum())
-            if total <= 0.0:
-                continue
-            exchanged = [False, False]
-            for k, (seen, wanted) in enumerate(views):
-                mirrored = _MIRROR[limbs]
-                kept = _distance(seen[limbs], wanted[limbs], weight) / total
-                swapped = _distance(seen[mirrored], wanted[limbs], weight) / total
-                exchanged[k] = kept > _FLIP_M and swapped < _FLIP_GAIN * kept
-            self._flip_s[group] = self._flip_s[group] + dt_s if any(exchanged) else 0.0
-            if not any(exchanged):
+            if not groups[group]:
                 continue
             if self._flip_s[group] > _BELIEVE_FLIP_S:
                 self.restart = True
                 continue
-            for k, array in enumerate((local, rays)):
-                if exchanged[k]:
+            for k, array in enumerate(arrays):
+                if exchanged[k, group]:
                     array[limbs] = array[_MIRROR[limbs]]
             flipped[limbs] = True
-        if not flipped.any():
-            return frame, flipped
-        return Frame(local, rays, frame.confidence), flipped
+        return Frame(*arrays, frame.confidence), flipped
 
 
-def _distance(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
-    return float(weight @ np.linalg.norm(a - b, axis=1))
+def _length(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))

@@ -12,9 +12,9 @@ from vnect_ros.fitting.kinematics import LOWER, NV, ROOT_Q, ROOT_V, UPPER, Kinem
 
 _FIRST_DAMPING = 1e-4
 _ATTEMPTS = 6
-_SMALL_STEP = 2e-4
+_SMALL_STEP = 1e-3
 """A step with no component above this ends the search [m, rad]."""
-_SMALL_GAIN = 1e-3
+_SMALL_GAIN = 5e-3
 """So does one that lowers the energy by less than this share."""
 
 

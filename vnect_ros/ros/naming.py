@@ -15,10 +15,11 @@ def body_id(configured: str, namespace: str) -> str:
         namespace: of the node.
 
     Returns:
-        What is configured; for "auto" "human", or in a namespace five digits
-        made of it: TF is global, and two nodes must not publish the same frames.
+        What is configured; for "auto" "human", or in a namespace one made of
+        it: TF is global, and two nodes must not publish the same frames.  It
+        begins with a letter, as the names of topics must.
     """
     if configured != "auto":
         return configured
     name = namespace.strip("/")
-    return hashlib.sha256(name.encode()).hexdigest()[:5] if name else DEFAULT_ID
+    return "n" + hashlib.sha256(name.encode()).hexdigest()[:4] if name else DEFAULT_ID

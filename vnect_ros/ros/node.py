@@ -409,7 +409,8 @@ def _check(poses: list[Pose]) -> None:
 def _differ(before: Camera, after: Camera) -> bool:
     """Whether tracking cannot go on from one camera to the other."""
     size = (before.width, before.height) != (after.width, after.height)
-    return size or before.calibrated != after.calibrated
+    zoom = abs(after.fy / before.fy - 1.0) > 0.01
+    return size or zoom or before.calibrated != after.calibrated
 
 
 def _summary(poses: list[Pose]) -> str:

@@ -18,7 +18,7 @@ from vnect_ros import body, drawing
 from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
 from vnect_ros.msg import SkeletonArray
-from vnect_ros.records import Calibration, Pose, State
+from vnect_ros.records import Pose, State
 from vnect_ros.ros import convert, markers
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from vnect_ros.ros.target import Target
 
-URDF_TOLERANCE_M = 5e-4
-"""A bone that differs by more from the published URDF is published anew."""
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -49,7 +47,7 @@ class Outputs:
         self._debug = make(Image, "debug/image", 1)
         self._bodies: dict[str, tuple] = {}
         self._tracked: tuple[str, Header] | None = None
-        self._urdf_lengths_m: np.ndarray | None = None
+        self._urdf_lengths_m = np.empty(0)
         self._debug_at = -np.inf
 
     def publish(
@@ -150,17 +148,10 @@ class Outputs:
             for publisher in (states, described):
                 publisher.on_activate(None)  # the node is active already
             self._bodies = {body_id: (states, described)}
-            self._urdf_lengths_m = None
+            self._urdf_lengths_m = np.empty(0)
         states, described = self._bodies[body_id]
-        if self._describe_anew(pose):
+        if not np.array_equal(pose.bone_lengths_m, self._urdf_lengths_m):
             described.publish(String(data=body.urdf(pose.bone_lengths_m, body_id)))
             self._urdf_lengths_m = pose.bone_lengths_m.copy()
         if config.publish_joint_states:
             states.publish(convert.joint_state(pose, header, body_id))
-
-    def _describe_anew(self, pose: Pose) -> bool:
-        if self._urdf_lengths_m is None:
-            return True
-        change_m = np.abs(pose.bone_lengths_m - self._urdf_lengths_m).max()
-        settled = pose.calibration is Calibration.DONE and change_m > 0.0
-        return settled or bool(change_m > URDF_TOLERANCE_M)

@@ -274,6 +274,7 @@ def on_videos(
         scores["boxes"] = clips.score_boxes(boxes)
         given = ", ".join(f"{k} {_number(scores['boxes'][k])}" for k in spatial)
         print(f"raw in given boxes, normalised size: {given}")
+    print(f"acceleration error: {scores['acceleration_gain']:.1f} times lower than raw")
     stated = scores["calibration"]
     print(
         f"stated standard deviation: {stated['within_1_std']:.3f} within 1, "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vnect_ros.camera import shortest_rotation
 from vnect_ros.training.sample import Sample, mirrored
 
 
@@ -59,7 +60,9 @@ def warp_joints(sample: Sample, affine: np.ndarray, out: int) -> tuple[np.ndarra
     """Carry the joints through the affine map.
 
     A rotation in the image plane turns the locations about the viewing ray by the
-    same angle.  A joint that leaves the crop loses its heatmap, not its location.
+    same angle; a shift turns them about the axis across it, as the ray through the
+    crop's centre moves (where the focal length is known).  A joint that leaves the
+    crop loses its heatmap, not its location.
 
     Returns:
         joints_px [21, 2], visible [21], joints_m [21, 3], all float32.
@@ -67,13 +70,23 @@ def warp_joints(sample: Sample, affine: np.ndarray, out: int) -> tuple[np.ndarra
     joints_px = sample.joints_px @ affine[:, :2].T + affine[:, 2]
     inside = ((joints_px > -0.5) & (joints_px < out - 0.5)).all(axis=1)
     turn = affine[:, :2] / np.sqrt(np.linalg.det(affine[:, :2]))
-    joints_m = sample.joints_m.copy()
-    joints_m[:, :2] = sample.joints_m[:, :2] @ turn.T
+    joints_m = sample.joints_m @ _towards_new_centre(sample, affine, out).T
+    joints_m[:, :2] = joints_m[:, :2] @ turn.T
     return (
         joints_px.astype(np.float32),
         (sample.visible * inside).astype(np.float32),
         joints_m.astype(np.float32),
     )
+
+
+def _towards_new_centre(sample: Sample, affine: np.ndarray, out: int) -> np.ndarray:
+    """Rotation [3, 3] from the old crop-ray frame into that of the shifted crop."""
+    if sample.focal_px <= 0:
+        return np.eye(3)
+    new_centre = np.linalg.solve(affine[:, :2], np.full(2, (out - 1) / 2.0) - affine[:, 2])
+    shift = new_centre - (np.array(sample.image.shape[1::-1]) - 1) / 2.0
+    ray = np.array([*(shift / sample.focal_px), 1.0])
+    return shortest_rotation(ray / np.linalg.norm(ray), np.array([0.0, 0.0, 1.0]))
 
 
 def known_area(image: np.ndarray) -> tuple[int, int, int, int]:
@@ -124,9 +137,9 @@ def warp_image(rng: np.random.Generator, how: Augmentation, image: np.ndarray,
     flags = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
     if rng.random() >= how.fill:
         return cv2.warpAffine(part, shifted, (out, out), flags=flags)
-    if rng.random() < 0.3:
+    if rng.random() < 0.12:
         return cv2.warpAffine(part, shifted, (out, out), flags=flags,
-                              borderMode=cv2.BORDER_REPLICATE if rng.random() < 0.3 else cv2.BORDER_REFLECT_101)  # fmt: skip  # noqa: E501
+                              borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
     canvas = _background(rng, out, other)
     return cv2.warpAffine(part, shifted, (out, out), dst=canvas, flags=flags,
                           borderMode=cv2.BORDER_TRANSPARENT)  # fmt: skip
@@ -228,4 +241,4 @@ def plain(sample: Sample, out: int) -> Sample:
     affine = np.array([[k, 0, (k - 1) / 2], [0, k, (k - 1) / 2]])
     image = cv2.resize(sample.image, (out, out), interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR)  # noqa: E501
     joints_px, visible, joints_m = warp_joints(sample, affine, out)
-    return Sample(image, joints_px, visible, joints_m, sample.weight_3d)
+    return Sample(image, joints_px, visible, joints_m, sample.weight_3d, sample.focal_px * k)

@@ -32,11 +32,13 @@ def load(file: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """Rebuild the network of a checkpoint with its averaged weights, in eval mode.
 
     Returns:
-        The network, and what is known of it: "config", "step", "validation".
+        The network, and what is known of it: "config", "step", "samples", "progress",
+        "validation", and "bundle", the fields of a model bundle that the recipe decides.
     """
     content = read(file)
     config = content["config"]
     network = build_network(config["network"], **config["network_options"])
     network.load_state_dict({k: v.float() for k, v in content["average"].items()})
     meta = {k: content.get(k) for k in ("config", "step", "samples", "progress", "validation")}
+    meta["bundle"] = {"input_size": config["size"]}
     return network.eval(), meta

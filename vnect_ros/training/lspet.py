@@ -177,6 +177,8 @@ class Lspet:
         keep = {"train": ~held_out, "held_out": held_out, "all": rows >= 0}[part]
         self.rows = rows[keep]
         self.labels = labels
+        with np.load(folder / "labels.npz") as data:
+            self.joints14 = data["joints14"][keep].astype(np.float32)
         self._jpeg = _read_jpegs(folder, Path(images) if images else None, self.rows)
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
 """Reading maps during training, and the validation figures.
 
 PCK@a torso: share of the visible joints whose distance from the truth is below
-a times the torso, the distance from left hip to right shoulder.  Crops where one
+a times the torso, the distance from left shoulder to right hip.  Crops where one
 of these two is not annotated do not count.
 """
 
@@ -50,7 +50,7 @@ def read_maps(maps: torch.Tensor, stride: float) -> tuple[np.ndarray, np.ndarray
 
 def torso_px(joints_px: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """[N] length of the torso [px], NaN where an end is not annotated."""
-    a, b = INDEX["left_hip"], INDEX["right_shoulder"]
+    a, b = INDEX["left_shoulder"], INDEX["right_hip"]
     length = np.linalg.norm(joints_px[:, a] - joints_px[:, b], axis=-1)
     known = (visible[:, a] >= 0.9) & (visible[:, b] >= 0.9) & (length > 1e-6)
     return np.where(known, length, np.nan)

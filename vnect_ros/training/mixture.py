@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from vnect_ros.training.augment import Augmentation, augment
 from vnect_ros.training.sample import Sample
+
+if TYPE_CHECKING:
+    from vnect_ros.training.config import TrainConfig
 
 _PERIOD = 64
 
@@ -62,6 +65,12 @@ class Mixture:
             self._orders[key] = rng.permutation(length)
         return source, int(self._orders[key][place])
 
+    def refresh(self) -> None:
+        """Let sources that grow take in what is new; their order changes from here on."""
+        for source in self._sources:
+            if hasattr(source, "refresh"):
+                source.refresh()
+
     def sample(self, n: int) -> Sample:
         """The augmented sample number `n`."""
         source, index = self.place(n)
@@ -71,6 +80,14 @@ class Mixture:
         if rng.random() < 0.6:
             other = data[int(rng.integers(len(data)))].image
         return augment(rng, self._how, data[index], self._size, other)
+
+
+def of_recipe(config: TrainConfig) -> Mixture:
+    """The stream of samples that a recipe names."""
+    from vnect_ros.training.sources import open_source
+
+    return Mixture([open_source(s) for s in config.sources], [s.share for s in config.sources],
+                   config.augmentation, config.size, config.seed)  # fmt: skip
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, np.ndarray]:

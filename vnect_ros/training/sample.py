@@ -23,6 +23,8 @@ class Sample:
     """[21, 3] float32 root-relative [m], crop-ray frame, normalised body size."""
     weight_3d: np.ndarray
     """[21] float32 weight of each joint's location; 0 where it is unknown."""
+    focal_px: float = 0.0
+    """Focal length of the camera in pixels of `image`; 0 if unknown."""
 
 
 def mirrored(sample: Sample) -> Sample:
@@ -38,4 +40,5 @@ def mirrored(sample: Sample) -> Sample:
         sample.visible[order],
         joints_m,
         sample.weight_3d[order],
+        sample.focal_px,
     )

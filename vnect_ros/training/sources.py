@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.training.config import SourceConfig
 from vnect_ros.training.mixture import Source
+from vnect_ros.training.sample import Sample
+
+
+class Rendered:
+    """Pre-rendered synthetic people; shards that appear later join at `refresh`.
+
+    Args:
+        folder: of shards.
+        split: prefix of their names.
+        limit: use no more than so many; 0 for all.
+    """
+
+    def __init__(self, folder: str, split: str = "train", limit: int = 0) -> None:
+        from vnect_ros.training.synthetic.shards import Shards
+
+        self._shards = Shards(Path(folder), split)
+        self._limit = limit
+
+    def refresh(self) -> None:
+        """Take in what has been rendered since."""
+        self._shards.refresh()
+
+    def __len__(self) -> int:
+        return min(len(self._shards), self._limit) if self._limit else len(self._shards)
+
+    def __getitem__(self, i: int) -> Sample:
+        row = self._shards[i]
+        return Sample(row["image"], row["joints_px"], row["visible"], row["joints_m"],
+                      row["weight_3d"], float(row["k_crop"][0, 0]))  # fmt: skip
 
 
 def _lspet(**options: Any) -> Source:
@@ -16,7 +46,23 @@ def _lspet(**options: Any) -> Source:
     return Lspet(**options)
 
 
-READERS: dict[str, Callable[..., Source]] = {"lspet": _lspet}
+def _layout(name: str) -> Callable[..., Source]:
+    def read(**options: Any) -> Source:
+        from vnect_ros.training import layouts
+
+        source: Source = getattr(layouts, name)(**options)
+        return source
+
+    return read
+
+
+READERS: dict[str, Callable[..., Source]] = {
+    "lspet": _lspet,
+    "rendered": Rendered,
+    "mpi_inf_3dhp": _layout("mpi_inf_3dhp"),
+    "human36m": _layout("human36m"),
+    "mpii": _layout("mpii"),
+}
 
 
 def open_source(config: SourceConfig) -> Source:

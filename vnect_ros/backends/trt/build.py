@@ -53,7 +53,8 @@ def build(onnx_bytes: bytes, progress: Progress | None = None) -> bytes:
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx_bytes):
         said = [str(parser.get_error(i).desc()) for i in range(parser.num_errors)]
-        raise BackendError("TensorRT's parser refuses the network: " + "; ".join(said or messages))
+        words = " ".join([*messages[:1], *said])  # the first message names the node
+        raise BackendError(f"TensorRT's parser refuses the network: {words}")
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # an fp32 file stays fp32
     if progress is not None:
