@@ -179,8 +179,10 @@ def info(**changes) -> CameraInfo:
 
 
 def test_a_camera_survives_the_message():
-    camera = Camera(640, 480, 500.0, 510.0, 321.0, 239.0, "plumb_bob", (0.1, -0.2, 1e-3, 1e-4, 0.0))
-    read, remark = convert.camera_from_message(convert.camera_info(camera, Header()), 640, 480, 54.0)
+    bent = (0.1, -0.2, 1e-3, 1e-4, 0.0)
+    camera = Camera(640, 480, 500.0, 510.0, 321.0, 239.0, "plumb_bob", bent)
+    sent = convert.camera_info(camera, Header())
+    read, remark = convert.camera_from_message(sent, 640, 480, 54.0)
     assert read == camera and remark == ""
 
 
