@@ -1,0 +1,55 @@
+"""OpenVINO gives the joints that ONNX Runtime gives, from the same files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny_bundles
+
+pytest.importorskip("openvino", reason="openvino is not installed (pip install openvino)")
+
+from vnect_ros import backends, models  # noqa: E402
+from vnect_ros.errors import BackendError  # noqa: E402
+
+
+@pytest.mark.parametrize("precision", models.PRECISIONS)
+@pytest.mark.parametrize("network", ["vnect", "vnect_lite"])
+def test_maps_equal_onnxruntimes(network, precision) -> None:
+    model = tiny_bundles.load(network, precision)
+    ours = backends.create(model, "openvino", threads=1)
+    theirs = backends.create(model, "onnxruntime", threads=1)
+    image = tiny_bundles.crops(1, seed=31)[0]
+    got, expected = ours.infer(image), theirs.infer(image)
+    tolerance = {"fp32": 1e-4, "fp16": 2e-2, "int8": 0.25}[precision]
+    for a, b in ((got.heatmaps, expected.heatmaps), (got.locations_m, expected.locations_m)):
+        assert a.dtype == np.float32 and a.shape == b.shape
+        assert np.abs(a - b).mean() <= tolerance * np.abs(b).mean()
+    assert precision in ours.detail and ours.detail.startswith("openvino 20")
+
+
+def test_results_do_not_change_under_the_caller() -> None:
+    """The runtime's own output memory is used again by the next run."""
+    backend = backends.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
+    first, second = tiny_bundles.crops(2, seed=32)
+    maps = backend.infer(first)
+    kept = maps.locations_m.copy()
+    backend.infer(second)
+    np.testing.assert_array_equal(maps.locations_m, kept)
+
+
+def test_closed_is_closed() -> None:
+    backend = backends.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
+    backend.close()
+    backend.close()
+    with pytest.raises(BackendError, match="closed"):
+        backend.infer(tiny_bundles.crops(1)[0])
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"nothing")
+    model = models.write_bundle(
+        tmp_path, {"fp32": tmp_path / "model.onnx"}, licence="MIT", input_size=64,
+        mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5),
+    )  # fmt: skip
+    with pytest.raises(BackendError, match=r"openvino refuses .*model\.onnx"):
+        backends.create(model, "openvino")
