@@ -8,8 +8,8 @@ import tiny_bundles
 
 pytest.importorskip("openvino", reason="openvino is not installed (pip install openvino)")
 
-from vnect_ros import backends, models  # noqa: E402
-from vnect_ros.errors import BackendError  # noqa: E402
+from vnect_ros import backends, models
+from vnect_ros.errors import BackendError
 
 
 @pytest.mark.parametrize("precision", models.PRECISIONS)
