@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from vnect_ros import drawing
 from vnect_ros.camera import Camera
@@ -243,24 +245,22 @@ def draw(
     published_s: np.ndarray,
     received: dict[str, np.ndarray],
 ) -> None:
-    """Write the video with each frame's received skeleton over it."""
+    """Write the video with the received skeletons; skipped frames keep the last one's."""
     row_of_frame = {f: i for i, f in enumerate(frame_indices(published_s, received["stamps_s"]))}
+    picture, fitted_px = None, None
+    frames = itertools.islice(video, len(published_s))
     with VideoWriter(file, video.fps) as writer:
-        for index, frame in enumerate(video):
-            if index >= len(published_s):
-                break
+        for index, frame in enumerate(tqdm(frames, total=len(published_s), unit="frame")):
             row = row_of_frame.get(index)
-            if row is None:
-                writer.write(drawing.side_by_side(frame.image, None))
-                continue
-            picture = drawing.Picture(
-                State(str(received["state"][row])),
-                received["joints_px"][row],
-                received["confidence"][row],
-                received["joints_m"][row],
-                float(received["residual_px"][row]),
-            )
-            fitted_px = camera.project(received["joints_m"][row])
+            if row is not None:
+                picture = drawing.Picture(
+                    State(str(received["state"][row])),
+                    received["joints_px"][row],
+                    received["confidence"][row],
+                    received["joints_m"][row],
+                    float(received["residual_px"][row]),
+                )
+                fitted_px = camera.project(received["joints_m"][row])
             writer.write(drawing.side_by_side(frame.image, picture, fitted_px))
 
 
