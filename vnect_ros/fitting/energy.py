@@ -13,7 +13,7 @@ weights 1, 44, 0.07, 0.11 are kept as the unit of each knob; what they mean here
   detector's error is constant in metres, not in pixels; residuals are therefore
   taken at the body's distance and the weight at 4 m: 60 mm / sqrt(44 / 4^2) =
   36 mm.
-- E_smooth 0.07: joints accelerate by 10 m/s^2 (see motion.py).
+- E_smooth 0.07: joints at rest accelerate by 12 m/s^2 (see motion.py).
 - E_depth 0.11: joints move along the optical axis by 10 m/s.
 
 E_IK and E_proj are bounded by a Geman-McClure kernel, so one outlier cannot

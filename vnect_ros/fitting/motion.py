@@ -21,9 +21,9 @@ from vnect_ros.fitting.energy import FRAME_S
 from vnect_ros.fitting.kinematics import LOWER, NV, ROOT_Q, ROOT_V, UPPER, Kinematics
 from vnect_ros.fitting.solver import Solution
 
-_UNIT_ACCELERATION: Final = 10.0 * 0.07**0.5
+_UNIT_ACCELERATION: Final = 12.0 * 0.07**0.5
 """Acceleration that an E_smooth weight of 1 stands for [m/s^2]."""
-_ACCELERATION_PER_SPEED: Final = 6.0
+_ACCELERATION_PER_SPEED: Final = 15.0
 """Fast joints turn round fast: allowed acceleration gained per speed [1/s]."""
 _ANGLE_ACCELERATION: Final = 80.0
 """Bound for what no joint's position shows, as a forearm's turn [rad/s^2]."""

@@ -173,7 +173,8 @@ class Checks:
         off = np.stack([off_local, off_ray]) & frame.seen
         set_aside = self._patience(off, dt_s)
 
-        if self._root_jumps(local, frame, predicted_m, std_m, dt_s):
+        rays = np.where(set_aside[1], 0.0, frame.confidence)
+        if self._root_jumps(expected, frame.rays, rays, predicted_m, std_m, dt_s):
             set_aside = np.ones_like(set_aside)
         weights = np.where(set_aside, 0.0, frame.confidence)
         observation = Observation(local, frame.rays, weights[0], weights[1])
@@ -186,13 +187,15 @@ class Checks:
 
     def _root_jumps(
         self,
-        local: np.ndarray,
-        frame: Frame,
+        expected_m: np.ndarray,
+        rays: np.ndarray,
+        weight: np.ndarray,
         predicted_m: np.ndarray,
         std_m: np.ndarray,
         dt_s: float,
     ) -> bool:
-        position = root_position(local, frame.rays, frame.confidence)
+        """Whether the body as predicted is suddenly seen much larger or smaller."""
+        position = root_position(expected_m, rays, weight)
         gate = _ROOT_GATE_M + _SIGMAS * std_m[PELVIS, 2] + 0.04 * predicted_m[PELVIS, 2]
         jumps = position is None or abs(position[2] - predicted_m[PELVIS, 2]) > gate
         self._root_s = self._root_s + dt_s if jumps else 0.0
