@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,9 +41,9 @@ class Pipeline:
         """Duration of each stage of the last step, and their "total" [s]."""
         self._window = Window(config.crop, self.model.input_size)
         self._search = Search(config.crop, self.model.input_size)
-        self._fitter = Fitter(config.fit, config.filter)
         self._pixels_filter = OneEuro(*_pixels_constants(config))
         self._local_filter = OneEuro(*_local_constants(config))
+        self._fitter = Fitter(config.fit, config.filter)
         self._tracking = False
         self._stamp_s = -math.inf
         self._poses: list[Pose] = []
@@ -65,19 +66,19 @@ class Pipeline:
             ImageError: the image's shape or type is another, or not the camera's.
             BackendError: the network's runtime failed.
         """
-        self._check(image, camera)
+        self._watch.start()
         if self._came_late(stamp_s):
             return self._poses
-        predicted_px = self._fitter.predicted_pixels(stamp_s, camera)
-        crop = self._where(predicted_px, stamp_s)
+        now = self._expect(image, camera, stamp_s)
+        crop = self._where(now)
         if crop is None:
             joints = None
-            self._look_for_somebody(image, stamp_s)
+            self._look_for_somebody(now)
         else:
             maps = self._infer(image, crop)
-            pixels_px, confidence = self._find(maps, crop, predicted_px)
-            joints = self._filter(maps, pixels_px, confidence, predicted_px, crop, camera, stamp_s)
-        self._poses = [self._fit(joints, crop, camera, stamp_s)]
+            found = self._find(maps, crop, now.expected_px)
+            joints = self._filter(found, maps, crop, now)
+        self._poses = [self._fit(joints, crop, now)]
         self.timings_s = self._watch.stop()
         return self._poses
 
@@ -100,12 +101,6 @@ class Pipeline:
         self._pixels_filter.configure(*_pixels_constants(config))
         self._local_filter.configure(*_local_constants(config))
 
-    def _check(self, image: np.ndarray, camera: Camera) -> None:
-        self._watch.start()
-        shape = (camera.height, camera.width, 3)
-        if image.shape != shape or image.dtype != np.uint8:
-            raise ImageError(describe("image", f"{image.dtype} {image.shape}", f"uint8 {shape}"))
-
     def _came_late(self, stamp_s: float) -> bool:
         """Whether the image is not newer than the last; resets if the clock was set back."""
         if stamp_s < self._stamp_s - LATE_S:
@@ -114,19 +109,26 @@ class Pipeline:
         self._stamp_s = max(stamp_s, self._stamp_s)
         return late
 
-    def _where(self, predicted_px: np.ndarray | None, stamp_s: float) -> Crop | None:
-        """The window of the tracked person, else what the search found, else None."""
-        if predicted_px is None:
-            return self._window.crop
-        return self._window.follow(predicted_px, stamp_s)
+    def _expect(self, image: np.ndarray, camera: Camera, stamp_s: float) -> _Now:
+        """The image, once it fits the camera, and where the last pose expects the joints."""
+        shape = (camera.height, camera.width, 3)
+        if image.shape != shape or image.dtype != np.uint8:
+            raise ImageError(describe("image", f"{image.dtype} {image.shape}", f"uint8 {shape}"))
+        return _Now(image, camera, stamp_s, self._fitter.predicted_pixels(stamp_s, camera))
 
-    def _look_for_somebody(self, image: np.ndarray, stamp_s: float) -> None:
+    def _where(self, now: _Now) -> Crop | None:
+        """The window of the tracked person, else what the search found, else None."""
+        if now.expected_px is None:
+            return self._window.crop
+        return self._window.follow(now.expected_px, now.stamp_s)
+
+    def _look_for_somebody(self, now: _Now) -> None:
         """Try a few windows; the best find, if it is a person, is looked at next time."""
         best, found_px = 0.0, None
-        height, width = image.shape[:2]
+        height, width = now.image.shape[:2]
         for window in self._search.next_windows(width, height):
-            maps = self._infer(image, window)
-            pixels_px, confidence = self._find(maps, window)
+            maps = self._infer(now.image, window)
+            pixels_px, confidence = self._find(maps, window, None)
             local_m = decode.read_locations(maps, window.input_from_image(pixels_px))
             agreement = decode.agreement(pixels_px, local_m, confidence)
             seen = confidence > 0.0
@@ -135,7 +137,7 @@ class Pipeline:
             if enough and agreement >= self.config.crop.min_agreement and score > best:
                 best, found_px = score, pixels_px[seen]
         if found_px is not None:
-            self._window.start(found_px, stamp_s)
+            self._window.start(found_px, now.stamp_s)
 
     def _infer(self, image: np.ndarray, crop: Crop) -> Maps:
         """Show the network the window, at two scales if so configured."""
@@ -148,54 +150,42 @@ class Pipeline:
         self._watch.lap("network")
         return maps
 
-    def _find(
-        self, maps: Maps, crop: Crop, predicted_px: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Joints [21, 2] in the image [px] and confidence [21], 0 for those not seen."""
+    def _find(self, maps: Maps, crop: Crop, expected_px: np.ndarray | None) -> _Found:
+        """K and its confidence; of like maxima those near where the joints are expected."""
         favoured = None
-        if predicted_px is not None:
-            expected_px = crop.input_from_image(predicted_px)
+        if expected_px is not None:
+            expected_px = crop.input_from_image(expected_px)
             favoured = decode.favour(maps, expected_px, self.config.decode.hysteresis)
         pixels_px, peaks = decode.find_joints(maps, favoured)
         confidence = decode.confidence(peaks, self.model.confidence_curve)
         confidence[confidence < self.config.decode.min_confidence] = 0.0
         self._watch.lap("decode")
-        return crop.image_from_input(pixels_px), confidence
+        return _Found(crop.image_from_input(pixels_px), confidence)
 
-    def _filter(
-        self,
-        maps: Maps,
-        pixels_px: np.ndarray,
-        confidence: np.ndarray,
-        predicted_px: np.ndarray | None,
-        crop: Crop,
-        camera: Camera,
-        stamp_s: float,
-    ) -> Joints | None:
+    def _filter(self, found: _Found, maps: Maps, crop: Crop, now: _Now) -> Joints | None:
         """Smooth K, read P^L where it says, smooth that; None where too few joints are seen.
 
-        The others are taken to be where the last pose says they are now.
+        The others are taken to be where they are expected.
         """
+        pixels_px, confidence = found
         unseen = confidence == 0.0
         if NUM_JOINTS - unseen.sum() < self.config.decode.min_joints:
             return None
-        if predicted_px is not None:
-            pixels_px = np.where(unseen[:, None], predicted_px, pixels_px)
-        pixels_px = self._pixels_filter.filter(stamp_s, pixels_px, unit=crop.scale)
+        if now.expected_px is not None:
+            pixels_px = np.where(unseen[:, None], now.expected_px, pixels_px)
+        pixels_px = self._pixels_filter.filter(now.stamp_s, pixels_px, unit=crop.scale)
         self._watch.lap("filter")
         local_m = decode.read_locations(maps, crop.input_from_image(pixels_px))
         if self.model.location_frame == "crop_ray":
-            local_m = local_m @ camera.rotation_camera_from_crop(crop).T
+            local_m = local_m @ now.camera.rotation_camera_from_crop(crop).T
         self._watch.lap("decode")
-        local_m = self._local_filter.filter(stamp_s, local_m, unit=LOCAL_UNIT_M)
+        local_m = self._local_filter.filter(now.stamp_s, local_m, unit=LOCAL_UNIT_M)
         self._watch.lap("filter")
         return Joints(pixels_px, local_m, confidence)
 
-    def _fit(
-        self, joints: Joints | None, crop: Crop | None, camera: Camera, stamp_s: float
-    ) -> Pose:
+    def _fit(self, joints: Joints | None, crop: Crop | None, now: _Now) -> Pose:
         """The body model's pose; where it is given up, so is its window."""
-        pose = self._fitter.update(stamp_s, joints, camera)
+        pose = self._fitter.update(now.stamp_s, joints, now.camera)
         if pose.state is not State.LOST:
             self._tracking = True
         elif crop is not None:
@@ -211,6 +201,25 @@ class Pipeline:
             self._local_filter.reset()
         self._tracking = False
         self._window.drop()
+
+
+class _Now(NamedTuple):
+    """What a step begins with."""
+
+    image: np.ndarray
+    camera: Camera
+    stamp_s: float
+    expected_px: np.ndarray | None
+    """[21, 2] where the last pose says the joints are now, in the image; None while LOST."""
+
+
+class _Found(NamedTuple):
+    """What the heatmaps say."""
+
+    pixels_px: np.ndarray
+    """[21, 2] in the image."""
+    confidence: np.ndarray
+    """[21]; 0 for a joint that is not seen."""
 
 
 def _pixels_constants(config: PipelineConfig) -> tuple[float, float]:
