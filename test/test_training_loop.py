@@ -1,0 +1,212 @@
+"""The loop: the loss falls, a resumed training is the uninterrupted one, processes agree."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+import training_fixtures as made  # noqa: E402
+
+from vnect_ros.errors import ConfigError  # noqa: E402
+from vnect_ros.networks import build_network  # noqa: E402
+from vnect_ros.tools import train as tool  # noqa: E402
+from vnect_ros.training import checkpoints, config, losses, loop, plots, validation  # noqa: E402
+from vnect_ros.training.schedule import Progress, rate_share  # noqa: E402
+from vnect_ros.training.team import Team  # noqa: E402
+
+RECIPES = sorted((Path(__file__).parent.parent / "config" / "train").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def lspet(tmp_path_factory) -> Path:
+    return made.write_lspet(tmp_path_factory.mktemp("lspet"))
+
+
+def recipe(folder: Path, **changes) -> config.TrainConfig:
+    options = {"folder": str(folder), "images": str(folder / "images")}
+    values = {
+        "network_options": {"width": 32}, "size": 64, "batch": 4, "steps": 4,
+        "bfloat16": False, "fast_depthwise": False, "freeze_blocks": 0, "warm_up_steps": 1,
+        "rate": 2e-3, "clip_norm": 5.0,
+        "sources": [{"kind": "lspet", "options": options}],
+    }  # fmt: skip
+    return config.from_mapping(values | changes)
+
+
+def test_a_few_steps_on_a_tiny_set_make_the_loss_fall(lspet, tmp_path):
+    options = {"folder": str(lspet), "images": str(lspet / "images"), "part": "held_out"}
+    held_out = [{"kind": "lspet", "options": options}]
+    how = {"rotation_deg": 5.0, "upside_down": 0.0, "occlusion": 0.0, "fill": 0.0, "colour": 0.0}
+    made_recipe = recipe(lspet, steps=40, batch=8, validation=held_out, augmentation=how)
+    file = loop.train(made_recipe, tmp_path)
+    steps, figures = plots.read_log(tmp_path / "log.jsonl")
+    assert [row["step"] for row in steps] == [20, 40]
+    first, last = (row["maps_heat"] for row in steps)
+    assert last < 0.9 * first
+    assert figures[-1]["step"] == 40 and 0 <= figures[-1]["lspet pck05"] <= 1
+    assert "lspet pck02_strict" in validation.table(figures)
+    assert plots.plot(tmp_path).stat().st_size > 1000
+    network, meta = checkpoints.load(file)
+    assert meta["samples"] == 320 and meta["bundle"]["input_size"] == 64
+    with torch.no_grad():
+        assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 84, 8, 8)
+
+
+def weights(file: Path) -> dict[str, torch.Tensor]:
+    content = checkpoints.read(file)
+    return {**{f"n.{k}": v for k, v in content["network"].items()},
+            **{f"a.{k}": v for k, v in content["average"].items()}}  # fmt: skip
+
+
+def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(lspet, tmp_path):
+    whole = loop.train(recipe(lspet), tmp_path / "whole")
+    mixture = loop.of_recipe(recipe(lspet))
+    learner = loop.Learner(recipe(lspet), Team())
+    batches = loop._batches(mixture, recipe(lspet), Team(), 0, torch.device("cpu"))
+    for _ in range(2):
+        learner.step(next(batches))
+        learner.progress.advance(0.1)
+    batches.close()
+    checkpoints.save(tmp_path / "half" / loop.LATEST, learner.state())
+    resumed = loop.train(recipe(lspet), tmp_path / "half", resume=True)
+    theirs = weights(resumed)
+    for name, value in weights(whole).items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def test_two_processes_learn_what_one_learns(lspet, tmp_path):
+    one = loop.train(recipe(lspet, steps=2), tmp_path / "one")
+    two = loop.train(recipe(lspet, steps=2, processes=2), tmp_path / "two")
+    theirs = weights(two)
+    for name, value in weights(one).items():
+        torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=2e-5)
+
+
+def test_vnect_trains_with_the_same_loss():
+    torch.manual_seed(0)
+    network = build_network("vnect", batch_norm=True, supervision=True).train()
+    batch = {"joints_px": torch.rand(2, 21, 2) * 96, "visible": torch.ones(2, 21),
+             "joints_m": torch.randn(2, 21, 3) * 0.3, "weight_3d": torch.ones(2, 21)}  # fmt: skip
+    loss, terms = losses.total_loss(
+        network(torch.randn(2, 3, 96, 96)), batch, 96, losses.LossWeights(), 0.0
+    )
+    loss.backward()
+    assert {"maps_heat", "maps_loc", "delta", "early16_heat", "early8_loc"} <= set(terms)
+    assert network.conv1.weight.grad.abs().max() > 0
+
+
+def heat(joints_px):
+    from vnect_ros.training.targets import heatmaps
+
+    return heatmaps(joints_px, 8, 8.0, 9.0)
+
+
+def test_a_perfect_prediction_costs_nothing_and_unknown_joints_never_do():
+    joints_px = torch.rand(2, 21, 2) * 63
+    joints_m = torch.randn(2, 21, 3) * 0.3
+    from vnect_ros.training.targets import locations_dm, offsets_dm
+
+    def spread(values):
+        return values[..., None, None].expand(-1, -1, 8, 8)
+
+    perfect = {"maps": torch.cat([heat(joints_px), spread(locations_dm(joints_m))], 1),
+               "delta": spread(offsets_dm(joints_m))}  # fmt: skip
+    batch = {"joints_px": joints_px, "joints_m": joints_m,
+             "visible": torch.ones(2, 21), "weight_3d": torch.ones(2, 21)}  # fmt: skip
+    loss, _ = losses.total_loss(perfect, batch, 64, losses.LossWeights(), 0.5)
+    assert float(loss) == pytest.approx(0.0, abs=1e-6)
+    wrong = {k: v + 1.0 for k, v in perfect.items()}
+    assert float(losses.total_loss(wrong, batch, 64, losses.LossWeights(), 0.5)[0]) > 0.1
+    unknown = batch | {"visible": torch.zeros(2, 21), "weight_3d": torch.zeros(2, 21)}
+    assert float(losses.total_loss(wrong, unknown, 64, losses.LossWeights(), 0.5)[0]) == 0.0
+
+
+def test_location_errors_far_from_the_joint_do_not_count():
+    joints_px = torch.full((1, 21, 2), 12.0)
+    h = heat(joints_px)
+    maps = torch.zeros(1, 63, 8, 8)
+    maps[..., 6:, 6:] = 100.0
+    loss = losses.location_loss(maps, torch.zeros(1, 63), h, torch.ones(1, 21), 1.0)
+    assert float(loss) < 1e-3
+
+
+def test_early_losses_taper_to_nothing():
+    maps = torch.randn(1, 84, 8, 8)
+    batch = {"joints_px": torch.rand(1, 21, 2) * 63, "joints_m": torch.randn(1, 21, 3),
+             "visible": torch.ones(1, 21), "weight_3d": torch.ones(1, 21)}  # fmt: skip
+    alone, _ = losses.total_loss({"maps": maps}, batch, 64, losses.LossWeights(), 1.0)
+    both = {"maps": maps, "early8": maps, "early16": maps}
+    end, _ = losses.total_loss(both, batch, 64, losses.LossWeights(), 1.0)
+    start, _ = losses.total_loss(both, batch, 64, losses.LossWeights(), 0.0)
+    assert float(end) == pytest.approx(float(alone))
+    assert float(start) == pytest.approx(2 * float(alone), rel=1e-5)
+
+
+def test_progress_by_the_clock_ends_at_one_when_steps_change_their_pace():
+    p = Progress(0, 100.0)
+    values = []
+    while not p.done:
+        p.advance(1.0 if p.elapsed_s < 50 else 3.0)
+        values.append(p.value)
+    assert values == sorted(values) and values[-1] > 0.97
+    assert 0.4 < values[49] < 0.6
+
+
+def test_rate_warms_up_and_falls_to_its_end():
+    shares = [rate_share(s / 100, s, 10, 0.01) for s in range(101)]
+    assert shares[0] == pytest.approx(0.1, rel=0.01) and max(shares) == max(shares[9:11])
+    assert shares[-1] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda f: f.stem)
+def test_shipped_recipes_load(file):
+    places = dict.fromkeys(("LSPET", "SYNTHETIC", "FIRST_STAGE"), "somewhere")
+    made_recipe = config.load(file, places)
+    assert made_recipe.sources
+    again = config.from_mapping(json.loads(json.dumps(config.to_mapping(made_recipe))))
+    assert again == made_recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"batchh": 3}, "batchh"),
+        ({"losses": {"heat": 1}}, "losses.heat"),
+        ({"batch": 3, "processes": 2}, "batch"),
+        ({"size": 100}, "size"),
+        ({"steps": 0}, "steps"),
+    ],
+)
+def test_a_wrong_recipe_names_the_field(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        config.from_mapping({"steps": 1} | changes)
+
+
+def test_a_recipe_without_its_data_says_how_to_name_them(tmp_path):
+    file = tmp_path / "r.yaml"
+    file.write_text("steps: 1\nstart_from: ${NOWHERE_TO_BE_FOUND}\n")
+    with pytest.raises(ConfigError, match="--data NOWHERE_TO_BE_FOUND=PATH"):
+        config.load(file)
+
+
+def test_command_trains_and_draws_a_sheet(lspet, tmp_path, capsys):
+    import yaml
+
+    values = dataclasses.asdict(recipe(lspet, steps=1, batch=2))
+    values["sources"] = [{"kind": "lspet", "options": {"folder": "${TINY}", "images": "${TINY}/images"}}]  # noqa: E501
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
+    data = ["--data", f"TINY={lspet}"]
+    assert tool.main([str(file), *data, "--sheet", str(tmp_path / "s.png")]) == 0
+    assert (tmp_path / "s.png").stat().st_size > 1000
+    assert tool.main([str(file), *data, "--out", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "latest.pt").exists() and (tmp_path / "run" / "curves.png").exists()
+    assert tool.main([str(file), "--data", "TINY"]) == 1
+    assert "NAME=PATH" in capsys.readouterr().err
+    assert np.isfinite(checkpoints.read(tmp_path / "run" / "latest.pt")["progress"])
