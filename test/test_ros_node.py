@@ -118,7 +118,7 @@ def agree_with_joints(skeleton, frames):
         assert degrees_between(matrix(joint.pose), frame) < 0.1
         assert 0.0 <= joint.confidence <= 1.0 and joint.position_std > 0.0
     assert skeleton.id == "human" and 0.0 < skeleton.latency < 5.0
-    assert skeleton.camera_calibrated and skeleton.height == 1.7
+    assert skeleton.camera_calibrated and skeleton.height == pytest.approx(1.7)
 
 
 def agree_with_markers(skeleton, markers):
