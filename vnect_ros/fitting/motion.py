@@ -44,13 +44,7 @@ class Motion:
     def __init__(self, kinematics: Kinematics, q: np.ndarray) -> None:
         """Start at rest at q, little known."""
         self._kinematics = kinematics
-        self.q = q
-        self.v = np.zeros(NV)
-        """[NV] tangent velocity [m/s, rad/s]."""
-        self.covariance = np.diag(_START_STD**2)
-        """[NV, NV] of q, in its tangent."""
-        self._cross = np.zeros((NV, NV))
-        self._speed_covariance = np.diag(_START_SPEED_STD**2)
+        self.restart_at(q)
 
     def predicted_q(self, dt_s: float) -> np.ndarray:
         """[NQ] where the motion leads dt_s from now, within the limits."""
@@ -103,12 +97,17 @@ class Motion:
         self.v[:3] *= factor
 
     def restart_at(self, q: np.ndarray) -> None:
-        """Jump to another pose that fits better; what was known of the old one is void."""
-        root_speed = self.v[:3].copy()
-        self.__init__(self._kinematics, q)  # type: ignore[misc]
-        self.v[:3] = root_speed
+        """Jump to another pose, at rest and little known."""
+        self.q = q
+        """[NQ] the pose."""
+        self.v = np.zeros(NV)
+        """[NV] its tangent velocity [m/s, rad/s]."""
+        self.covariance = np.diag(_START_STD**2)
+        """[NV, NV] of q, in its tangent."""
+        self._cross = np.zeros((NV, NV))
+        self._speed_covariance = np.diag(_START_SPEED_STD**2)
 
-    def joint_covariance(self, moves: np.ndarray) -> np.ndarray:
+    def joint_variance(self, moves: np.ndarray) -> np.ndarray:
         """[21, 3] variance of each joint along the camera's axes [m^2]."""
         return np.einsum("jci,jci->jc", moves @ self.covariance, moves)
 

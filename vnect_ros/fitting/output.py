@@ -15,7 +15,7 @@ from vnect_ros.filters import smoothing
 from vnect_ros.fitting.kinematics import LOWER, NV, ROOT_Q, ROOT_V, UPPER, Kinematics
 from vnect_ros.skeleton import NUM_JOINTS
 
-_BLEND_S: Final = 0.12
+_BLEND_S: Final = 0.08
 """Time constant with which a jump of the fit is made good [s]."""
 _LEVER_M: Final = np.concatenate([np.ones(3), np.full(NV - 3, 0.3)])
 """What a turn moves, to count all speeds in metres a second [m]."""
@@ -37,21 +37,24 @@ class Output:
 
     def reset(self) -> None:
         """Forget the past: the next pose passes as it is."""
-        self.q: np.ndarray | None = None
+        self.q = np.empty(0)
+        """[NQ] the pose published last; empty before the first."""
         self.points_m = np.empty((0, 3))
         self._speed = np.zeros(NV)
         self._offset = np.zeros(NV)
+        self._offset_rate = np.zeros(NV)
         self._rate = np.zeros(NV)
         self._velocity = np.zeros((NUM_JOINTS, 3))
 
     def blend(self, fitted_q: np.ndarray) -> None:
         """The fit is about to jump to fitted_q: start there from the pose published last."""
-        if self.q is not None:
+        if len(self.q):
             self._offset = self._kinematics.difference(fitted_q, self.q)
+            self._offset_rate = np.zeros(NV)
 
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""
-        if self.q is not None:
+        if len(self.q):
             self.q = self.q.copy()
             self.q[:3] *= factor
             self.points_m = self._kinematics.forward(self.q)
@@ -68,11 +71,11 @@ class Output:
             [21] bool: joints that would have moved faster than a human's.
             The pose is in `q` and `points_m`.
         """
-        if self.q is None:
+        if not len(self.q):
             self.q = fitted_q.copy()
             self.points_m = self._kinematics.forward(self.q)
             return np.zeros(NUM_JOINTS, dtype=bool)
-        self._offset *= np.exp(-dt_s / _BLEND_S)
+        self._decay(dt_s)
         wanted = fitted_q
         if np.abs(self._offset).max() > 1e-6:
             wanted = self._clipped(self._kinematics.integrate(fitted_q, self._offset))
@@ -80,9 +83,15 @@ class Output:
             wanted = self._filtered(wanted, dt_s)
         return self._bounded(wanted, fitted_q, dt_s)
 
+    def _decay(self, dt_s: float) -> None:
+        """Let the offset go critically damped: it starts without a jump of the speed."""
+        drive = (self._offset_rate + self._offset / _BLEND_S) * dt_s
+        kept = np.exp(-dt_s / _BLEND_S)
+        self._offset = (self._offset + drive) * kept
+        self._offset_rate = (self._offset_rate - drive / _BLEND_S) * kept
+
     def _filtered(self, wanted: np.ndarray, dt_s: float) -> np.ndarray:
         """The 1-Euro filter in the tangent: beta counts decimetres a second."""
-        assert self.q is not None
         change = self._kinematics.difference(self.q, wanted)
         share = smoothing(_SPEED_CUTOFF_HZ, dt_s)
         self._speed += share * (np.abs(change) * _LEVER_M / dt_s - self._speed)
@@ -94,7 +103,6 @@ class Output:
 
     def _bounded(self, wanted: np.ndarray, fitted_q: np.ndarray, dt_s: float) -> np.ndarray:
         """Go to `wanted` as far as the bounds on speed and acceleration let every joint."""
-        assert self.q is not None
         kinematics = self._kinematics
         points = kinematics.forward(wanted)
         beyond = self._beyond(points, dt_s)
@@ -103,6 +111,7 @@ class Output:
             wanted, points = self._slowed(wanted, dt_s)
             # What is missing is made good over the next frames.
             self._offset = kinematics.difference(fitted_q, wanted)
+            self._offset_rate = np.zeros(NV)
         self._rate = kinematics.difference(self.q, wanted) / dt_s
         self._velocity = (points - self.points_m) / dt_s
         self.q, self.points_m = wanted, points
@@ -110,9 +119,8 @@ class Output:
 
     def _slowed(self, wanted: np.ndarray, dt_s: float) -> tuple[np.ndarray, np.ndarray]:
         """The farthest pose towards `wanted`, from one that goes on or brakes, in bounds."""
-        assert self.q is not None
         kinematics = self._kinematics
-        best: tuple[float, np.ndarray, np.ndarray] | None = None
+        best = (np.inf, self.q, self.points_m)
         for pace in (1.0, 0.9, 0.7, 0.4, 0.0):
             base = self._clipped(kinematics.integrate(self.q, self._rate * (dt_s * pace)))
             way = kinematics.difference(base, wanted)
@@ -122,9 +130,8 @@ class Output:
                 beyond = float(self._beyond(points, dt_s).max())
                 if beyond <= 1.0:
                     return q, points
-                if best is None or beyond < best[0]:
+                if beyond < best[0]:
                     best = (beyond, q, points)
-        assert best is not None
         return best[1], best[2]
 
     def _beyond(self, points: np.ndarray, dt_s: float) -> np.ndarray:

@@ -1,0 +1,210 @@
+"""One tracked person: predict, check what was seen, fit, and keep out of wrong minima."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+
+from vnect_ros.config import FitConfig
+from vnect_ros.fitting import inverse, observe
+from vnect_ros.fitting.energy import (
+    FRAME_S,
+    Depth,
+    Observation,
+    Rest,
+    Smoothness,
+    Term,
+    data_terms,
+)
+from vnect_ros.fitting.kinematics import Kinematics
+from vnect_ros.fitting.motion import Motion
+from vnect_ros.fitting.solver import Solution, minimise
+from vnect_ros.skeleton import NUM_JOINTS
+
+_START_ITERATIONS: Final = 40
+_OLD_S: Final = 0.15
+"""A prediction this far ahead is compared with a start from the frame alone."""
+_SUSPICIOUS: Final = 1.2
+"""Mean energy of a seen joint above which the fit may sit in a wrong minimum."""
+_BETTER: Final = 0.6
+"""A fit of the frame alone replaces it if its energy is below this share."""
+_STUCK_S: Final = 0.10
+_NEAREST_M: Final = 0.3
+
+
+class Track:
+    """The fit of one person through time; exists while the person is tracked."""
+
+    def __init__(
+        self, kinematics: Kinematics, observation: Observation, solution: Solution
+    ) -> None:
+        """Use `begin`."""
+        self._kinematics = kinematics
+        self._checks = observe.Checks()
+        self._motion = Motion(kinematics, solution.q)
+        self._stuck_s = 0.0
+        self._adopt(solution, observation)
+        self.unseen_s = 0.0
+        """Since the last frame that was believed [s]."""
+        self.set_aside = np.zeros(NUM_JOINTS, dtype=bool)
+        """[21] bool: joints that were seen in the last frame but not believed."""
+        self.jumped = False
+        """Whether the last frame moved the fit by more than motion explains."""
+
+    @classmethod
+    def begin(
+        cls, kinematics: Kinematics, frame: observe.Frame, config: FitConfig
+    ) -> Track | None:
+        """Begin with a single frame; None where it does not show a person in front."""
+        observation = observe.unchecked(frame, kinematics.lengths_m)
+        solution = _fit_alone(kinematics, observation, config)
+        return None if solution is None else cls(kinematics, observation, solution)
+
+    @property
+    def q(self) -> np.ndarray:
+        """[NQ] the pose."""
+        return self._motion.q
+
+    @property
+    def v(self) -> np.ndarray:
+        """[NV] its tangent velocity."""
+        return self._motion.v
+
+    @property
+    def points_m(self) -> np.ndarray:
+        """[21, 3] the joints where the last frame was fitted, camera frame [m]."""
+        return self._solution.points_m
+
+    def predicted_q(self, dt_s: float) -> np.ndarray:
+        """[NQ] where the motion leads dt_s from now."""
+        return self._motion.predicted_q(dt_s)
+
+    def std_m(self, moves: np.ndarray) -> np.ndarray:
+        """[21, 3] standard deviation of the joints along the camera's axes [m]."""
+        return np.sqrt(np.maximum(self._motion.joint_variance(moves), 0.0))
+
+    def agreement(self, config: FitConfig) -> np.ndarray:
+        """[21] how well each joint's observation agrees with the fit, 0 to 1."""
+        q, points = self._solution.q, self._solution.points_m
+        terms = data_terms(self._observation, config, _distance(q))
+        return np.minimum(*(t.agreement(t.residual(q, points)) for t in terms))
+
+    def rescale(self, factor: float) -> None:
+        """The person's size was corrected: all is seen as before from farther away."""
+        self._motion.rescale(factor)
+        points = self._solution.points_m * factor
+        self._solution = dataclasses.replace(self._solution, q=self.q, points_m=points)
+        self._last_points_m = self._last_points_m * factor
+
+    def advance(self, dt_s: float, config: FitConfig) -> None:
+        """Go on by dt_s [s] with nothing seen (yet)."""
+        self._last_points_m = self._kinematics.forward(self._motion.q)
+        self._motion.predict(dt_s, config.weight_smooth)
+        self.unseen_s += dt_s
+        self.set_aside = np.zeros(NUM_JOINTS, dtype=bool)
+        self.jumped = False
+
+    def take(self, frame: observe.Frame, dt_s: float, config: FitConfig) -> bool:
+        """Fit a frame to which `advance` led; False where it is not believed."""
+        points, moves = self._kinematics.jacobian(self.q)
+        lengths = self._kinematics.lengths_m
+        observation, self.set_aside = self._checks.observe(
+            frame, lengths, points, self.std_m(moves), dt_s
+        )
+        if self._checks.restart:
+            self._checks.reset()
+            return self._start_over(observe.unchecked(frame, lengths), config)
+        believed = (observation.local_weight > 0.0) | (observation.ray_weight > 0.0)
+        if believed.sum() < observe.MIN_SEEN:
+            return False
+        self._solve(observation, dt_s, config)
+        self._leave_wrong_minimum(dt_s, config)
+        self.unseen_s = 0.0
+        return True
+
+    def _solve(self, observation: Observation, dt_s: float, config: FitConfig) -> None:
+        root = self._motion.root_information()
+        share = min(1.0, dt_s / FRAME_S)
+        terms: list[Term] = [
+            *data_terms(observation, config, _distance(self.q), share),
+            Smoothness(self._kinematics, self.q, root),
+            Depth(self._last_points_m, config.weight_depth, dt_s),
+            Rest(),
+        ]
+        start = self.q
+        returned = self.unseen_s > 1.5 * dt_s
+        if returned or dt_s > _OLD_S:
+            alone = _configuration_alone(observation)
+            if alone is not None and self._energy(terms, alone) < self._energy(terms, start):
+                start = alone
+        solution = minimise(self._kinematics, terms, start, config.max_iterations)
+        self._motion.correct(solution, root)
+        self._observation, self._solution = observation, solution
+        self.jumped = returned
+
+    def _energy(self, terms: list[Term], q: np.ndarray) -> float:
+        points = self._kinematics.forward(q)
+        return sum(term.cost(term.residual(q, points)) for term in terms)
+
+    def _leave_wrong_minimum(self, dt_s: float, config: FitConfig) -> None:
+        """Where a fit of the frame alone shows this minimum to be a wrong one, go there."""
+        observation = self._observation
+        seen = float(np.maximum(observation.local_weight, observation.ray_weight).sum())
+        cost = self._data_cost(self._solution, config)
+        self._stuck_s = self._stuck_s + dt_s if cost > _SUSPICIOUS * seen else 0.0
+        if self._stuck_s > _STUCK_S:
+            self._stuck_s = 0.0
+            alone = _fit_alone(self._kinematics, observation, config)
+            if alone is not None and self._data_cost(alone, config) < _BETTER * cost:
+                self._adopt(alone, observation)
+
+    def _data_cost(self, solution: Solution, config: FitConfig) -> float:
+        terms = data_terms(self._observation, config, _distance(solution.q))
+        return sum(t.cost(t.residual(solution.q, solution.points_m)) for t in terms)
+
+    def _start_over(self, observation: Observation, config: FitConfig) -> bool:
+        solution = _fit_alone(self._kinematics, observation, config)
+        if solution is None:
+            return False
+        self._adopt(solution, observation)
+        self.set_aside = np.zeros(NUM_JOINTS, dtype=bool)
+        self.unseen_s = 0.0
+        return True
+
+    def _adopt(self, solution: Solution, observation: Observation) -> None:
+        """Take a fit of one frame alone for the pose; the past says no more of it."""
+        self._motion.restart_at(solution.q)
+        root = self._motion.root_information()
+        information = solution.information + root.T @ root
+        self._motion.correct(dataclasses.replace(solution, information=information), root)
+        self._last_points_m = solution.points_m
+        self._observation, self._solution = observation, solution
+        self.jumped = True
+
+
+def _configuration_alone(observation: Observation) -> np.ndarray | None:
+    """[NQ] the closed-form pose of a frame; None where its distance stays open."""
+    weight = np.minimum(observation.local_weight, observation.ray_weight)
+    position = observe.root_position(observation.local_m, observation.rays, weight)
+    if position is None:
+        return None
+    q = inverse.configuration(observation.local_m)
+    q[:3] = position
+    return q
+
+
+def _fit_alone(
+    kinematics: Kinematics, observation: Observation, config: FitConfig
+) -> Solution | None:
+    """Fit one frame with no past."""
+    q = _configuration_alone(observation)
+    if q is None:
+        return None
+    terms: list[Term] = [*data_terms(observation, config, _distance(q)), Rest()]
+    return minimise(kinematics, terms, q, _START_ITERATIONS)
+
+
+def _distance(q: np.ndarray) -> float:
+    return max(float(q[2]), _NEAREST_M)
