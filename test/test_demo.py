@@ -105,3 +105,14 @@ def test_the_overlay_shows_each_frame_once(tmp_path, received):
     assert len(frames) == FRAMES and frames[0].shape == (120, 320, 3)
     colours = [np.ptp(image[:, :160], axis=2).max() for image in frames]
     assert max(colours[:2]) < 40 and min(colours[3:]) > 80
+
+
+def test_what_cannot_work_is_refused_before_anything_is_started(tmp_path, capsys):
+    out = tmp_path / "out"
+    for arguments, message in [
+        (["--model", "absent"], "model: got 'absent'"),
+        (["--set", "crop.margin=0"], "crop.margin: got 0.0"),
+    ]:
+        assert demo.main([str(tmp_path / "a.mp4"), "--out", str(out), *arguments]) == 1
+        assert message in capsys.readouterr().err
+    assert not out.exists()

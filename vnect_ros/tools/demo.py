@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from vnect_ros import drawing
+from vnect_ros import drawing, models
 from vnect_ros.camera import Camera
 from vnect_ros.config import ModelConfig, flatten
 from vnect_ros.errors import VnectError, describe
@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _demo(args: argparse.Namespace) -> None:
     _cli.settings(args.set)
+    models.load(args.model, args.precision)
     video, out = Video(args.video), Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     _play(args, out)
