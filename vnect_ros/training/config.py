@@ -25,6 +25,11 @@ class SourceConfig:
     """Of the samples of a batch, relative to the other sources."""
     options: dict[str, Any] = field(default_factory=dict)
     """What the reader takes (folders and so on)."""
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    """What differs from the recipe's augmentation for this set."""
+
+    def __post_init__(self) -> None:
+        _make(Augmentation, self.augmentation, "sources.augmentation.")
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class TrainConfig:
     device: str = "cpu"
     processes: int = 1
     """Processes that share each batch, one thread each (CPU)."""
+    loaders: int = 0
+    """Processes that make the batches (for a GPU); 0: a thread beside the training."""
     seed: int = 1
     validate_minutes: float = 8.0
     checkpoint_minutes: float = 5.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from vnect_ros.errors import ConfigError, describe
 from vnect_ros.networks import build_network
 from vnect_ros.training import checkpoints, losses, validation
 from vnect_ros.training.config import TrainConfig, to_mapping
-from vnect_ros.training.mixture import Mixture, collate, of_recipe
+from vnect_ros.training.mixture import Mixture, of_recipe
 from vnect_ros.training.schedule import Progress, rate_share
 from vnect_ros.training.sources import open_source
 from vnect_ros.training.team import Team, run
@@ -27,9 +30,14 @@ LOG = "log.jsonl"
 
 
 def normalise(image: torch.Tensor, network: nn.Module) -> torch.Tensor:
-    """[B, S, S, 3] uint8 RGB to the [B, 3, S, S] float32 input, channels last."""
-    mean, std = float(network.mean), float(network.std)  # type: ignore[arg-type]
+    """[B, S, S, 3] uint8 RGB to the network's [B, 3, S, S] float32 input, channels last.
+
+    A network without `mean` and `std` is VNect: BGR, value / 255 - 0.4.
+    """
+    mean, std = float(getattr(network, "mean", 0.4)), float(getattr(network, "std", 1.0))
     x = image.permute(0, 3, 1, 2).float()
+    if not hasattr(network, "mean"):
+        x = x.flip(1)
     return x.mul_(1.0 / (255.0 * std)).sub_(mean / std)
 
 
@@ -56,6 +64,8 @@ class Learner:
         if config.imagenet:
             from vnect_ros.networks import backbones
 
+            if not hasattr(self.network, "trunk"):
+                raise ConfigError(describe("imagenet", config.imagenet, '"" for this network'))
             file = config.imagenet
             if file == "installed":
                 file = backbones.installed_imagenet(config.network_options.get("backbone", "lite0"))
@@ -146,20 +156,48 @@ class Learner:
 
 def _batches(mixture: Mixture, config: TrainConfig, team: Team, step: int,
              device: torch.device) -> Iterator[dict[str, torch.Tensor]]:  # fmt: skip
-    """This process's share of each batch from `step` on, made one batch ahead."""
+    """This process's share of each batch from `step` on, made ahead."""
     own = config.batch // team.size
+    pool: Executor
+    if config.loaders:
+        pool = ProcessPoolExecutor(config.loaders, multiprocessing.get_context("spawn"),
+                                   _open_mixture, (config,))  # fmt: skip
+        make: Callable[[int, int], dict[str, np.ndarray]] = _make_elsewhere
+    else:
+        pool = ThreadPoolExecutor(1)
+        make = mixture.batch
+    with pool:
+        ahead: deque[Future[dict[str, np.ndarray]]] = deque()
+        try:
+            while True:
+                while len(ahead) < 2 + 2 * config.loaders:
+                    first = (step + len(ahead)) * config.batch + team.rank * own
+                    ahead.append(pool.submit(make, first, own))
+                batch = ahead.popleft().result()
+                step += 1
+                yield {k: torch.from_numpy(v).to(device, non_blocking=True)
+                       for k, v in batch.items()}  # fmt: skip
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
 
-    def make(step: int) -> dict[str, np.ndarray]:
-        first = step * config.batch + team.rank * own
-        return collate([mixture.sample(n) for n in range(first, first + own)])
 
-    with ThreadPoolExecutor(1) as maker:
-        ahead = maker.submit(make, step)
-        while True:
-            batch = ahead.result()
-            step += 1
-            ahead = maker.submit(make, step)
-            yield {k: torch.from_numpy(v).to(device, non_blocking=True) for k, v in batch.items()}
+_elsewhere: Mixture | None = None
+
+
+def _open_mixture(config: TrainConfig) -> None:
+    global _elsewhere
+    import cv2
+
+    cv2.setNumThreads(1)
+    _elsewhere = of_recipe(config)
+
+
+def _make_elsewhere(first: int, count: int) -> dict[str, np.ndarray]:
+    assert _elsewhere is not None
+    if first % (512 * count) == 0:
+        _elsewhere.refresh()
+    return _elsewhere.batch(first, count)
 
 
 def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:

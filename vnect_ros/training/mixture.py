@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -32,13 +33,14 @@ class Mixture:
     order: so a training resumes, and processes share work, without any state.
     """
 
-    def __init__(self, sources: Sequence[Source], shares: Sequence[float], how: Augmentation,
-                 size: int, seed: int) -> None:  # fmt: skip
+    def __init__(self, sources: Sequence[Source], shares: Sequence[float],
+                 how: Augmentation | Sequence[Augmentation], size: int, seed: int) -> None:  # fmt: skip
         if not sources or len(sources) != len(shares):
             raise ValueError(f"sources: got {len(sources)} with {len(shares)} shares, "
                              "accepted: at least one, each with its share")  # fmt: skip
         self._sources = list(sources)
-        self._how, self._size, self._seed = how, size, seed
+        self._how = [how] * len(sources) if isinstance(how, Augmentation) else list(how)
+        self._size, self._seed = size, seed
         total = np.asarray(shares, float) / np.sum(shares)
         used = np.zeros(len(sources))
         pattern = []
@@ -79,15 +81,24 @@ class Mixture:
         other = None
         if rng.random() < 0.6:
             other = data[int(rng.integers(len(data)))].image
-        return augment(rng, self._how, data[index], self._size, other)
+        return augment(rng, self._how[source], data[index], self._size, other)
+
+    def batch(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """Samples `first` to `first + count`, stacked."""
+        return collate([self.sample(n) for n in range(first, first + count)])
 
 
 def of_recipe(config: TrainConfig) -> Mixture:
     """The stream of samples that a recipe names."""
     from vnect_ros.training.sources import open_source
 
-    return Mixture([open_source(s) for s in config.sources], [s.share for s in config.sources],
-                   config.augmentation, config.size, config.seed)  # fmt: skip
+    return Mixture(
+        [open_source(s) for s in config.sources],
+        [s.share for s in config.sources],
+        [replace(config.augmentation, **s.augmentation) for s in config.sources],
+        config.size,
+        config.seed,
+    )
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
