@@ -7,6 +7,7 @@ shards for the training; the same seeds give the same samples.
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,12 +101,19 @@ class Generator:
         self.size = size
         self.model = body_model()
         # Drawn finer and averaged: on a CPU a third of the cost of multisampling.
+        self._bodies: dict[int, tuple[Shape, float]] = {}
         self._fine = round(size * 1.375)
         self.renderer = Renderer(self.model, self._fine, self._fine, samples=0)
 
-    def _body(self, rng: np.random.Generator) -> tuple[Shape, float]:
-        phenotypes, height = sample_phenotypes(rng, self.sources.held_out)
-        return self.model.shape(phenotypes, height), phenotypes["gender"]
+    def _body(self, number: int) -> tuple[Shape, float]:
+        """Body `number` of this set and how female it is; the last ones are kept."""
+        if number not in self._bodies:
+            rng = np.random.default_rng([number, 31 if self.sources.held_out else 17])
+            phenotypes, height = sample_phenotypes(rng, self.sources.held_out)
+            if len(self._bodies) > 7:
+                del self._bodies[next(iter(self._bodies))]
+            self._bodies[number] = self.model.shape(phenotypes, height), phenotypes["gender"]
+        return self._bodies[number]
 
     def _posed(self, rng: np.random.Generator, shape: Shape) -> tuple[Pose, np.ndarray, np.ndarray]:
         """A pose whose limbs do not run through each other, its joints and transforms."""
@@ -122,9 +130,11 @@ class Generator:
         assert best is not None
         return best[1:]
 
-    def _person(self, rng: np.random.Generator) -> tuple[Person, np.ndarray, Shape, float]:
-        """A person over the origin, its joints in the world and the floor's height."""
-        shape, female = self._body(rng)
+    def _person(
+        self, rng: np.random.Generator, body: int
+    ) -> tuple[Person, np.ndarray, Shape, float]:
+        """A person over the origin, its joints in the world, its shape, and its gap to the floor."""
+        shape, female = self._body(body)
         pose, joints, transforms = self._posed(rng, shape)
         look = sample_look(rng, female, self.sources.held_out)
         place = np.eye(4)
@@ -139,7 +149,8 @@ class Generator:
     def sample(self, seed: int) -> dict[str, Any]:
         """One training sample: `image` [S, S, 3] uint8 RGB and the labels of shards.LABELS."""
         rng = np.random.default_rng([seed, 7919 if self.sources.held_out else 104729])
-        person, joints, shape, _ = self._person(rng)
+        # shaping a body costs as much as skinning and dressing it: four samples share one
+        person, joints, shape, _ = self._person(rng, seed // 4)
         camera = sample_camera(rng, joints)
         t = camera.transform_camera_from_world
         eye = -t[:3, :3].T @ t[:3, 3]
@@ -148,7 +159,7 @@ class Generator:
         window = sample_window(rng, camera, pixels[:, :2] / pixels[:, 2:])
         view = window_view(camera, window, self.size)
         fine = window_view(camera, window, self._fine)
-        scene = self._scene(rng, person, joints, eye)
+        scene = self._scene(rng, person, seed // 4, joints, eye)
         image = self.renderer.draw(scene, fine)
         image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
         joints_px, joints_camera = view.project(joints)
@@ -178,7 +189,9 @@ class Generator:
             "seed": np.int64(seed),
         }
 
-    def _scene(self, rng, person: Person, joints: np.ndarray, eye: np.ndarray) -> Scene:
+    def _scene(
+        self, rng, person: Person, body: int, joints: np.ndarray, eye: np.ndarray
+    ) -> Scene:
         kind = rng.choice(["room", "outdoors", "flat"], p=[0.38, 0.2, 0.42])
         solids: list = []
         backdrop = None
@@ -193,13 +206,13 @@ class Generator:
         if rng.random() < 0.13:
             solids += scenery.occluders(rng, eye, joints)
         if rng.random() < 0.14:
-            people.append(self._other(rng, joints, eye))
+            people.append(self._other(rng, body, joints, eye))
         lighting = scenery.sample_lighting(rng)
         return Scene(tuple(people), tuple(solids), lighting, backdrop, np.full(3, 0.5))
 
-    def _other(self, rng, joints: np.ndarray, eye: np.ndarray) -> Person:
+    def _other(self, rng, body: int, joints: np.ndarray, eye: np.ndarray) -> Person:
         """Somebody else beside, behind or partly before the person."""
-        other, other_joints, _, _ = self._person(rng)
+        other = self._person(rng, body)[0]
         to_eye = (eye - joints[INDEX["pelvis"]]) * [1, 1, 0]
         to_eye /= max(np.linalg.norm(to_eye), 1e-6)
         side = np.array([-to_eye[1], to_eye[0], 0.0])
@@ -277,14 +290,20 @@ def degrade(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np
         picture[:] = picture.mean(axis=2, keepdims=True)
     if rng.random() < 0.6:
         sigma = abs(rng.normal(0, 5))
-        noise = rng.standard_normal((size, size, 3), dtype=np.float32)
-        picture = picture + sigma * noise
+        at = rng.integers(0, 64, 2)
+        picture = picture + sigma * _grain(size)[at[0] :, at[1] :][:size, :size]
     result = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = int(rng.integers(25, 95))
         data = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         result = cv2.imdecode(data, cv2.IMREAD_COLOR)
     return result, covered
+
+
+@functools.lru_cache(maxsize=2)
+def _grain(size: int) -> np.ndarray:
+    """[S + 64, S + 64, 3] normal noise to cut from: drawing it anew costs more than it gives."""
+    return np.random.default_rng(1).standard_normal((size + 64, size + 64, 3), dtype=np.float32)
 
 
 def _motion_blur(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:

@@ -18,6 +18,11 @@ from vnect_ros.training.synthetic.bodies import BodyModel, Shape, vertex_normals
 
 _NEAR_M, _FAR_M = 0.15, 80.0
 _SHADOW = 512
+_LAYERS = {"body": 0, "hair": 1, "skirt": 2}
+
+
+def _program_of(layer: str) -> str:
+    return "person" if layer == "body" else "extra"
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,8 @@ class Renderer:
             raise BackendError(
                 f"rendering needs moderngl and EGL (apt: libegl1 libgl1-mesa-dri): {error}"
             ) from error
+        # pictures are drawn top row first, which turns every triangle round
+        context.front_face = "cw"
         self._gl, self._moderngl = context, moderngl
         self._model, self._width, self._height = model, width, height
         size = (width, height)
@@ -205,9 +212,14 @@ class Renderer:
         self._programs = {
             name: context.program(vertex_shader=vertex, fragment_shader=fragment)
             for name, vertex, fragment in (
-                ("person", shaders.PERSON_VERTEX, shaders.PERSON_FRAGMENT),
-                ("person_id", shaders.PERSON_VERTEX, shaders.IDENTITY_FRAGMENT),
-                ("person_depth", shaders.PERSON_VERTEX, shaders.DEPTH_FRAGMENT),
+                *(
+                    (name + suffix, shaders.PERSON_VERTEX, shaders.layered(source, name == "extra"))
+                    for name in ("person", "extra")
+                    for suffix, source in (
+                        ("", shaders.PERSON_FRAGMENT), ("_id", shaders.IDENTITY_FRAGMENT),
+                        ("_depth", shaders.DEPTH_FRAGMENT),
+                    )
+                ),
                 ("scene", shaders.SCENE_VERTEX, shaders.SCENE_FRAGMENT),
                 ("scene_id", shaders.SCENE_VERTEX, shaders.SCENE_IDENTITY_FRAGMENT),
                 ("scene_depth", shaders.SCENE_VERTEX, shaders.DEPTH_FRAGMENT),
@@ -246,7 +258,7 @@ class Renderer:
         index = self._gl.buffer(mesh.local.astype(np.int32).tobytes())
         arrays = {}
         for suffix in ("", "_id", "_depth"):
-            program = self._programs["person" + suffix]
+            program = self._programs[_program_of(name) + suffix]
             content = []
             for buffer, fields in (
                 (moving, (("in_position", 3), ("in_normal", 3))),
@@ -275,24 +287,26 @@ class Renderer:
     def _draw(self, scene: Scene, suffix: str, shared: dict, cast_only: bool = False) -> None:
         """Draw solids and people with the programs of one pass."""
         # people and small things first: what they hide need not be shaded
-        program = self._programs["person" + suffix]
-        self._set(program, shared)
         for person in scene.people:
             look = person.look
-            self._set(program, {
+            values = {
                 "colours": look.colours, "patterns": look.patterns.astype(np.int32),
                 "scales": look.scales, "shirt": look.shirt, "trousers": look.trousers,
                 "hair": look.hair, "skirt_length": look.skirt_length, "logo": look.logo,
                 "logo_colour": look.logo_colour, "folds": look.folds,
                 "waist": float(look.trousers[0]), "known": float(person.known),
-            })  # fmt: skip
-            for layer, (name, points, normals) in enumerate(person.layers):
+            }  # fmt: skip
+            for name, points, normals in person.layers:
                 moving, arrays = self._people[name]
                 if suffix == "_depth" and name != "body":
                     continue
                 moving.write(np.concatenate([points, normals], axis=1).tobytes())
-                self._set(program, {"layer": {"body": 0, "hair": 1, "skirt": 2}[name]})
+                program = self._programs[_program_of(name) + suffix]
+                self._set(program, {**shared, **values, "layer": _LAYERS[name]})
+                if name == "body":  # closed: its back faces are never seen
+                    self._gl.enable(self._moderngl.CULL_FACE)
                 arrays[suffix].render(self._moderngl.TRIANGLES)
+                self._gl.disable(self._moderngl.CULL_FACE)
         program = self._programs["scene" + suffix]
         self._set(program, shared)
         for solid in reversed(scene.solids):

@@ -7,6 +7,7 @@ the plane is unknown and the one carried over from the parent is used.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ def swing(source: np.ndarray, target: np.ndarray, limit_rad: float = np.pi) -> n
         if cosine > 0:
             return np.eye(3)
         axis = np.cross(a, [1.0, 0.0, 0.0] if abs(a[0]) < 0.9 else [0.0, 1.0, 0.0])
-    return Rotation.from_rotvec(unit(axis) * min(angle, limit_rad)).as_matrix()
+    return about(axis, min(angle, limit_rad))
 
 
 def frame(up: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -64,13 +65,29 @@ def frame(up: np.ndarray, left: np.ndarray) -> np.ndarray:
 
 def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     """[3, 3] the rotation that lies `share` of the way from `a` to `b`."""
-    vector = Rotation.from_matrix(a.T @ b).as_rotvec()
-    return a @ Rotation.from_rotvec(vector * share).as_matrix()
+    step = a.T @ b
+    axis = np.array([step[2, 1] - step[1, 2], step[0, 2] - step[2, 0], step[1, 0] - step[0, 1]])
+    sine, cosine = float(np.sqrt(axis @ axis)) / 2.0, (step.trace() - 1.0) / 2.0
+    if sine < 1e-9 and cosine > 0.0:
+        return a.copy()
+    if sine < 1e-4:  # near half a turn the axis must be found otherwise
+        vector = Rotation.from_matrix(step).as_rotvec()
+        return a @ about(vector, share * float(np.linalg.norm(vector)))
+    return a @ about(axis, share * math.atan2(sine, cosine))
 
 
 def about(axis: np.ndarray, angle_rad: float) -> np.ndarray:
-    """[3, 3] rotation about a direction."""
-    return Rotation.from_rotvec(unit(axis) * angle_rad).as_matrix()
+    """[3, 3] rotation about a direction (Rodrigues' formula)."""
+    x, y, z = (float(v) for v in axis)
+    length = math.sqrt(x * x + y * y + z * z) or 1.0
+    x, y, z = x / length, y / length, z / length
+    s, c = math.sin(angle_rad), math.cos(angle_rad)
+    v = 1.0 - c
+    return np.array([
+        [c + x * x * v, x * y * v - z * s, x * z * v + y * s],
+        [y * x * v + z * s, c + y * y * v, y * z * v - x * s],
+        [z * x * v - y * s, z * y * v + x * s, c + z * z * v],
+    ])  # fmt: skip
 
 
 def _limb(rest, target, parent: np.ndarray, sure_sine: float):
@@ -90,8 +107,8 @@ def _limb(rest, target, parent: np.ndarray, sure_sine: float):
     trust = np.clip((sine - 0.3 * sure_sine) / (0.7 * sure_sine), 0.0, 1.0)
     own = own / max(sine, 1e-9)
     # Against the carried plane only a clearly bent joint may turn the limb over.
-    if own @ default < 0.0:
-        trust *= np.clip((sine - sure_sine) / 0.2, 0.0, 1.0)
+    against = np.clip(0.5 - (own @ default) / 0.6, 0.0, 1.0)
+    trust *= 1.0 - against * (1.0 - np.clip((sine - sure_sine) / 0.2, 0.0, 1.0))
     hinge = unit(trust * own + (1.0 - trust) * default + 1e-9 * default)
 
     def oriented(direction, rest_direction):

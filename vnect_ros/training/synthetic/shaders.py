@@ -88,7 +88,7 @@ in vec3 normal;
 in vec3 canon;
 in vec4 coord;               // along the arm, down the leg, headness, eye
 flat in float part;
-uniform int layer;           // 0 body, 1 hair, 2 skirt
+LAYER                        // 0 body, 1 hair, 2 skirt
 uniform vec3 colours[14];    // pairs: skin, hair, shirt, sleeves, trousers, shoes, skirt
 uniform int patterns[7];
 uniform float scales[7];
@@ -128,11 +128,15 @@ void main() {
     float wrinkle = 0.0;
     vec3 q = (canon - vec3(0.0, -0.055, 0.735)) / 0.11;
     if (layer == 1) {
+#ifdef EXTRA
         if (q.y < -0.45 && abs(q.x) < 0.62 && q.z < 0.6) discard;  // the face stays free
+#endif
         albedo = mix(colours[2], colours[3], fbm(canon * vec3(90.0, 90.0, 8.0)));
         gloss = 0.2;
     } else if (layer == 2) {
+#ifdef EXTRA
         if (h > skirt_length + 0.012 * noise(canon * 20.0) || h < trousers.x - 0.06) discard;
+#endif
         albedo = cloth(6, along, gloss);
         wrinkle = 1.5;
     } else if (coord.w > 0.5) {
@@ -289,12 +293,14 @@ flat in float part;
 uniform vec4 depth_row;
 uniform float skirt_length;
 uniform float waist;
-uniform int layer;
+LAYER
 uniform float known;
 in vec4 coord;
 out vec2 result;
 void main() {
+#ifdef EXTRA
     if (layer == 2 && (coord.y > skirt_length || coord.y < waist - 0.06)) discard;
+#endif
     result = vec2(part * known, dot(depth_row, vec4(world, 1.0)));
 }
 """
@@ -306,3 +312,15 @@ uniform vec4 depth_row;
 out vec2 result;
 void main() { result = vec2(0.0, dot(depth_row, vec4(world, 1.0))); }
 """
+
+
+def layered(source: str, extra: bool) -> str:
+    """A person's fragment shader for the body alone, or for hair and skirts.
+
+    Only the latter discards: a shader that may discard loses the early depth test.
+    """
+    if extra:
+        return source.replace("LAYER ", "uniform int layer; ").replace(
+            "LAYER\n", "uniform int layer;\n").replace("#version 330", "#version 330\n#define EXTRA")
+    return source.replace("LAYER ", "const int layer = 0; ").replace(
+        "LAYER\n", "const int layer = 0;\n")

@@ -1,0 +1,231 @@
+"""Moving people with truth: the bundled clip and the small set of motion for tests.
+
+`python -m vnect_ros.training.synthetic.clip --motion MOTION.npz --assets assets`
+renders assets/demo.mp4 and assets/demo_truth.npz; `--test-motion FILE` writes
+the motion alone.  Both come from captured walking (free for all uses) and from
+our own crouch and wave, on anny's body.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vnect_ros.errors import ConfigError, describe
+from vnect_ros.skeleton import INDEX, JOINT_NAMES, PELVIS
+from vnect_ros.training.synthetic import moves
+from vnect_ros.training.synthetic.bodies import BodyModel, Shape, body_model
+from vnect_ros.training.synthetic.cameras import intrinsics, look_at
+from vnect_ros.training.synthetic.motion import heading, load_motion, turned
+from vnect_ros.training.synthetic.poses import DOWN, arm, leg, trunk
+from vnect_ros.training.synthetic.render import View
+from vnect_ros.training.synthetic.retarget import about, between, frame, swing
+
+WALK = "train__walking__walking_2"
+"""The captured walk that the clip's person walks."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """A moving body seen by a standing camera."""
+
+    shape: Shape
+    joints_world_m: np.ndarray
+    """[T, 21, 3]."""
+    stamps_s: np.ndarray
+    view: View
+
+    @property
+    def joints_camera_m(self) -> np.ndarray:
+        """[T, 21, 3] camera's optical frame."""
+        return self.view.project(self.joints_world_m)[1]
+
+
+def standing_source() -> np.ndarray:
+    """[21, 3] a relaxed stand, facing -y."""
+    joints, chest = trunk(0.05, 0.0, 0.0, np.eye(3))
+    for side in ("right", "left"):
+        arm(joints, chest, side, DOWN + [0.13, 0.03, 0.0], 0.25, 0.25)
+        leg(joints, side, 0.03, 0.035, 0.12, 0.05)
+    return joints
+
+
+def with_arm(joints_m: np.ndarray, side: str, share: np.ndarray, poser) -> np.ndarray:
+    """A sequence with an arm blended towards another pose.
+
+    Args:
+        joints_m: [T, 21, 3].
+        share: [T] 0 as it was, 1 as `poser` has it.
+        poser: called with (joints [21, 3], chest axes [3, 3], frame) to place the arm.
+    """
+    names = ("shoulder", "elbow", "wrist", "hand")
+    ids = [INDEX[f"{side}_{n}"] for n in names]
+    result = joints_m.copy()
+    for t in np.flatnonzero(share > 1e-4):
+        other = joints_m[t].copy()
+        chest = _chest_axes(other)
+        poser(other, chest, t)
+        for a, b in zip(ids[:-1], ids[1:]):
+            old, new = joints_m[t, b] - joints_m[t, a], other[b] - other[a]
+            turn = between(np.eye(3), swing(old, new), share[t])
+            result[t, b] = result[t, a] + turn @ old
+    return result
+
+
+def _chest_axes(joints: np.ndarray) -> np.ndarray:
+    up = joints[INDEX["neck"]] - joints[INDEX["spine"]]
+    return frame(up, joints[INDEX["left_shoulder"]] - joints[INDEX["right_shoulder"]])
+
+
+def waving(rate_hz: float, beats_hz: float = 1.5):
+    """A poser for `with_arm`: the raised forearm swings from side to side."""
+
+    def poser(joints: np.ndarray, chest: np.ndarray, t: int) -> None:
+        beat = np.sin(2 * np.pi * beats_hz * t / rate_hz)
+        arm(joints, chest, "right", np.array([0.75, -0.45, 0.05]), -1.35, 1.75 + 0.4 * beat)
+
+    return poser
+
+
+def path(knots: list[tuple[float, float, float]], stamps_s: np.ndarray) -> np.ndarray:
+    """[T, 2] a smooth path through (time [s], x, y) knots; equal neighbours stand still."""
+    from scipy.interpolate import PchipInterpolator
+
+    table = np.array(knots)
+    return PchipInterpolator(table[:, 0], table[:, 1:])(np.clip(stamps_s, *table[[0, -1], 0]))
+
+
+def walking_take(
+    model: BodyModel, shape: Shape, clip_m: np.ndarray, position_m: np.ndarray, rate_hz: float,
+    crouch: np.ndarray | None = None, wave: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """[T, 21, 3] a body that walks a path, and crouches and waves on the way.
+
+    Args:
+        clip_m: [N, 21, 3] captured walking.
+        position_m: [T, 2] path of the pelvis on the floor.
+        crouch: [T] how far the pelvis sinks, in leg lengths.
+        wave: [T] 0 to 1.
+    """
+    cycle = moves.on_body(model, shape, moves.walk_cycle(clip_m))
+    stand = moves.on_body(model, shape, standing_source()[None])[0]
+    joints = moves.along_path(cycle, stand, shape, position_m, rate_hz)
+    t = np.arange(len(joints)) / rate_hz
+    joints = _breathing(joints, t)
+    if wave is not None:
+        joints = with_arm(joints, "right", wave, waving(rate_hz))
+    joints = moves.on_body(model, shape, joints)
+    joints = moves.locked(moves.standing(joints, shape), rate_hz, shape)
+    if crouch is not None:
+        reach = shape.joints_m[PELVIS, 2] - shape.joints_m[INDEX["left_ankle"], 2]
+        joints = moves.lowered(joints, crouch * reach, crouch * 1.05)
+        joints = with_arm(joints, "left", crouch.clip(0, 0.6) / 0.6, _on_knee("left"))
+        joints = with_arm(joints, "right", crouch.clip(0, 0.6) / 0.6, _on_knee("right"))
+    return joints
+
+
+def _on_knee(side: str):
+    def poser(joints: np.ndarray, chest: np.ndarray, t: int) -> None:
+        arm(joints, chest, side, np.array([0.22, -0.85, -0.75]), 0.45, 0.75)
+
+    return poser
+
+
+def _breathing(joints_m: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Small sway of the upper body, so that nobody stands like a statue."""
+    result = joints_m.copy()
+    for i, now in enumerate(t):
+        sway = [0.015 * np.sin(1.7 * now), 0.012 * np.sin(1.1 * now + 1), 0.02 * np.sin(0.6 * now)]
+        spine = about([1, 0, 0], sway[0]) @ about([0, 1, 0], sway[1]) @ about([0, 0, 1], sway[2])
+        result[i] = turned(result[i], INDEX["spine"], spine)
+    return result
+
+
+def demo_take(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> Take:
+    """The bundled clip's motion and camera: 640x480, 1.5 m high, 14.5 s."""
+    model = body_model()
+    shape = model.shape(_DEMO_BODY, 1.72)
+    stamps = np.arange(int(14.5 * rate_hz)) / rate_hz
+    x_y = path([
+        (0.0, -1.35, 2.1), (1.0, -1.05, 1.15), (2.2, -0.25, 0.05), (3.2, 0.0, -0.5),
+        (7.9, 0.0, -0.5), (8.9, 0.45, -0.25), (9.8, 1.15, 0.35), (10.8, 1.1, 1.35),
+        (11.8, 0.25, 1.85), (12.7, -0.35, 1.25), (13.6, -0.3, 0.6), (14.5, -0.25, 0.45),
+    ], stamps)  # fmt: skip
+    wave = moves.pulse(stamps, 3.1, 3.7, 5.0, 5.6)
+    crouch = 0.52 * moves.pulse(stamps, 5.5, 6.4, 6.8, 7.8)
+    joints = walking_take(model, shape, motion[WALK], x_y, rate_hz, crouch, wave)
+    transform = look_at(np.array([0.0, -3.9, 1.5]), np.array([0.0, 0.0, 0.95]))
+    view = View(intrinsics(640, 480, np.deg2rad(46)), transform, 640, 480)
+    return Take(shape, joints, stamps, view)
+
+
+_DEMO_BODY = {
+    "age": 0.7, "gender": 0.75, "muscle": 0.55, "weight": 0.45, "height": 0.5,
+    "proportions": 0.7, "african": 0.3, "asian": 0.4, "caucasian": 0.3,
+}  # fmt: skip
+
+
+def test_motion(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> dict[str, np.ndarray]:
+    """Four takes of 6 s on three bodies, for tests: arrays by name.
+
+    Each NAME has joints_NAME [180, 21, 3] float32 in the camera's optical frame
+    [m], k_NAME [3, 3] for 640x480, and height_NAME [m]; stamps_s serves all.
+    """
+    model = body_model()
+    stamps = np.arange(180) / rate_hz
+    result: dict[str, np.ndarray] = {
+        "stamps_s": stamps, "joint_names": np.array(JOINT_NAMES), "image_size": np.array([640, 480])
+    }  # fmt: skip
+    k = intrinsics(640, 480, np.deg2rad(50))
+    transform = look_at(np.array([0.0, -3.8, 1.4]), np.array([0.0, 0.0, 0.9]))
+    view = View(k, transform, 640, 480)
+    bodies = {
+        "walk": ({"gender": 0.9, "age": 0.7}, 1.63), "wave_crouch": (_DEMO_BODY, 1.72),
+        "signals": ({"gender": 0.1, "age": 0.8, "weight": 0.7}, 1.85),
+        "sit": ({"gender": 0.2, "age": 0.7, "weight": 0.4}, 1.76),
+    }  # fmt: skip
+    for name, (phenotypes, height) in bodies.items():
+        shape = model.shape(phenotypes, height)
+        if name == "walk":
+            x_y = path([(0, -1.0, 1.6), (1.5, -0.3, 0.3), (2.6, 0.6, 0.2), (3.6, 0.9, 1.1),
+                        (4.8, 0.0, 1.7), (6, -0.8, 1.0)], stamps)  # fmt: skip
+            joints = walking_take(model, shape, motion[WALK], x_y, rate_hz)
+        elif name == "wave_crouch":
+            x_y = path([(0, 0.3, 0.6), (0.6, 0.2, 0.2), (1.2, 0.15, 0.1), (6, 0.15, 0.1)], stamps)
+            wave = moves.pulse(stamps, 1.0, 1.5, 2.6, 3.2)
+            crouch = 0.5 * moves.pulse(stamps, 3.2, 4.1, 4.5, 5.4)
+            joints = walking_take(model, shape, motion[WALK], x_y, rate_hz, crouch, wave)
+        elif name == "signals":
+            source = motion["train__basketball_signal__basketball_signal_2"][120:300]
+            source = source @ about([0, 0, 1], heading(source[0]) + 0.4)
+            joints = moves.walked(moves.on_body(model, shape, source), shape)
+            joints = moves.locked(joints, rate_hz, shape)
+        else:
+            joints = sitting(model, shape, stamps)
+        joints = moves.settled(model, shape, joints)[1]
+        result[f"joints_{name}"] = view.project(joints)[1].astype(np.float32)
+        result[f"k_{name}"], result[f"height_{name}"] = k, np.float64(shape.height_m)
+    return result
+
+
+def sitting(model: BodyModel, shape: Shape, stamps_s: np.ndarray) -> np.ndarray:
+    """[T, 21, 3] somebody who sits down on a chair, turns and leans, and rises, facing -y + 0.5."""
+    down = moves.pulse(stamps_s, 0.4, 1.6, 4.6, 5.8)
+    source = np.empty((len(stamps_s), 21, 3))
+    for i, (now, share) in enumerate(zip(stamps_s, down)):
+        lean = 0.05 + 1.9 * share * (1 - share) + 0.12 * share * np.sin(1.9 * now)
+        joints, chest = trunk(lean, 0.0, 0.25 * share * np.sin(1.3 * now), about([1, 0, 0], 0.1))
+        for side in ("right", "left"):
+            arm(joints, chest, side, DOWN + [0.15, -0.75 * share, 0.0], 0.3, 0.3 + 0.8 * share)
+            leg(joints, side, 0.03 + 1.5 * share, 0.05 + 0.1 * share, 0.1, 0.05 + 1.5 * share)
+        source[i] = joints @ about([0, 0, 1], 0.5).T
+    joints = moves.on_body(model, shape, source)
+    # the feet stay where they are; the pelvis moves
+    feet = joints[:, [INDEX["right_ankle"], INDEX["left_ankle"]]].mean(axis=1)
+    joints = joints - (feet - feet[0])[:, None] * [1.0, 1.0, 0.0]
+    return moves.locked(moves.standing(joints, shape), 30.0, shape)
