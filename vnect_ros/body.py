@@ -49,7 +49,7 @@ class Segment:
     bone: int | None = None
     """The skeleton's joint whose bone leads from the parent's origin to this one's."""
     observed: bool = True
-    """False where no arrangement of the 21 joints can show the angle."""
+    """False where the 21 joints do not show the angle; the fit leaves it at rest."""
 
 
 _X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)

@@ -42,7 +42,7 @@ _UNIT_DEPTH_SPEED: Final = 10.0 * 0.11**0.5
 """Speed along the optical axis that an E_depth weight of 1 stands for [m/s]."""
 _OUTLIER_M: Final = 0.20
 """Where the robust kernel's influence has fallen to a quarter [m]."""
-_REST_STD_RAD: Final = 2.5
+_REST_STD_RAD: Final = 8.0
 _NEAREST_M: Final = 0.05
 """Points nearer than this are projected as if at it."""
 

@@ -30,7 +30,7 @@ LOWER: Final = np.array([s.low for s in MOVING])
 UPPER: Final = np.array([s.high for s in MOVING])
 REST: Final = np.array([s.rest for s in MOVING])
 OBSERVED: Final = np.array([s.observed for s in MOVING])
-"""[N] bool: False for angles that no observation of the 21 joints can show."""
+"""[N] bool: False for angles that the 21 joints do not show; they stay at rest."""
 
 
 class Kinematics:

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from vnect_ros.fitting.energy import FRAME_S
-from vnect_ros.fitting.kinematics import LOWER, NV, ROOT_Q, ROOT_V, UPPER, Kinematics
+from vnect_ros.fitting.kinematics import LOWER, NV, OBSERVED, ROOT_Q, ROOT_V, UPPER, Kinematics
 from vnect_ros.fitting.solver import Solution
 
 _UNIT_ACCELERATION: Final = 12.0 * 0.07**0.5
@@ -125,7 +125,7 @@ class Motion:
     def _stop_at_limits(self) -> None:
         angles, speed = self.q[ROOT_Q:], self.v[ROOT_V:]
         outward = ((angles <= LOWER) & (speed < 0.0)) | ((angles >= UPPER) & (speed > 0.0))
-        speed[outward] = 0.0
+        speed[outward | ~OBSERVED] = 0.0
 
     def _bound(self) -> None:
         """Keep the covariance finite and symmetric however long nothing is seen."""

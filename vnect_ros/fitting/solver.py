@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vnect_ros.fitting.energy import Term
-from vnect_ros.fitting.kinematics import LOWER, NV, ROOT_Q, ROOT_V, UPPER, Kinematics
+from vnect_ros.fitting.kinematics import LOWER, NV, OBSERVED, ROOT_Q, ROOT_V, UPPER, Kinematics
 
 _FIRST_DAMPING = 1e-4
 _ATTEMPTS = 6
@@ -107,10 +107,11 @@ def _normal_equations(
 
 
 def _free(q: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """[NV] bool: False for angles on a limit that the energy pushes against it."""
+    """[NV] bool: False for angles nothing shows, and those pushed against their limit."""
     free = np.ones(NV, dtype=bool)
     angles, slope = q[ROOT_Q:], gradient[ROOT_V:]
-    free[ROOT_V:] = ~(((angles <= LOWER) & (slope > 0.0)) | ((angles >= UPPER) & (slope < 0.0)))
+    pushed = ((angles <= LOWER) & (slope > 0.0)) | ((angles >= UPPER) & (slope < 0.0))
+    free[ROOT_V:] = OBSERVED & ~pushed
     return free
 
 

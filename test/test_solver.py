@@ -1,0 +1,119 @@
+"""Inverse kinematics and the solver recover any pose within human limits."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vnect_ros import body
+from vnect_ros.config import FitConfig
+from vnect_ros.fitting import inverse, observe
+from vnect_ros.fitting import kinematics as kin
+from vnect_ros.fitting.energy import Observation, Rest, data_terms
+from vnect_ros.fitting.solver import minimise
+from vnect_ros.skeleton import NUM_JOINTS, bone_lengths
+
+LENGTHS = body.mean_bone_lengths(1.75)
+MODEL = kin.Kinematics(LENGTHS)
+ONES = np.ones(NUM_JOINTS)
+
+
+def pose(seed, on_limits=0.0):
+    rng = np.random.default_rng(seed)
+    q = kin.neutral()
+    q[:3] = rng.uniform((-1.0, -0.6, 2.5), (1.0, 0.6, 6.0))
+    q[3:7] = rng.normal(0, 1, 4)
+    q[3:7] /= np.linalg.norm(q[3:7])
+    angles = rng.uniform(kin.LOWER, kin.UPPER)
+    pick = rng.random(kin.NUM_ANGLES)
+    angles = np.where(pick < on_limits / 2, kin.LOWER, angles)
+    angles = np.where(pick > 1 - on_limits / 2, kin.UPPER, angles)
+    q[kin.ROOT_Q :] = np.where(kin.OBSERVED, angles, kin.REST)
+    return q
+
+
+def exact(q):
+    points = MODEL.forward(q)
+    return Observation(points - points[14], points[:, :2] / points[:, 2:], ONES, ONES)
+
+
+def within_limits(q):
+    angles = q[kin.ROOT_Q :]
+    return (angles >= kin.LOWER - 1e-9).all() and (angles <= kin.UPPER + 1e-9).all()
+
+
+@given(seed=st.integers(0, 10**6), on_limits=st.sampled_from([0.0, 0.3]))
+@settings(max_examples=60, deadline=None)
+def test_any_pose_within_the_limits_is_recovered(seed, on_limits):
+    truth = pose(seed, on_limits)
+    seen = exact(truth)
+    start = inverse.configuration(seen.local_m)
+    start[:3] = observe.root_position(seen.local_m, seen.rays, ONES)
+    terms = [*data_terms(seen, FitConfig(), truth[2]), Rest()]
+    solution = minimise(MODEL, terms, start, 100)
+    points, wanted = solution.points_m, MODEL.forward(truth)
+    error = np.linalg.norm(points - points[14] - wanted + wanted[14], axis=1)
+    assert within_limits(solution.q)
+    assert error.mean() < 0.015
+    assert np.linalg.norm(points[14] - wanted[14]) < 0.02 * np.linalg.norm(wanted[14])
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_the_closed_form_is_exact_where_joints_show_the_angles(seed):
+    truth = pose(seed)
+    # A straight limb does not show the turn about itself.
+    for side in "lr":
+        for name, low in (("elbow", 0.3), ("knee", -2.6)):
+            i = body.Q_NAMES.index(f"{side}_{name}")
+            truth[kin.ROOT_Q + i] = np.clip(truth[kin.ROOT_Q + i], low, low + 2.3)
+    points = MODEL.forward(truth)
+    found = inverse.configuration(points * 1.7 + 0.3)
+    found[:3] = truth[:3]
+    error = np.linalg.norm(MODEL.forward(found) - points, axis=1)
+    # Unequal collar bones look like a turned torso, which turns the head's nod.
+    assert error[0] < 0.04
+    assert error[1:].max() < 1e-6
+
+
+def test_the_energy_never_rises_and_limits_hold_from_any_start():
+    rng = np.random.default_rng(5)
+    for seed in range(15):
+        seen = exact(pose(seed))
+        noisy = Observation(
+            seen.local_m + rng.normal(0, 0.2, (21, 3)), seen.rays, rng.uniform(0, 1, 21), ONES
+        )
+        start = pose(seed + 1000)
+        start[kin.ROOT_Q :] += rng.normal(0, 1, kin.NUM_ANGLES)
+        terms = [*data_terms(noisy, FitConfig(), 3.0), Rest()]
+        costs = []
+        for steps in (1, 3, 10):
+            solution = minimise(MODEL, terms, start, steps)
+            assert within_limits(solution.q)
+            assert np.linalg.norm(solution.q[3:7]) == pytest.approx(1.0)
+            costs.append(solution.cost)
+        clipped = start.copy()
+        clipped[kin.ROOT_Q :] = np.clip(clipped[kin.ROOT_Q :], kin.LOWER, kin.UPPER)
+        at_start = sum(t.cost(t.residual(clipped, MODEL.forward(clipped))) for t in terms)
+        assert at_start >= costs[0] >= costs[1] >= costs[2]
+
+
+def test_directions_are_kept_and_lengths_exchanged():
+    rng = np.random.default_rng(6)
+    joints = rng.normal(0, 1, (21, 3))
+    other = inverse.with_lengths(joints, LENGTHS)
+    assert np.allclose(inverse.bone_directions(other), inverse.bone_directions(joints), atol=1e-9)
+    assert np.allclose(other[14], 0.0)
+    assert np.allclose(bone_lengths(other), LENGTHS)
+
+
+@pytest.mark.parametrize(
+    "joints",
+    [np.zeros((21, 3)), np.ones((21, 3)), np.arange(63.0).reshape(21, 3)],
+    ids=["origin", "point", "line"],
+)
+def test_degenerate_joints_give_a_finite_pose_within_limits(joints):
+    q = inverse.configuration(joints)
+    assert np.isfinite(q).all()
+    assert np.linalg.norm(q[3:7]) == pytest.approx(1.0)
+    assert within_limits(q)
