@@ -170,7 +170,7 @@ _DEMO_BODY = {
 }  # fmt: skip
 
 
-def test_motion(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> dict[str, np.ndarray]:
+def motion_for_tests(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> dict[str, np.ndarray]:
     """Four takes of 6 s on three bodies, for tests: arrays by name.
 
     Each NAME has joints_NAME [180, 21, 3] float32 in the camera's optical frame
@@ -229,3 +229,25 @@ def sitting(model: BodyModel, shape: Shape, stamps_s: np.ndarray) -> np.ndarray:
     feet = joints[:, [INDEX["right_ankle"], INDEX["left_ankle"]]].mean(axis=1)
     joints = joints - (feet - feet[0])[:, None] * [1.0, 1.0, 0.0]
     return moves.locked(moves.standing(joints, shape), 30.0, shape)
+
+
+def main() -> None:
+    """Write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--motion", type=Path, required=True, help="npz of captured clips")
+    parser.add_argument("--assets", type=Path, help="folder for demo.mp4 and demo_truth.npz")
+    parser.add_argument("--test-motion", type=Path, help="npz of motion for tests to write")
+    args = parser.parse_args()
+    motion = load_motion(args.motion)
+    if WALK not in motion:
+        raise ConfigError(describe("motion", str(args.motion), f"a set with {WALK}"))
+    if args.test_motion:
+        np.savez_compressed(args.test_motion, **motion_for_tests(motion))
+    if args.assets:
+        from vnect_ros.training.synthetic.filming import film_demo
+
+        film_demo(demo_take(motion), args.assets)
+
+
+if __name__ == "__main__":
+    main()
