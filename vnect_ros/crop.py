@@ -75,6 +75,14 @@ def wider(crop: Crop, scale: float) -> Crop:
     return Crop(float(left), float(top), size, crop.input_size)
 
 
+def outside(points_px: np.ndarray, shape: tuple[int, ...], tolerance_px: float) -> np.ndarray:
+    """[N] bool: which points [N, 2] lie farther than the tolerance outside an image [H, W, ...]."""
+    height, width = shape[:2]
+    beyond = np.abs(points_px - ((width - 1) / 2.0, (height - 1) / 2.0))
+    limit = (width / 2.0 + tolerance_px, height / 2.0 + tolerance_px)
+    return (beyond > limit).any(axis=1)
+
+
 class Search:
     """Goes over the whole frame, a few windows of several sizes at a time."""
 

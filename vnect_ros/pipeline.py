@@ -76,7 +76,7 @@ class Pipeline:
             self._look_for_somebody(now)
         else:
             maps = self._infer(image, crop)
-            found = self._find(maps, crop, now.expected_px)
+            found = self._find(maps, crop, image.shape, now.expected_px)
             joints = self._filter(found, maps, crop, now)
         self._poses = [self._fit(joints, crop, now)]
         self.timings_s = self._watch.stop()
@@ -128,7 +128,7 @@ class Pipeline:
         height, width = now.image.shape[:2]
         for window in self._search.next_windows(width, height):
             maps = self._infer(now.image, window)
-            pixels_px, confidence = self._find(maps, window, None)
+            pixels_px, confidence = self._find(maps, window, now.image.shape, None)
             local_m = decode.read_locations(maps, window.input_from_image(pixels_px))
             agreement = decode.agreement(pixels_px, local_m, confidence)
             seen = confidence > 0.0
@@ -150,8 +150,13 @@ class Pipeline:
         self._watch.lap("network")
         return maps
 
-    def _find(self, maps: Maps, crop: Crop, expected_px: np.ndarray | None) -> _Found:
-        """K and its confidence; of like maxima those near where the joints are expected."""
+    def _find(
+        self, maps: Maps, crop: Crop, shape: tuple[int, ...], expected_px: np.ndarray | None
+    ) -> _Found:
+        """K and its confidence; of like maxima those near where the joints are expected.
+
+        What the network makes of the black outside the image is no observation.
+        """
         favoured = None
         if expected_px is not None:
             expected_px = crop.input_from_image(expected_px)
@@ -159,8 +164,11 @@ class Pipeline:
         pixels_px, peaks = decode.find_joints(maps, favoured)
         confidence = decode.confidence(peaks, self.model.confidence_curve)
         confidence[confidence < self.config.decode.min_confidence] = 0.0
+        pixels_px = crop.image_from_input(pixels_px)
+        outside = cropping.outside(pixels_px, shape, maps.stride_px * crop.scale / 2.0)
+        confidence[outside] = 0.0
         self._watch.lap("decode")
-        return _Found(crop.image_from_input(pixels_px), confidence)
+        return _Found(pixels_px, confidence)
 
     def _filter(self, found: _Found, maps: Maps, crop: Crop, now: _Now) -> Joints | None:
         """Smooth K, read P^L where it says, smooth that; None where too few joints are seen.
