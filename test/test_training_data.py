@@ -203,13 +203,21 @@ def test_the_teacher_is_trusted_only_where_it_agrees(tmp_path):
     for name, right in sides.items():
         landmarks[:, right, :2] = ours[:, INDEX[f"right_{name}"]]
         landmarks[:, right - 1, :2] = ours[:, INDEX[f"left_{name}"]]
-    landmarks[2, :, 0] = 63 - landmarks[2, :, 0]  # a teacher that has left and right swapped
+    landmarks[2, 11:29] = landmarks[2, [i + 1 if i % 2 else i - 1 for i in range(11, 29)]]
     world = np.random.default_rng(0).normal(0, 0.5, (4, 39, 3))
     np.savez(folder / "labels.npz", **content, teacher_landmarks=landmarks, teacher_world=world)
     labels = read_labels(folder / "labels.npz")
     assert labels.trusted.tolist() == [True, True, False, True]
     assert (labels.weight_3d[2] == 0).all() and labels.weight_3d[0, INDEX["left_knee"]] == 1
     assert (labels.joints_m[:, INDEX["pelvis"]] == 0).all()
+    # sides that only the annotation has exchanged are put right when asked
+    corrected = read_labels(folder / "labels.npz", correct_sides=True)
+    assert corrected.trusted.all()
+    np.testing.assert_array_equal(corrected.joints_px[[0, 1, 3]], labels.joints_px[[0, 1, 3]])
+    limbs = slice(2, 14)
+    np.testing.assert_allclose(
+        corrected.joints_px[2, limbs], labels.joints_px[2, list(MIRROR)][limbs], atol=1e-5
+    )
 
 
 def layouts_lsp():

@@ -6,12 +6,15 @@ visible, and optionally `teacher_landmarks` [N, 39, 5], `teacher_world`
 order of the rows.
 
 The teacher (BlazePose heavy) gives 3D, and 2D of the joints that the annotation
-lacks, where its 2D agrees with the annotation.
+lacks, where its 2D agrees with the annotation.  Where it agrees only with left and
+right exchanged, the annotation is taken to have the sides wrong (of forty such
+images looked at most had), and is exchanged, in training alone.
 """
 
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +22,14 @@ from typing import Final
 import cv2
 import numpy as np
 
-from vnect_ros.skeleton import INDEX, NORMALISED_KNEE_NECK_M, NUM_JOINTS, PELVIS, knee_neck_length
+from vnect_ros.skeleton import (
+    INDEX,
+    MIRROR,
+    NORMALISED_KNEE_NECK_M,
+    NUM_JOINTS,
+    PELVIS,
+    knee_neck_length,
+)
 from vnect_ros.training.sample import Sample
 
 JOINTS_FROM_LSP: Final = (10, 9, 8, 11, 12, 13, 4, 3, 2, 5, 6, 7, 1, 0)
@@ -68,7 +78,8 @@ def from_teacher(landmarks: np.ndarray) -> np.ndarray:
     return out
 
 
-def read_labels(file: Path, agree: float = 0.08, share: float = 0.75) -> Labels:
+def read_labels(file: Path, agree: float = 0.08, share: float = 0.75,
+                correct_sides: bool = False) -> Labels:  # fmt: skip
     """Read `labels.npz` and decide where the teacher is trusted.
 
     Args:
@@ -98,18 +109,38 @@ def read_labels(file: Path, agree: float = 0.08, share: float = 0.75) -> Labels:
         box = np.where(seen[..., None], joints_px[:, limbs], np.nan)
         with np.errstate(all="ignore"):
             size = np.nanmax(np.nanmax(box, axis=1) - np.nanmin(box, axis=1), axis=1)
-        size = np.nan_to_num(size, nan=1.0)
-        distance = np.linalg.norm(teacher_px - joints_px, axis=-1) / np.maximum(size, 1.0)[:, None]
-        close = distance < agree
+        size = np.maximum(np.nan_to_num(size, nan=1.0), 1.0)[:, None]
         count = seen.sum(axis=1)
-        trusted = (close[:, limbs] & seen).sum(axis=1) >= share * np.maximum(count, 1)
-        trusted &= count >= 8
+
+        def agreement() -> tuple[np.ndarray, np.ndarray]:
+            near = np.linalg.norm(teacher_px - joints_px, axis=-1) / size < agree
+            known = visible[:, limbs] > 0
+            enough = (near[:, limbs] & known).sum(axis=1) >= share * np.maximum(count, 1)
+            return near, enough & (count >= 8)
+
+        _, trusted = agreement()
+        if correct_sides:
+            _correct_sides(agreement, trusted, joints_px, visible)
+        close, trusted = agreement()
         _take_from_teacher(trusted, close, teacher_px, joints_px, visible)
         joints_m, weight_3d = _teacher_3d(world, trusted, close, visible)
     return Labels(
         joints_px.astype(np.float32), visible.astype(np.float32),
         joints_m.astype(np.float32), weight_3d.astype(np.float32), trusted,
     )  # fmt: skip
+
+
+def _correct_sides(agreement: Callable[[], tuple[np.ndarray, np.ndarray]], trusted: np.ndarray,
+                   joints_px: np.ndarray, visible: np.ndarray) -> None:  # fmt: skip
+    """Exchange sides, in place, where the teacher then agrees and did not before."""
+
+    def exchange(rows: np.ndarray) -> None:
+        joints_px[rows] = joints_px[rows][:, list(MIRROR)]
+        visible[rows] = visible[rows][:, list(MIRROR)]
+
+    exchange(~trusted)
+    _, agrees = agreement()
+    exchange(~trusted & ~agrees)
 
 
 def _derive_centre(joints_px: np.ndarray, visible: np.ndarray) -> None:
@@ -164,21 +195,25 @@ class Lspet:
         folder: the layout above.
         images: folder of unpacked `*.jpg`; default the tar in `folder`.
         part: "train", "held_out" (every row i with i % 20 == 7) or "all".
+        trusted_repeat: how often an image with a trusted teacher is there (in "train").
     """
 
     def __init__(self, folder: str | Path, images: str | Path | None = None,
-                 part: str = "train") -> None:  # fmt: skip
+                 part: str = "train", trusted_repeat: int = 1) -> None:  # fmt: skip
         if part not in ("train", "held_out", "all"):
             raise ValueError(f"part: got {part!r}, accepted: train, held_out, all")
         folder = Path(folder)
-        labels = read_labels(folder / "labels.npz")
+        labels = read_labels(folder / "labels.npz", correct_sides=part == "train")
         rows = np.arange(len(labels.visible))
         held_out = rows % 20 == 7
         keep = {"train": ~held_out, "held_out": held_out, "all": rows >= 0}[part]
         self.rows = rows[keep]
+        if part == "train" and trusted_repeat > 1:
+            again = self.rows[labels.trusted[self.rows]]
+            self.rows = np.concatenate([self.rows, *[again] * (trusted_repeat - 1)])
         self.labels = labels
         with np.load(folder / "labels.npz") as data:
-            self.joints14 = data["joints14"][keep].astype(np.float32)
+            self.joints14 = data["joints14"][self.rows].astype(np.float32)
         self._jpeg = _read_jpegs(folder, Path(images) if images else None, self.rows)
 
     def __len__(self) -> int:
