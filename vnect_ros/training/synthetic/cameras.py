@@ -40,7 +40,20 @@ def intrinsics(width: int, height: int, fov_y_rad: float) -> np.ndarray:
 
 
 def sample_camera(rng: np.random.Generator, joints_world_m: np.ndarray) -> Camera:
-    """A camera that has the person, or most of them, in its picture."""
+    """A camera that has the person, or a good part of them, in its picture."""
+    for _ in range(20):
+        camera = _camera(rng, joints_world_m)
+        t = camera.transform_camera_from_world
+        points = joints_world_m @ t[:3, :3].T + t[:3, 3]
+        pixels = points @ camera.k.T
+        pixels = pixels[:, :2] / pixels[:, 2:]
+        inside = (pixels > 0).all(axis=1) & (pixels < [camera.width - 1, camera.height - 1]).all(axis=1)
+        if (points[:, 2] > 0.25).all() and inside.sum() >= 9:
+            break
+    return camera
+
+
+def _camera(rng: np.random.Generator, joints_world_m: np.ndarray) -> Camera:
     width, height = SIZES[rng.integers(len(SIZES))]
     k = intrinsics(width, height, np.deg2rad(rng.uniform(30, 78)))
     low, high = joints_world_m.min(axis=0), joints_world_m.max(axis=0)

@@ -28,7 +28,7 @@ from vnect_ros.training.synthetic.cameras import (
 from vnect_ros.training.synthetic.contact import penetration
 from vnect_ros.training.synthetic.motion import load_motion
 from vnect_ros.training.synthetic.poses import Pose, sample_pose
-from vnect_ros.training.synthetic.render import Person, Renderer, Scene, dress
+from vnect_ros.training.synthetic.render import Person, Picture, Renderer, Scene, dress
 from vnect_ros.training.synthetic.retarget import bone_rotations
 from vnect_ros.training.synthetic.shards import ShardWriter
 
@@ -101,9 +101,10 @@ class Generator:
         self.size = size
         self.model = body_model()
         # Drawn finer and averaged: on a CPU a third of the cost of multisampling.
+        self._last: tuple | None = None
         self._bodies: dict[int, tuple[Shape, float]] = {}
-        self._fine = round(size * 1.375)
-        self.renderer = Renderer(self.model, self._fine, self._fine, samples=0)
+        self._fine = round(size * 1.25)
+        self.renderer = Renderer(self.model, self._fine, self._fine)
 
     def _body(self, number: int) -> tuple[Shape, float]:
         """Body `number` of this set and how female it is; the last ones are kept."""
@@ -148,9 +149,13 @@ class Generator:
 
     def sample(self, seed: int) -> dict[str, Any]:
         """One training sample: `image` [S, S, 3] uint8 RGB and the labels of shards.LABELS."""
-        rng = np.random.default_rng([seed, 7919 if self.sources.held_out else 104729])
-        # shaping a body costs as much as skinning and dressing it: four samples share one
-        person, joints, shape, _ = self._person(rng, seed // 4)
+        mark = 7919 if self.sources.held_out else 104729
+        # Dressing a person costs as much as drawing them: two samples show the same
+        # one from two sides in two places, and four share a body.
+        if self._last is None or self._last[0] != seed // 2:
+            self._last = seed // 2, self._person(np.random.default_rng([seed // 2, mark, 1]), seed // 4)
+        person, joints, shape, _ = self._last[1]
+        rng = np.random.default_rng([seed, mark])
         camera = sample_camera(rng, joints)
         t = camera.transform_camera_from_world
         eye = -t[:3, :3].T @ t[:3, 3]
@@ -160,13 +165,10 @@ class Generator:
         view = window_view(camera, window, self.size)
         fine = window_view(camera, window, self._fine)
         scene = self._scene(rng, person, seed // 4, joints, eye)
-        image = self.renderer.draw(scene, fine)
-        image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        picture = self.renderer.draw(scene, fine)
+        image = cv2.resize(picture.colour, (self.size, self.size), interpolation=cv2.INTER_AREA)
         joints_px, joints_camera = view.project(joints)
-        occluded = hidden(
-            fine.project(joints)[0], joints_camera, *self.renderer.identify(scene, fine),
-            shape.height_m,
-        )
+        occluded = hidden(fine.project(joints)[0], joints_camera, picture, shape.height_m)
         inside = ((joints_px > -0.5) & (joints_px < self.size - 0.5)).all(axis=1)
         full = (joints_px + 0.5) * (window.size_px / self.size) - 0.5
         full = full + [window.left_px, window.top_px]
@@ -208,7 +210,7 @@ class Generator:
         if rng.random() < 0.14:
             people.append(self._other(rng, body, joints, eye))
         lighting = scenery.sample_lighting(rng)
-        return Scene(tuple(people), tuple(solids), lighting, backdrop, np.full(3, 0.5))
+        return Scene(tuple(people), tuple(solids), lighting, backdrop)
 
     def _other(self, rng, body: int, joints: np.ndarray, eye: np.ndarray) -> Person:
         """Somebody else beside, behind or partly before the person."""
@@ -224,15 +226,15 @@ class Generator:
 
 
 def hidden(
-    joints_px: np.ndarray, joints_camera_m: np.ndarray, identity: np.ndarray, depth_m: np.ndarray,
-    height_m: float, radius_px: int = 3,
+    joints_px: np.ndarray, joints_camera_m: np.ndarray, picture: Picture, height_m: float,
+    radius_px: int = 3,
 ) -> np.ndarray:  # fmt: skip
     """[21] bool: something other than the joint's own parts lies before it.
 
     A joint is seen when, within `radius_px` of it, the picture shows a part that
     it belongs to, no further before it than flesh is thick there.
     """
-    size_y, size_x = identity.shape
+    size_y, size_x = picture.part.shape
     result = np.ones(len(JOINT_NAMES), bool)
     for j, ((x, y), (_, _, z)) in enumerate(zip(joints_px, joints_camera_m)):
         column, row = int(round(float(x))), int(round(float(y)))
@@ -240,8 +242,8 @@ def hidden(
             continue
         rows = slice(max(row - radius_px, 0), row + radius_px + 1)
         columns = slice(max(column - radius_px, 0), column + radius_px + 1)
-        own = _ALLOWED[j][identity[rows, columns]]
-        near = z - depth_m[rows, columns] < _DEPTH[j] * height_m
+        own = _ALLOWED[j][picture.part[rows, columns]]
+        near = z - picture.depth_m[rows, columns] < _DEPTH[j] * height_m
         result[j] = not bool((own & near).any())
     return result
 

@@ -7,7 +7,7 @@ the picture that is drawn, so a crop is drawn alone, as a window of the image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -73,8 +73,19 @@ class Scene:
     solids: tuple[Solid, ...]
     lighting: Lighting
     backdrop: np.ndarray | None = None
-    """[H, W, 3] uint8 RGB behind everything."""
-    clear: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    """[H, W, 3] uint8 RGB behind everything; black without."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What was drawn."""
+
+    colour: np.ndarray
+    """[H, W, 3] uint8 RGB."""
+    part: np.ndarray
+    """[H, W] uint8 index into PARTS; 0 where the person is not."""
+    depth_m: np.ndarray
+    """[H, W] float32 along the optical axis; 1e9 on the backdrop, 0 on nothing at all."""
 
 
 @dataclass(frozen=True)
@@ -169,18 +180,17 @@ def _cube() -> np.ndarray:
 
 
 class Renderer:
-    """A drawing context for pictures of one size.
+    """A drawing context for pictures of one size, without anti-aliasing: draw finer and average.
 
     Args:
         model: the body model whose meshes are drawn.
         width, height: of the pictures [px].
-        samples: of anti-aliasing.
 
     Raises:
         BackendError: moderngl or EGL is missing.
     """
 
-    def __init__(self, model: BodyModel, width: int, height: int, samples: int = 4) -> None:
+    def __init__(self, model: BodyModel, width: int, height: int) -> None:
         try:
             import moderngl
 
@@ -194,13 +204,10 @@ class Renderer:
         self._gl, self._moderngl = context, moderngl
         self._model, self._width, self._height = model, width, height
         size = (width, height)
-        self._drawn = context.framebuffer(
-            [context.renderbuffer(size, 4, samples=samples)],
-            context.depth_renderbuffer(size, samples=samples),
-        )
-        self._resolved = context.framebuffer([context.renderbuffer(size, 4)])
-        self._identity = context.framebuffer(
-            [context.texture(size, 2, dtype="f4")], context.depth_renderbuffer(size)
+        self._colour = context.texture(size, 4)
+        self._identity = context.texture(size, 2, dtype="f4")
+        self._frame = context.framebuffer(
+            [self._colour, self._identity], context.depth_renderbuffer(size)
         )
         self._shadow_map = context.depth_texture((_SHADOW, _SHADOW))
         self._shadow_map.compare_func = ""
@@ -216,12 +223,10 @@ class Renderer:
                     (name + suffix, shaders.PERSON_VERTEX, shaders.layered(source, name == "extra"))
                     for name in ("person", "extra")
                     for suffix, source in (
-                        ("", shaders.PERSON_FRAGMENT), ("_id", shaders.IDENTITY_FRAGMENT),
-                        ("_depth", shaders.DEPTH_FRAGMENT),
+                        ("", shaders.PERSON_FRAGMENT), ("_depth", shaders.DEPTH_FRAGMENT),
                     )
                 ),
                 ("scene", shaders.SCENE_VERTEX, shaders.SCENE_FRAGMENT),
-                ("scene_id", shaders.SCENE_VERTEX, shaders.SCENE_IDENTITY_FRAGMENT),
                 ("scene_depth", shaders.SCENE_VERTEX, shaders.DEPTH_FRAGMENT),
                 ("backdrop", shaders.BACKDROP_VERTEX, shaders.BACKDROP_FRAGMENT),
             )
@@ -239,7 +244,7 @@ class Renderer:
     def _arrays(self, kind: str, vertices: np.ndarray, names: list[str]) -> dict:
         buffer = self._gl.buffer(vertices.tobytes())
         arrays = {}
-        for suffix in ("", "_id", "_depth"):
+        for suffix in ("", "_depth"):
             program = self._programs[kind + suffix]
             layout = [n if n in program else f"{3}x4" for n in names]
             formats = " ".join("3f" if n in program else "3x4" for n in names)
@@ -257,7 +262,7 @@ class Renderer:
         still = self._gl.buffer(np.ascontiguousarray(fixed).tobytes())
         index = self._gl.buffer(mesh.local.astype(np.int32).tobytes())
         arrays = {}
-        for suffix in ("", "_id", "_depth"):
+        for suffix in ("", "_depth"):
             program = self._programs[_program_of(name) + suffix]
             content = []
             for buffer, fields in (
@@ -294,7 +299,7 @@ class Renderer:
                 "scales": look.scales, "shirt": look.shirt, "trousers": look.trousers,
                 "hair": look.hair, "skirt_length": look.skirt_length, "logo": look.logo,
                 "logo_colour": look.logo_colour, "folds": look.folds,
-                "waist": float(look.trousers[0]), "known": float(person.known),
+                "known": float(person.known),
             }  # fmt: skip
             for name, points, normals in person.layers:
                 moving, arrays = self._people[name]
@@ -331,16 +336,16 @@ class Renderer:
         matrix[:3, 3] = -matrix[:3, :3] @ centre
         return matrix
 
-    def draw(self, scene: Scene, view: View) -> np.ndarray:
-        """[H, W, 3] uint8 RGB picture of the scene."""
+    def draw(self, scene: Scene, view: View) -> Picture:
+        """The scene as the view shows it."""
         gl = self._gl
         gl.enable(self._moderngl.DEPTH_TEST)
         light = self._light_matrix(scene)
         self._shadow.use()
         self._shadow.clear(depth=1.0)
         self._draw(scene, "_depth", {"camera": light})
-        self._drawn.use()
-        self._drawn.clear(*scene.clear, 1.0, depth=1.0)
+        self._frame.use()
+        self._frame.clear(depth=1.0)
         if scene.backdrop is not None:
             picture = np.ascontiguousarray(scene.backdrop)
             texture = gl.texture(picture.shape[1::-1], 3, picture.tobytes(), alignment=1)
@@ -359,23 +364,16 @@ class Renderer:
             "sun_colour": lighting.sun_colour, "sky_colour": lighting.sky_colour,
             "ground_colour": lighting.ground_colour, "lamp_position": lighting.lamp_position_m,
             "lamp_colour": lighting.lamp_colour, "shadow_strength": lighting.shadow_strength,
-            "exposure": lighting.exposure,
+            "exposure": lighting.exposure, "depth_row": t[2],
         }  # fmt: skip
         self._draw(scene, "", shared)
-        gl.copy_framebuffer(self._resolved, self._drawn)
-        data = self._resolved.read(components=3, alignment=1)
-        return np.frombuffer(data, np.uint8).reshape(self._height, self._width, 3)
-
-    def identify(self, scene: Scene, view: View) -> tuple[np.ndarray, np.ndarray]:
-        """[H, W] int index into PARTS (0: not the person) and [H, W] depth [m], inf where empty."""
-        self._gl.enable(self._moderngl.DEPTH_TEST)
-        self._identity.use()
-        self._identity.clear(0.0, np.inf, 0.0, 0.0, depth=1.0)
-        t = view.transform_camera_from_world
-        self._draw(scene, "_id", {"camera": _clip_from_camera(view) @ t, "depth_row": t[2]})
-        data = self._identity.read(components=2, dtype="f4", alignment=1)
-        picture = np.frombuffer(data, np.float32).reshape(self._height, self._width, 2)
-        return picture[..., 0].round().astype(int), picture[..., 1]
+        shape = self._height, self._width
+        colour = np.frombuffer(self._frame.read(components=3, alignment=1), np.uint8)
+        data = self._frame.read(components=2, attachment=1, dtype="f4", alignment=1)
+        known = np.frombuffer(data, np.float32).reshape(*shape, 2)
+        return Picture(
+            colour.reshape(*shape, 3), known[..., 0].round().astype(np.uint8), known[..., 1]
+        )
 
     def release(self) -> None:
         """Free the drawing context."""

@@ -1,4 +1,4 @@
-"""GLSL of the renderer: people, scenery, backdrop, shadow and identity passes."""
+"""GLSL of the renderer: people, scenery and backdrop with identity and depth; shadows."""
 
 COMMON = """
 #version 330
@@ -99,7 +99,10 @@ uniform float skirt_length;
 uniform vec4 logo;           // x, z, size, kind
 uniform vec3 logo_colour;
 uniform float folds;
-out vec4 colour;
+uniform float known;
+uniform vec4 depth_row;
+layout(location = 0) out vec4 colour;
+layout(location = 1) out vec2 identity;
 
 vec3 cloth(int g, float along, out float gloss) {
     vec3 a = colours[2 * g], b = colours[2 * g + 1];
@@ -190,6 +193,7 @@ void main() {
         albedo *= 1.0 - 0.3 * folds * (ruffle.w - 0.45);
     }
     colour = vec4(shade(albedo, world, n, gloss), 1.0);
+    identity = vec2(part * known, dot(depth_row, vec4(world, 1.0)));
 }
 """
 )
@@ -225,7 +229,9 @@ uniform int pattern;
 uniform float scale;
 uniform float offset;
 uniform float gloss;
-out vec4 colour;
+uniform vec4 depth_row;
+layout(location = 0) out vec4 colour;
+layout(location = 1) out vec2 identity;
 
 void main() {
     vec3 n = normalize(normal);
@@ -259,6 +265,7 @@ void main() {
     vec3 albedo = mix(colour_a, colour_b, mix(0.35, clamp(k, 0.0, 1.0), fade));
     albedo *= 0.92 + 0.16 * noise(world * 1.3 + offset);
     colour = vec4(shade(albedo, world, n, gloss), 1.0);
+    identity = vec2(0.0, dot(depth_row, vec4(world, 1.0)));
 }
 """
 )
@@ -277,40 +284,17 @@ BACKDROP_FRAGMENT = """
 #version 330
 in vec2 uv;
 uniform sampler2D picture;
-out vec4 colour;
-void main() { colour = vec4(texture(picture, uv).rgb, 1.0); }
+layout(location = 0) out vec4 colour;
+layout(location = 1) out vec2 identity;
+void main() {
+    colour = vec4(texture(picture, uv).rgb, 1.0);
+    identity = vec2(0.0, 1e9);
+}
 """
 
 DEPTH_FRAGMENT = """
 #version 330
 void main() {}
-"""
-
-IDENTITY_FRAGMENT = """
-#version 330
-in vec3 world;
-flat in float part;
-uniform vec4 depth_row;
-uniform float skirt_length;
-uniform float waist;
-LAYER
-uniform float known;
-in vec4 coord;
-out vec2 result;
-void main() {
-#ifdef EXTRA
-    if (layer == 2 && (coord.y > skirt_length || coord.y < waist - 0.06)) discard;
-#endif
-    result = vec2(part * known, dot(depth_row, vec4(world, 1.0)));
-}
-"""
-
-SCENE_IDENTITY_FRAGMENT = """
-#version 330
-in vec3 world;
-uniform vec4 depth_row;
-out vec2 result;
-void main() { result = vec2(0.0, dot(depth_row, vec4(world, 1.0))); }
 """
 
 
