@@ -71,7 +71,7 @@ def export_bundle(
     crops: Sequence[np.ndarray] = (),
     precisions: Sequence[str] = ("fp32",),
     calibration: str = "minmax",
-    keep_last: int = 0,
+    keep_last: int = 1,
     training: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
     card_text: str = "",

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vnect_ros.errors import ModelError, VnectError, describe
+from vnect_ros.errors import ModelError, describe
 from vnect_ros.models import PRECISIONS
+from vnect_ros.tools import _cli
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         "--calibration", default="minmax", help="int8 ranges: minmax, percentile or entropy"
     )
     p.add_argument(
-        "--keep-last", type=int, default=0, help="last convolutions that stay fp32 in the int8 file"
+        "--keep-last", type=int, default=1, help="last convolutions that stay fp32 in the int8 file"
     )
     p.add_argument(
         "--fields",
@@ -126,14 +127,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     args = parser().parse_args(argv)
-    try:
-        result = run(args)
-    except VnectError as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 1
-    if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0
+    return _cli.run("export", lambda: _cli.write_json(args.json, run(args)))
 
 
 if __name__ == "__main__":

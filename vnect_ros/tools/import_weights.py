@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vnect_ros.errors import ModelError, VnectError, describe
+from vnect_ros.errors import ModelError, describe
 from vnect_ros.models import PRECISIONS
+from vnect_ros.tools import _cli
 
 if TYPE_CHECKING:
     from vnect_ros.networks.vnect import VNect
@@ -111,14 +111,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     args = parser().parse_args(argv)
-    try:
-        result = run(args)
-    except VnectError as error:
-        print(f"import_weights: {error}", file=sys.stderr)
-        return 1
-    if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0
+    return _cli.run("import_weights", lambda: _cli.write_json(args.json, run(args)))
 
 
 if __name__ == "__main__":
