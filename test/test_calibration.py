@@ -25,6 +25,8 @@ def test_axes_are_told_apart_and_the_unknown_is_left_out():
     assert found["n"] == 1
     assert [found[f"within_1_std_{a}"] for a in "xyz"] == [1.0, 0.0, 0.0]
     assert [found[f"within_2_std_{a}"] for a in "xyz"] == [1.0, 1.0, 0.0]
+    apart = calibration.ratios(np.array([[0.5, 1.5, 2.5]]), np.array([[0.5, 3.0, 1.0]]))
+    assert apart == pytest.approx(np.array([[1.0, 0.5, 2.5]]))
 
 
 def test_the_coverage_curve_counts_ratios():

@@ -218,7 +218,7 @@ def _run(clip, raw, fitted, std=0.06):
         raw_confidence=np.full((frames, 21), 0.9),
         fitted_m=fitted,
         fitted_px=clip.joints_px,
-        std_m=np.full((frames, 21), std),
+        std_m=np.full((frames, 21, 3), std),
         confidence=np.full((frames, 21), 0.9),
         states=np.full(frames, State.MEASURED.value),
     )

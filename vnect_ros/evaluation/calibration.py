@@ -17,15 +17,17 @@ def ratios(error_m: np.ndarray, std_m: np.ndarray) -> np.ndarray:
 
     Args:
         error_m: [..., 3] prediction minus truth.
-        std_m: [...] stated standard deviation per axis.
+        std_m: [...] stated standard deviation of each axis, or [..., 3] one an axis.
 
     Returns:
         [N, 3] absolute ratios of the joints where both are finite and the
         deviation is positive.
     """
-    error_m, std_m = error_m.reshape(-1, 3), std_m.reshape(-1)
-    valid = np.isfinite(error_m).all(axis=1) & np.isfinite(std_m) & (std_m > 0.0)
-    return np.abs(error_m[valid]) / std_m[valid, None]
+    if std_m.ndim < error_m.ndim:
+        std_m = std_m[..., None]
+    error_m, std_m = (a.reshape(-1, 3) for a in np.broadcast_arrays(error_m, std_m))
+    valid = (np.isfinite(error_m) & np.isfinite(std_m) & (std_m > 0.0)).all(axis=1)
+    return np.abs(error_m[valid]) / std_m[valid]
 
 
 def coverage(ratio: np.ndarray) -> dict[str, float]:

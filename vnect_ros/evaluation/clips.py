@@ -66,7 +66,7 @@ class Run:
     fitted_px: np.ndarray
     """[F, 21, 2]: the fitted joints projected."""
     std_m: np.ndarray
-    """[F, 21]."""
+    """[F, 21, 3], stated per axis of the camera."""
     confidence: np.ndarray
     """[F, 21]."""
     states: np.ndarray
@@ -190,7 +190,7 @@ def run_clip(clip: Clip, backend: Backend, config: PipelineConfig) -> Run:
                 np.full(21, np.nan) if reading is None else reading.confidence,
                 pose.joints_camera_m,
                 nothing2 if lost else clip.camera.project(pose.joints_camera_m),
-                pose.std_m,
+                np.tile(pose.std_m[:, None], 3) if pose.std_axes_m is None else pose.std_axes_m,
                 pose.confidence,
                 pose.state.value,
             )
