@@ -51,7 +51,8 @@ def start(context: LaunchContext) -> list[Node]:
     if values["rviz"].lower() in ("true", "1"):
         human = f"bodies/{body_id('auto', namespace)}/urdf"
         config = Path(__file__).resolve().parents[1] / "config" / "vnect.rviz"
-        nodes.append(
+        nodes.insert(  # first: if RViz is missing, nothing has been started yet
+            0,
             Node(
                 package="rviz2",
                 executable="rviz2",
@@ -62,7 +63,7 @@ def start(context: LaunchContext) -> list[Node]:
                     ("/debug/image", "debug/image"),
                     ("/bodies/human/urdf", human),
                 ],
-            )
+            ),
         )
     return nodes
 

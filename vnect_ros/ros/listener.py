@@ -7,6 +7,7 @@ tracked.  Times are of the system clock, as the stamps are.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -107,6 +108,7 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         listener.save(Path(parsed.out))
         rclpy.try_shutdown()
     return 0

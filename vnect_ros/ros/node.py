@@ -9,6 +9,7 @@ error path, from which the node can be configured again.
 
 from __future__ import annotations
 
+import signal
 import time
 import traceback
 from threading import Lock
@@ -155,10 +156,11 @@ class VnectNode(LifecycleNode):
 
     def _refuse(self, error: Exception) -> TransitionCallbackReturn:
         """Say why the node cannot be configured."""
-        text = str(error) if isinstance(error, VnectError) else repr(error)
+        known = isinstance(error, (VnectError, ImportError))
+        text = str(error) if known else repr(error)
         self._diagnostics.failed(text)
         self.get_logger().error(f"cannot be configured: {text}")
-        if not isinstance(error, VnectError):
+        if not known:
             self.get_logger().error(traceback.format_exc())
         return ERROR
 
@@ -433,6 +435,8 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        # A launch file and the terminal both interrupt: once is enough.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.on_shutdown(LifecycleState(label="finalized", state_id=4))
             executor.shutdown(timeout_sec=1.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -183,6 +184,7 @@ def main(args: list[str] | None = None) -> int:
         if rclpy.ok():  # not just shut down in the middle of publishing
             raise
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if parsed.log:
             np.savez(parsed.log, stamps_s=np.array(stamps_s))
         rclpy.try_shutdown()
