@@ -1,5 +1,7 @@
 """Every term's Jacobian against finite differences, and what its weight means."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def observation(rng, q, noise=0.05):
     rays = points[:, :2] / points[:, 2:] + rng.normal(0, noise / 4, (NUM_JOINTS, 2))
     weights = rng.uniform(0, 1, (2, NUM_JOINTS))
     weights[:, 5] = 0.0
-    return energy.Observation(with_lengths(local, LENGTHS), rays, *weights)
+    return energy.Observation(with_lengths(local, LENGTHS), rays, *weights, local)
 
 
 def terms(rng, q):
@@ -46,12 +48,13 @@ def terms(rng, q):
         "E_proj": energy.Projection(seen, 44.0, 3.5),
         "E_smooth": energy.Smoothness(MODEL, expected, root),
         "E_depth": energy.Depth(MODEL.forward(expected), 0.11, 0.04),
+        "E_range": energy.Range(3.7, 0.05),
         "E_rest": energy.Rest(),
     }
 
 
 @pytest.mark.parametrize("singular", [False, True])
-@pytest.mark.parametrize("name", ["E_IK", "E_proj", "E_smooth", "E_depth", "E_rest"])
+@pytest.mark.parametrize("name", ["E_IK", "E_proj", "E_smooth", "E_depth", "E_range", "E_rest"])
 def test_jacobians_agree_with_finite_differences(name, singular):
     rng = np.random.default_rng(7)
     for _ in range(3):
@@ -98,7 +101,7 @@ def test_one_outlier_costs_a_bounded_amount():
     for far in (0.3, 3.0, 30.0):
         local = seen.local_m.copy()
         local[4] += far
-        moved = energy.Observation(local, seen.rays, np.ones(21), np.ones(21))
+        moved = energy.Observation(local, seen.rays, np.ones(21), np.ones(21), local)
         term = energy.InverseKinematics(moved, 1.0)
         costs.append(term.cost(term.residual(q, MODEL.forward(q))))
     assert costs[0] < costs[1] < costs[2] < 1.05 * costs[1]
@@ -109,7 +112,7 @@ def test_joints_without_confidence_do_not_count():
     q = configuration(rng)
     points = MODEL.forward(q)
     seen = observation(rng, q)
-    wild = energy.Observation(seen.local_m + 0, seen.rays + 0, seen.local_weight, seen.ray_weight)
+    wild = dataclasses.replace(seen, local_m=seen.local_m + 0, rays=seen.rays + 0)
     wild.local_m[5] += 100.0
     wild.rays[5] += 100.0
     for a, b in zip(
@@ -128,7 +131,7 @@ def test_weights_stand_for_the_deviations_the_module_states():
     rays[4, 0] += 0.060 / 44**0.5 * 4.0 / 4.0
     q = kin.neutral()
     q[2] = 4.0
-    for term in energy.data_terms(energy.Observation(local, rays, one, one), FitConfig(), 4.0):
+    for term in energy.data_terms(energy.Observation(local, rays, one, one, local), FitConfig(), 4.0):
         assert np.abs(term.residual(q, points)).max() == pytest.approx(1.0)
 
 

@@ -34,7 +34,7 @@ def pose(seed, on_limits=0.0):
 
 def exact(q):
     points = MODEL.forward(q)
-    return Observation(points - points[14], points[:, :2] / points[:, 2:], ONES, ONES)
+    return Observation(points - points[14], points[:, :2] / points[:, 2:], ONES, ONES, points - points[14])
 
 
 def within_limits(q):
@@ -95,9 +95,8 @@ def test_the_energy_never_rises_and_limits_hold_from_any_start():
     rng = np.random.default_rng(5)
     for seed in range(15):
         seen = exact(pose(seed))
-        noisy = Observation(
-            seen.local_m + rng.normal(0, 0.2, (21, 3)), seen.rays, rng.uniform(0, 1, 21), ONES
-        )
+        local = seen.local_m + rng.normal(0, 0.2, (21, 3))
+        noisy = Observation(local, seen.rays, rng.uniform(0, 1, 21), ONES, local)
         start = pose(seed + 1000)
         start[kin.ROOT_Q :] += rng.normal(0, 1, kin.NUM_ANGLES)
         terms = [*data_terms(noisy, FitConfig(), 3.0), Rest()]

@@ -112,7 +112,7 @@ def _limbs(side: str) -> tuple[Segment, ...]:
     raise_axis = (s * _HALF, -_HALF, 0.0)
     swing_axis = (-_HALF, -s * _HALF, 0.0)
     return (
-        _turn(p + "r_clavicle", "torso", (s, 0.0, 0.0), -20, 50),
+        _turn(p + "r_clavicle", "torso", (s, 0.0, 0.0), -35, 50),
         _turn(p + "y_clavicle", p + "r_clavicle", (0.0, 0.0, -s), -35, 45),
         _turn(p + "p_shoulder", p + "y_clavicle", raise_axis, -80, 195, bone=long + "shoulder"),
         _turn(p + "y_shoulder", p + "p_shoulder", swing_axis, -85, 85),
@@ -155,18 +155,20 @@ _SOLE = 0.018
 
 _DIRECTIONS: Final = {
     "head_top": _Z, "neck": _Z, "spine": _Z, "head": _Z,
-    "shoulder": (0.0, 0.98, -0.2), "hip": _Y,
+    "shoulder": (0.0, 0.88, -0.47), "hip": _Y,
     "elbow": (0.0, 0.0, -1.0), "wrist": (0.0, 0.0, -1.0), "hand": (0.0, 0.0, -1.0),
     "knee": (0.0, 0.0, -1.0), "ankle": (0.0, 0.0, -1.0),
     "toe": (math.cos(_FOOT_DROP), 0.0, -math.sin(_FOOT_DROP)),
 }  # fmt: skip
 
 _PROPORTIONS: Final = {
-    "spine": 0.138, "neck": 0.150, "head": 0.059, "head_top": 0.101,
-    "shoulder": 0.109, "elbow": 0.168, "wrist": 0.147, "hand": 0.050,
-    "hip": 0.053, "knee": 0.253, "ankle": 0.244, "toe": 0.109,
+    "spine": 0.168, "neck": 0.148, "head": 0.075, "head_top": 0.067,
+    "shoulder": 0.119, "elbow": 0.150, "wrist": 0.134, "hand": 0.060,
+    "hip": 0.061, "knee": 0.234, "ankle": 0.239, "toe": 0.099,
 }  # fmt: skip
-"""Bone lengths of a mean adult, parts of the height (after Drillis and Contini, 1966)."""
+"""Bone lengths of a mean adult as our networks place the joints, parts of the height."""
+_UPRIGHT: Final = 0.986
+"""Height of a standing person over the sum of the bones: nobody stands quite straight."""
 
 
 def _part(joint: str) -> str:
@@ -200,7 +202,7 @@ def standing_height(lengths_m: np.ndarray) -> float:
     lengths = symmetric(lengths_m)
     up = [INDEX[n] for n in ("spine", "neck", "head", "head_top", "left_knee", "left_ankle")]
     foot = lengths[INDEX["left_toe"]] * math.sin(_FOOT_DROP)
-    return float((lengths[up].sum() + foot) / (1.0 - _SOLE))
+    return float(_UPRIGHT * (lengths[up].sum() + foot) / (1.0 - _SOLE))
 
 
 def scaled_to_height(lengths_m: np.ndarray, height_m: float) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The energy of the fit, one class a term (VNect eq. 3).
 
-    E(q) = E_IK + E_proj + E_smooth + E_depth + E_rest
+    E(q) = E_IK + E_proj + E_smooth + E_depth + E_range + E_rest
 
 Every term gives its residuals whitened: divided by the standard deviation that
 its weight stands for, so that half the sum of squares is a negative log
@@ -59,6 +59,8 @@ class Observation:
     """[21] confidence in local_m, 0 where it does not count."""
     ray_weight: np.ndarray
     """[21] confidence in rays, 0 where it does not count."""
+    network_m: np.ndarray
+    """[21, 3] joints relative to the pelvis as the network gave them, its own body size [m]."""
 
 
 class Term(Protocol):
@@ -204,6 +206,31 @@ class Depth(_Plain):
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
         return moves[:, 2] * self._scale
+
+
+class Range(_Plain):
+    """E_range: the pelvis is as far away as the network's own, unrestored body looks.
+
+    Errors along the optical axis tilt bones that are not tilted.  Bones of fixed
+    length then look shorter than they are, and E_proj brings the body closer by
+    several percent.  The network's bones, scaled as a whole, keep their extent
+    across the axis, so the distance at which they are seen so large has no such
+    bias (observe.root_position).
+
+    Args:
+        depth_m: that distance.
+        std_m: how well it is known.
+    """
+
+    def __init__(self, depth_m: float, std_m: float) -> None:
+        self._depth_m = depth_m
+        self._std_m = std_m
+
+    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+        return (points_m[PELVIS, 2:] - self._depth_m) / self._std_m
+
+    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        return moves[PELVIS, 2:] / self._std_m
 
 
 class Rest(_Plain):

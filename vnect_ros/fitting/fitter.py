@@ -27,6 +27,8 @@ _MAX_PERIOD_S: Final = 2.0
 _STD_FACTOR: Final = 1.6
 """Errors of successive frames are alike, which the covariance does not know."""
 _STD_FLOOR_M: Final = 0.012
+_RANGE_STD: Final = 0.02
+"""Error of the distance that no averaging removes, parts of it."""
 _FADE_S: Final = 0.3
 """Confidence in unseen joints falls with this time constant [s]."""
 _DISAGREES: Final = 0.25
@@ -203,6 +205,7 @@ class Fitter:
         q = self._output.q
         points, moves = self._kinematics.jacobian(q)
         std = np.sqrt((track.std_m(moves) * _STD_FACTOR) ** 2 + _STD_FLOOR_M**2)
+        std[:, 2] = np.hypot(std[:, 2], _RANGE_STD * np.abs(points[:, 2]))
         velocities = moves @ track.v
         if not (np.isfinite(points).all() and np.isfinite(std).all()):
             return None

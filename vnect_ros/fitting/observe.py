@@ -123,7 +123,7 @@ def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> 
 def unchecked(frame: Frame, lengths_m: np.ndarray) -> Observation:
     """The observation of a frame with no past to hold it against."""
     local = with_lengths(frame.local_m, lengths_m)
-    return Observation(local, frame.rays, frame.confidence, frame.confidence)
+    return Observation(local, frame.rays, frame.confidence, frame.confidence, frame.local_m)
 
 
 class Checks:
@@ -177,7 +177,7 @@ class Checks:
         if self._root_jumps(expected, frame.rays, rays, predicted_m, std_m, dt_s):
             set_aside = np.ones_like(set_aside)
         weights = np.where(set_aside, 0.0, frame.confidence)
-        observation = Observation(local, frame.rays, weights[0], weights[1])
+        observation = Observation(local, frame.rays, weights[0], weights[1], frame.local_m)
         return observation, (set_aside.any(axis=0) | flipped) & frame.seen
 
     def _patience(self, off: np.ndarray, dt_s: float) -> np.ndarray:

@@ -13,15 +13,16 @@ from vnect_ros.fitting.energy import (
     FRAME_S,
     Depth,
     Observation,
+    Range,
     Rest,
     Smoothness,
     Term,
     data_terms,
 )
-from vnect_ros.fitting.kinematics import Kinematics
+from vnect_ros.fitting.kinematics import Kinematics, neutral
 from vnect_ros.fitting.motion import Motion
 from vnect_ros.fitting.solver import Solution, minimise
-from vnect_ros.skeleton import NUM_JOINTS
+from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, NUM_JOINTS, PARENTS, knee_neck_length
 
 _START_ITERATIONS: Final = 40
 _OLD_S: Final = 0.15
@@ -32,6 +33,11 @@ _BETTER: Final = 0.6
 """A fit of the frame alone replaces it if its energy is below this share."""
 _STUCK_S: Final = 0.10
 _NEAREST_M: Final = 0.3
+_RANGE_STD: Final = 0.015
+"""How well a frame's own scale shows the body's distance, parts of it."""
+_SIZE_FRAMES: Final = (60, 300)
+"""Frames that the expected body size of the network weighs, and after which old ones fade."""
+_PARENTS: Final = list(PARENTS)
 
 
 class Track:
@@ -45,6 +51,8 @@ class Track:
         self._checks = observe.Checks()
         self._motion = Motion(kinematics, solution.q)
         self._stuck_s = 0.0
+        self._size = _expected_size(kinematics)
+        self._size_frames = _SIZE_FRAMES[0]
         self._adopt(solution, observation)
         self.unseen_s = 0.0
         """Since the last frame that was believed [s]."""
@@ -59,7 +67,7 @@ class Track:
     ) -> Track | None:
         """Begin with a single frame; None where it does not show a person in front."""
         observation = observe.unchecked(frame, kinematics.lengths_m)
-        solution = _fit_alone(kinematics, observation, config)
+        solution = _fit_alone(kinematics, observation, config, _expected_size(kinematics))
         return None if solution is None else cls(kinematics, observation, solution)
 
     @property
@@ -94,6 +102,7 @@ class Track:
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""
         self._motion.rescale(factor)
+        self._size *= factor
         points = self._solution.points_m * factor
         self._solution = dataclasses.replace(self._solution, q=self.q, points_m=points)
         self._last_points_m = self._last_points_m * factor
@@ -133,16 +142,30 @@ class Track:
             Depth(self._last_points_m, config.weight_depth, dt_s),
             Rest(),
         ]
+        position = _root_position(observation, self._size)
+        if position is not None:
+            terms.append(Range(position[2], _RANGE_STD * position[2] / share**0.5))
         start = self.q
         returned = self.unseen_s > 1.5 * dt_s
         if returned or dt_s > _OLD_S:
-            alone = _configuration_alone(observation)
+            alone = _configuration_alone(observation, self._size)
             if alone is not None and self._energy(terms, alone) < self._energy(terms, start):
                 start = alone
         solution = minimise(self._kinematics, terms, start, config.max_iterations)
         self._motion.correct(solution, root)
         self._observation, self._solution = observation, solution
+        self._measure_size(observation)
         self.jumped = returned
+
+    def _measure_size(self, observation: Observation) -> None:
+        """Compare the network's bones, along the fitted ones, with the body's."""
+        seen = (observation.local_weight > 0.0) & (observation.local_weight[_PARENTS] > 0.0)
+        bones = observation.network_m - observation.network_m[_PARENTS]
+        along = np.sum(bones * inverse.bone_directions(self.points_m), axis=1)[seen].sum()
+        body = self._kinematics.lengths_m[seen].sum()
+        if along > 0.2 * body:
+            self._size_frames = min(self._size_frames + 1, _SIZE_FRAMES[1])
+            self._size *= (body / (along * self._size)) ** (1.0 / self._size_frames)
 
     def _energy(self, terms: list[Term], q: np.ndarray) -> float:
         points = self._kinematics.forward(q)
@@ -156,7 +179,7 @@ class Track:
         self._stuck_s = self._stuck_s + dt_s if cost > _SUSPICIOUS * seen else 0.0
         if self._stuck_s > _STUCK_S:
             self._stuck_s = 0.0
-            alone = _fit_alone(self._kinematics, observation, config)
+            alone = _fit_alone(self._kinematics, observation, config, self._size)
             if alone is not None and self._data_cost(alone, config) < _BETTER * cost:
                 self._adopt(alone, observation)
 
@@ -165,7 +188,7 @@ class Track:
         return sum(t.cost(t.residual(solution.q, solution.points_m)) for t in terms)
 
     def _start_over(self, observation: Observation, config: FitConfig) -> bool:
-        solution = _fit_alone(self._kinematics, observation, config)
+        solution = _fit_alone(self._kinematics, observation, config, self._size)
         if solution is None:
             return False
         self._adopt(solution, observation)
@@ -184,10 +207,20 @@ class Track:
         self.jumped = True
 
 
-def _configuration_alone(observation: Observation) -> np.ndarray | None:
-    """[NQ] the closed-form pose of a frame; None where its distance stays open."""
+def _expected_size(kinematics: Kinematics) -> float:
+    """The body's size over that of the body networks are trained on."""
+    return float(knee_neck_length(kinematics.forward(neutral())) / NORMALISED_KNEE_NECK_M)
+
+
+def _root_position(observation: Observation, size: float) -> np.ndarray | None:
+    """[3] where the network's body, so much larger, is seen as it is; None where open."""
     weight = np.minimum(observation.local_weight, observation.ray_weight)
-    position = observe.root_position(observation.local_m, observation.rays, weight)
+    return observe.root_position(observation.network_m * size, observation.rays, weight)
+
+
+def _configuration_alone(observation: Observation, size: float) -> np.ndarray | None:
+    """[NQ] the closed-form pose of a frame; None where its distance stays open."""
+    position = _root_position(observation, size)
     if position is None:
         return None
     q = inverse.configuration(observation.local_m)
@@ -196,13 +229,17 @@ def _configuration_alone(observation: Observation) -> np.ndarray | None:
 
 
 def _fit_alone(
-    kinematics: Kinematics, observation: Observation, config: FitConfig
+    kinematics: Kinematics, observation: Observation, config: FitConfig, size: float
 ) -> Solution | None:
     """Fit one frame with no past."""
-    q = _configuration_alone(observation)
+    q = _configuration_alone(observation, size)
     if q is None:
         return None
-    terms: list[Term] = [*data_terms(observation, config, _distance(q)), Rest()]
+    terms: list[Term] = [
+        *data_terms(observation, config, _distance(q)),
+        Range(q[2], _RANGE_STD * q[2]),
+        Rest(),
+    ]
     return minimise(kinematics, terms, q, _START_ITERATIONS)
 
 
