@@ -13,6 +13,8 @@ from vnect_ros import backends
 from vnect_ros.backends.trt import probe
 from vnect_ros.errors import BackendError
 
+pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
+
 
 def without_gpu() -> bool:
     try:

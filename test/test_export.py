@@ -19,6 +19,8 @@ from vnect_ros.exporting.bundle import VNECT, export_bundle, table  # noqa: E402
 from vnect_ros.exporting.compare import person_crops  # noqa: E402
 from vnect_ros.networks.vnect import VNect  # noqa: E402
 
+pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
+
 SIZE = 64
 
 

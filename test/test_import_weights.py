@@ -20,6 +20,8 @@ from vnect_ros.importing import caffe, pickles, tensorflow, vnect  # noqa: E402
 from vnect_ros.networks.vnect import VNect  # noqa: E402
 from vnect_ros.tools import import_weights  # noqa: E402
 
+pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
+
 FACTOR = 999.98
 
 

@@ -11,6 +11,8 @@ pytest.importorskip("openvino", reason="openvino is not installed (pip install o
 from vnect_ros import backends, models
 from vnect_ros.errors import BackendError
 
+pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
+
 
 @pytest.mark.parametrize("precision", models.PRECISIONS)
 @pytest.mark.parametrize("network", ["vnect", "vnect_lite"])

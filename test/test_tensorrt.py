@@ -22,6 +22,8 @@ from vnect_ros.backends.tensorrt import TensorRTBackend, key_of
 from vnect_ros.backends.trt import build, cache, graph, probe, vendor
 from vnect_ros.errors import BackendError
 
+pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
+
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = sorted(p.parent for p in (ROOT / "models").glob("*/bundle.json"))
 API = ROOT / "test" / "data" / "tensorrt_api"
@@ -406,7 +408,7 @@ def test_cuda_calls_fit_the_bindings() -> None:
         name, arguments = ast.unparse(node.func), [ast.unparse(a) for a in node.args]
         if name.endswith("_release.callback"):
             name, arguments = arguments[0], arguments[1:]
-        if re.fullmatch(r"(self\._)?cuda\.cuda\w+", name):
+        if re.fullmatch(r"(self\.)?cuda\.cuda\w+", name):
             calls.setdefault(name.rpartition(".")[2], set()).add(len(arguments))
     assert len(calls) >= 14
     for name, counts in calls.items():
@@ -437,3 +439,41 @@ def test_the_gpu_says_what_the_cpu_says(precision, use_graph, tmp_path) -> None:
     backend.close()
     with pytest.raises(BackendError, match="closed"):
         backend.infer(images[0])
+
+
+# --- the script for a GPU -------------------------------------------------------------------
+
+
+def gpu_script():
+    place = ROOT / "scripts" / "check_gpu.py"
+    spec = importlib.util.spec_from_file_location("check_gpu", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU: the script would run")
+def test_the_gpu_script_says_what_is_missing() -> None:
+    script = ROOT / "scripts" / "check_gpu.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("check_gpu: no usable NVIDIA GPU")
+
+
+def test_the_gpu_script_compares_and_tabulates() -> None:
+    """Its arithmetic, on two backends that are here: fp16 in torch against ONNX Runtime."""
+    script = gpu_script()
+    model = tiny_bundles.load("vnect", "fp16")
+    crops = tiny_bundles.crops(3, seed=51)
+    row = script.compare(backends.create(model, "torch", device="cpu"), model, crops, False)
+    assert row["ok"] and 0.0 < row["largest_error"] < 0.03 * row["largest_value"]
+    other = tiny_bundles.load("vnect_lite", "fp16")
+    row = script.compare(backends.create(other, "torch", device="cpu"), model, crops, False)
+    assert not row["ok"]
+    timed = script.timed(backends.create(model, "onnxruntime"), crops, 3)
+    assert 0.0 < timed["median_ms"] <= timed["p95_ms"]
+    row |= {"model": "m", "precision": "fp16", "graph": timed, "launches": timed, "build_s": 1.0}
+    row |= {"load_s": 0.1, "copy_in_ms": 0.01, "network_ms": 1.0, "copy_out_ms": 0.02}
+    lines = script.table([row, {"model": "m", "precision": "int8", "error": "no"}]).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "OFF" in lines[2] and "no" in lines[3]

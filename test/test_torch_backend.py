@@ -12,6 +12,8 @@ onnx = pytest.importorskip("onnx", reason="the torch backend reads bundles with 
 from vnect_ros import backends, models  # noqa: E402
 from vnect_ros.errors import BackendError  # noqa: E402
 
+pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
+
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("network", ["vnect", "vnect_lite"])

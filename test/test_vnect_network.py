@@ -9,6 +9,8 @@ torch = pytest.importorskip("torch", reason="the networks need torch")
 from vnect_ros.networks.fold import fold_batch_norm  # noqa: E402
 from vnect_ros.networks.vnect import VNect  # noqa: E402
 
+pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
+
 
 @pytest.fixture(scope="module")
 def network() -> VNect:

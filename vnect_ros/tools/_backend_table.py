@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         names = [n for n in args.bundles.split(",") if n] or [*models.available(), R50]
-        for folder, trained in _bundles(list(dict.fromkeys(names)), args, place):
+        for folder, trained in bundles(list(dict.fromkeys(names)), args, place):
             found += _rows_of(folder, trained, args, threads, place)
         if not args.no_peers:
             found += _peers(args, threads)
@@ -119,9 +119,7 @@ def clip_crops(size: int, count: int) -> list[np.ndarray]:
     return crops
 
 
-def _bundles(
-    names: Sequence[str], args: argparse.Namespace, place: Path
-) -> list[tuple[Path, bool]]:
+def bundles(names: Sequence[str], args: argparse.Namespace, place: Path) -> list[tuple[Path, bool]]:
     """The folder of each bundle, and whether its weights are trained."""
     folders = []
     for name in names:

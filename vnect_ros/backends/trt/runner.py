@@ -56,7 +56,7 @@ class Runner:
         Raises:
             BackendError: the runtime refuses the engine, or the GPU fails.
         """
-        self._cuda = load_cuda()
+        self.cuda = load_cuda()
         self._release = contextlib.ExitStack()
         self._engine: trt.ICudaEngine | None = None
         self._context: trt.IExecutionContext | None = None
@@ -67,7 +67,7 @@ class Runner:
             self.close()
             raise
 
-    def _check(self, result: tuple[Any, ...], what: str) -> Any:
+    def check(self, result: tuple[Any, ...], what: str) -> Any:
         """The value of a CUDA call.
 
         Raises:
@@ -75,15 +75,15 @@ class Runner:
         """
         status, *values = result
         if int(status) != 0:
-            _, text = self._cuda.cudaGetErrorString(status)
+            _, text = self.cuda.cudaGetErrorString(status)
             words = text.decode() if isinstance(text, bytes) else str(text)
             raise BackendError(f"CUDA: {what} failed: {words}")
         return values[0] if values else None
 
     def _load(self, engine: bytes) -> None:
-        cuda = self._cuda
+        cuda = self.cuda
         messages: list[str] = []
-        count = self._check(cuda.cudaGetDeviceCount(), "looking for a GPU")
+        count = self.check(cuda.cudaGetDeviceCount(), "looking for a GPU")
         if count < 1:
             raise BackendError("CUDA: there is no GPU")
         self._trt_logger = make_logger(messages)  # must outlive the runtime
@@ -103,70 +103,75 @@ class Runner:
         if len(names[True]) != 1 or len(names[False]) != 1:
             raise BackendError(describe("engine's tensors", names, "one input and one output"))
         flags = cuda.cudaStreamNonBlocking
-        self._stream = self._check(cuda.cudaStreamCreateWithFlags(flags), "making a stream")
-        self._release.callback(cuda.cudaStreamDestroy, self._stream)
+        self.stream = self.check(cuda.cudaStreamCreateWithFlags(flags), "making a stream")
+        self._release.callback(cuda.cudaStreamDestroy, self.stream)
         self.input, self._input_gpu = self._reserve(loaded, context, names[True][0])
         self.output, self._output_gpu = self._reserve(loaded, context, names[False][0])
-        self._launch()
-        self._wait()
+        self.launch()
+        self.wait()
 
     def _reserve(
         self, engine: trt.ICudaEngine, context: trt.IExecutionContext, name: str
     ) -> tuple[np.ndarray, int]:
         """Pinned memory of the host (as an array) and memory of the GPU for a tensor."""
-        cuda = self._cuda
+        cuda = self.cuda
         dims = engine.get_tensor_shape(name)
         shape = tuple(int(dims[i]) for i in range(len(dims)))
         kind = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
         size = int(np.prod(shape)) * kind.itemsize
-        host = int(self._check(cuda.cudaHostAlloc(size, 0), f"reserving {size} bytes of the host"))
+        host = int(self.check(cuda.cudaHostAlloc(size, 0), f"reserving {size} bytes of the host"))
         self._release.callback(cuda.cudaFreeHost, host)
-        gpu = int(self._check(cuda.cudaMalloc(size), f"reserving {size} bytes of the GPU"))
+        gpu = int(self.check(cuda.cudaMalloc(size), f"reserving {size} bytes of the GPU"))
         self._release.callback(cuda.cudaFree, gpu)
         if not context.set_tensor_address(name, gpu):
             raise BackendError(f"TensorRT refuses the address of {name}")
         buffer = (ctypes.c_uint8 * size).from_address(host)
         return np.frombuffer(buffer, kind).reshape(shape), gpu
 
-    def _copy_in(self) -> None:
-        kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+    def copy_in(self) -> None:
+        """Start to copy the pinned input to the GPU."""
+        kind = self.cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
         host, size = self.input.ctypes.data, self.input.nbytes
-        copied = self._cuda.cudaMemcpyAsync(self._input_gpu, host, size, kind, self._stream)
-        self._check(copied, "copying the image to the GPU")
+        copied = self.cuda.cudaMemcpyAsync(self._input_gpu, host, size, kind, self.stream)
+        self.check(copied, "copying the image to the GPU")
 
-    def _execute(self) -> None:
-        if self._context is None or not self._context.execute_async_v3(int(self._stream)):
+    def execute(self) -> None:
+        """Start the network."""
+        if self._context is None or not self._context.execute_async_v3(int(self.stream)):
             raise BackendError("TensorRT failed to run the network")
 
-    def _copy_out(self) -> None:
-        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+    def copy_out(self) -> None:
+        """Start to copy the output back."""
+        kind = self.cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         host, size = self.output.ctypes.data, self.output.nbytes
-        copied = self._cuda.cudaMemcpyAsync(host, self._output_gpu, size, kind, self._stream)
-        self._check(copied, "copying the maps from the GPU")
+        copied = self.cuda.cudaMemcpyAsync(host, self._output_gpu, size, kind, self.stream)
+        self.check(copied, "copying the maps from the GPU")
 
-    def _launch(self) -> None:
-        self._copy_in()
-        self._execute()
-        self._copy_out()
+    def launch(self) -> None:
+        """Start all three; `wait` ends them."""
+        self.copy_in()
+        self.execute()
+        self.copy_out()
 
-    def _wait(self) -> None:
-        self._check(self._cuda.cudaStreamSynchronize(self._stream), "waiting for the GPU")
+    def wait(self) -> None:
+        """Wait until the stream is done."""
+        self.check(self.cuda.cudaStreamSynchronize(self.stream), "waiting for the GPU")
 
     def _record(self) -> bool:
         """Record a launch as a graph; False where the runtime cannot."""
-        cuda = self._cuda
+        cuda = self.cuda
         mode = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         try:
-            self._check(cuda.cudaStreamBeginCapture(self._stream, mode), "starting a graph")
+            self.check(cuda.cudaStreamBeginCapture(self.stream, mode), "starting a graph")
             try:
-                self._launch()
+                self.launch()
             finally:
-                graph = self._check(cuda.cudaStreamEndCapture(self._stream), "ending the graph")
+                graph = self.check(cuda.cudaStreamEndCapture(self.stream), "ending the graph")
             self._release.callback(cuda.cudaGraphDestroy, graph)
-            self._graph = self._check(cuda.cudaGraphInstantiate(graph, 0), "making the graph")
+            self._graph = self.check(cuda.cudaGraphInstantiate(graph, 0), "making the graph")
             self._release.callback(cuda.cudaGraphExecDestroy, self._graph)
-            self._check(cuda.cudaGraphLaunch(self._graph, self._stream), "running the graph")
-            self._wait()
+            self.check(cuda.cudaGraphLaunch(self._graph, self.stream), "running the graph")
+            self.wait()
         except BackendError as error:
             log.warning("no CUDA graph, single launches instead: %s", error)
             return False
@@ -190,10 +195,10 @@ class Runner:
             raise BackendError(describe("pixels", got, accepted))
         np.copyto(self.input, pixels)
         if self.uses_graph:
-            self._check(self._cuda.cudaGraphLaunch(self._graph, self._stream), "running the graph")
+            self.check(self.cuda.cudaGraphLaunch(self._graph, self.stream), "running the graph")
         else:
-            self._launch()
-        self._wait()
+            self.launch()
+        self.wait()
         return self.output.copy()
 
     def close(self) -> None:
