@@ -118,6 +118,8 @@ class VnectNode(LifecycleNode):
         self._first_image_at: float | None = None
         self._last_stamp_s = -np.inf
         self._processed_at = self._now_s()
+        self._stale = False
+        self._busy_since: float | None = None
         self._worker = LatestWorker(self._handle, "vnect worker")
         self._subscriptions_of_active = [
             self._subscribe(CameraInfo, "camera_info", self._on_camera_info),
@@ -223,6 +225,7 @@ class VnectNode(LifecycleNode):
 
     def _handle(self, message: Image | CompressedImage) -> None:
         """In the worker: one image, and whatever may be wrong with it."""
+        self._busy_since = time.monotonic()
         try:
             self._process(message)
         except BackendError as error:
@@ -237,6 +240,8 @@ class VnectNode(LifecycleNode):
             with self._step_lock:
                 if self._pipeline is not None:
                     self._pipeline.reset()
+        finally:
+            self._busy_since = None
 
     def _note(self, error: str) -> None:
         self._diagnostics.refused(time.monotonic(), error)
@@ -268,6 +273,7 @@ class VnectNode(LifecycleNode):
         with self._output_lock:
             latency_s = outputs.publish(poses, camera, message.header, self.config)
             self._processed_at = self._now_s()
+            self._stale = False
         published = time.perf_counter()
         stages["total"] = published - begin
         timings = {"convert": converted - begin, "publish": published - stepped, **stages}
@@ -291,7 +297,8 @@ class VnectNode(LifecycleNode):
         if stamp_s == self._last_stamp_s:
             raise ImageError(describe("image stamp", f"{stamp_s:.6f} again", "each stamp once"))
         back_s = self._last_stamp_s - stamp_s
-        if 0.0 < back_s <= self.config.timeout_s:  # more is a clock that jumped back
+        # More, or after a silence, is a clock that jumped back.
+        if 0.0 < back_s <= self.config.timeout_s and not self._stale:
             late = f"{stamp_s:.6f}, {back_s:.3f} s before the last one"
             raise ImageError(describe("image stamp", late, "images in the order they were taken"))
         return stamp_s
@@ -332,17 +339,27 @@ class VnectNode(LifecycleNode):
 
     def _on_watch(self) -> None:
         """Nothing new for `timeout_s`: what was published last is no longer true."""
-        age_s = self._now_s() - getattr(self, "_processed_at", np.inf)
-        if self._phase != "active" or self._outputs is None or age_s < self.config.timeout_s:
+        if self._phase != "active" or self._outputs is None or self._is_fresh():
             return
         with self._output_lock:
-            if self._now_s() - self._processed_at < self.config.timeout_s:
+            if self._is_fresh():
                 return
             self._outputs.lose()
+            self._stale = True
+        busy_s = time.monotonic() - (self._busy_since or np.inf)
         self._diagnostics.stale = (
-            f"no usable image on {self.image_topic} for {self.config.timeout_s:g} s"
+            f"the inference of an image has not ended for {busy_s:.1f} s"
+            if busy_s > self.config.timeout_s
+            else f"no usable image on {self.image_topic} for {self.config.timeout_s:g} s"
         )
         self._diagnostics.tracking = State.LOST.value
+
+    def _is_fresh(self) -> bool:
+        """Whether the last output is younger than `timeout_s`.
+
+        One from the future is of a time before the simulation began anew.
+        """
+        return 0.0 <= self._now_s() - self._processed_at < self.config.timeout_s
 
     def _report(self) -> None:
         stamp = self.get_clock().now().to_msg()
