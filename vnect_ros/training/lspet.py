@@ -22,6 +22,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from vnect_ros.errors import VnectError, describe
 from vnect_ros.skeleton import (
     INDEX,
     MIRROR,
@@ -237,14 +238,17 @@ def _read_jpegs(folder: Path, images: Path | None, rows: np.ndarray) -> list[byt
         return [files[row].read_bytes() for row in rows]
     tars = sorted(folder.glob("*.tar"))
     if not tars:
-        raise FileNotFoundError(f"folder: got {str(folder)!r} without a tar of crops")
-    wanted = {int(row): k for k, row in enumerate(rows)}
-    out = [b""] * len(rows)
+        raise VnectError(describe("folder", str(folder), "a folder with one tar of crops"))
+    found: dict[int, bytes] = {}
+    wanted = set(rows.tolist())
     with tarfile.open(tars[0]) as tar:
         members = [m for m in tar if m.isfile()]
         for row, member in enumerate(members):
-            if row in wanted:
-                handle = tar.extractfile(member)
-                if handle is not None:
-                    out[wanted[row]] = handle.read()
-    return out
+            handle = tar.extractfile(member) if row in wanted else None
+            if handle is not None:
+                found[row] = handle.read()
+    missing = wanted - set(found)
+    if missing:
+        raise VnectError(describe(f"{tars[0].name}", f"{len(members)} images",
+                                  f"one for row {min(missing)}"))  # fmt: skip
+    return [found[row] for row in rows.tolist()]
