@@ -9,41 +9,27 @@ our own crouch and wave, on anny's body.
 from __future__ import annotations
 
 import argparse
-import subprocess
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.skeleton import INDEX, JOINT_NAMES, PELVIS
 from vnect_ros.training.synthetic import moves
 from vnect_ros.training.synthetic.bodies import BodyModel, Shape, body_model
 from vnect_ros.training.synthetic.cameras import intrinsics, look_at
+from vnect_ros.training.synthetic.filming import Take, film_demo
 from vnect_ros.training.synthetic.motion import heading, load_motion, turned
 from vnect_ros.training.synthetic.poses import DOWN, arm, leg, trunk
 from vnect_ros.training.synthetic.render import View
-from vnect_ros.training.synthetic.retarget import about, between, frame, swing
+from vnect_ros.training.synthetic.retarget import Style, about, between, frame, swing
 
-WALK = "train__walking__walking_2"
+Poser = Callable[[np.ndarray, np.ndarray, int], None]
+"""Places an arm: (joints [21, 3] to write to, the chest's axes [3, 3], the frame)."""
+WALK = "train__walking_extra__walking_33"
 """The captured walk that the clip's person walks."""
-
-
-@dataclass(frozen=True)
-class Take:
-    """A moving body seen by a standing camera."""
-
-    shape: Shape
-    joints_world_m: np.ndarray
-    """[T, 21, 3]."""
-    stamps_s: np.ndarray
-    view: View
-
-    @property
-    def joints_camera_m(self) -> np.ndarray:
-        """[T, 21, 3] camera's optical frame."""
-        return self.view.project(self.joints_world_m)[1]
 
 
 def standing_source() -> np.ndarray:
@@ -55,7 +41,7 @@ def standing_source() -> np.ndarray:
     return joints
 
 
-def with_arm(joints_m: np.ndarray, side: str, share: np.ndarray, poser) -> np.ndarray:
+def with_arm(joints_m: np.ndarray, side: str, share: np.ndarray, poser: Poser) -> np.ndarray:
     """A sequence with an arm blended towards another pose.
 
     Args:
@@ -82,7 +68,7 @@ def _chest_axes(joints: np.ndarray) -> np.ndarray:
     return frame(up, joints[INDEX["left_shoulder"]] - joints[INDEX["right_shoulder"]])
 
 
-def waving(rate_hz: float, beats_hz: float = 1.5):
+def waving(rate_hz: float, beats_hz: float = 1.5) -> Poser:
     """A poser for `with_arm`: the raised forearm swings from side to side."""
 
     def poser(joints: np.ndarray, chest: np.ndarray, t: int) -> None:
@@ -94,8 +80,6 @@ def waving(rate_hz: float, beats_hz: float = 1.5):
 
 def path(knots: list[tuple[float, float, float]], stamps_s: np.ndarray) -> np.ndarray:
     """[T, 2] a smooth path through (time [s], x, y) knots; equal neighbours stand still."""
-    from scipy.interpolate import PchipInterpolator
-
     table = np.array(knots)
     return PchipInterpolator(table[:, 0], table[:, 1:])(np.clip(stamps_s, *table[[0, -1], 0]))
 
@@ -103,6 +87,7 @@ def path(knots: list[tuple[float, float, float]], stamps_s: np.ndarray) -> np.nd
 def walking_take(
     model: BodyModel, shape: Shape, clip_m: np.ndarray, position_m: np.ndarray, rate_hz: float,
     crouch: np.ndarray | None = None, wave: np.ndarray | None = None,
+    hold: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """[T, 21, 3] a body that walks a path, and crouches and waves on the way.
 
@@ -111,10 +96,11 @@ def walking_take(
         position_m: [T, 2] path of the pelvis on the floor.
         crouch: [T] how far the pelvis sinks, in leg lengths.
         wave: [T] 0 to 1.
+        hold: [T] 1 to face -y instead of along the path.
     """
     cycle = moves.on_body(model, shape, moves.walk_cycle(clip_m))
     stand = moves.on_body(model, shape, standing_source()[None])[0]
-    joints = moves.along_path(cycle, stand, shape, position_m, rate_hz)
+    joints = moves.along_path(cycle, stand, shape, position_m, rate_hz, hold)
     t = np.arange(len(joints)) / rate_hz
     joints = _breathing(joints, t)
     if wave is not None:
@@ -129,7 +115,7 @@ def walking_take(
     return joints
 
 
-def _on_knee(side: str):
+def _on_knee(side: str) -> Poser:
     def poser(joints: np.ndarray, chest: np.ndarray, t: int) -> None:
         arm(joints, chest, side, np.array([0.22, -0.85, -0.75]), 0.45, 0.75)
 
@@ -147,21 +133,23 @@ def _breathing(joints_m: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def demo_take(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> Take:
-    """The bundled clip's motion and camera: 640x480, 1.5 m high, 14.5 s."""
+    """The bundled clip's motion and camera: 640x480, 1.5 m high, 15.5 s."""
     model = body_model()
     shape = model.shape(_DEMO_BODY, 1.72)
-    stamps = np.arange(int(14.5 * rate_hz)) / rate_hz
+    stamps = np.arange(int(15.5 * rate_hz)) / rate_hz
     x_y = path([
-        (0.0, -1.35, 2.1), (1.0, -1.05, 1.15), (2.2, -0.25, 0.05), (3.2, 0.0, -0.5),
-        (7.9, 0.0, -0.5), (8.9, 0.45, -0.25), (9.8, 1.15, 0.35), (10.8, 1.1, 1.35),
-        (11.8, 0.25, 1.85), (12.7, -0.35, 1.25), (13.6, -0.3, 0.6), (14.5, -0.25, 0.45),
+        (0.0, -1.45, 1.9), (1.0, -1.05, 0.9), (2.0, -0.35, -0.1), (3.0, -0.05, -0.6),
+        (7.7, -0.05, -0.6), (8.7, 0.55, -0.5), (9.6, 1.25, 0.05), (10.5, 1.2, 1.0),
+        (11.4, 0.45, 1.7), (12.3, -0.5, 1.4), (13.2, -0.75, 0.5), (14.1, -0.4, -0.15),
+        (15.0, -0.15, -0.4), (15.6, -0.13, -0.42),
     ], stamps)  # fmt: skip
     wave = moves.pulse(stamps, 3.1, 3.7, 5.0, 5.6)
-    crouch = 0.52 * moves.pulse(stamps, 5.5, 6.4, 6.8, 7.8)
-    joints = walking_take(model, shape, motion[WALK], x_y, rate_hz, crouch, wave)
+    crouch = 0.52 * moves.pulse(stamps, 5.4, 6.3, 6.7, 7.6)
+    hold = moves.pulse(stamps, 2.3, 3.1, 7.6, 8.5)
+    joints = walking_take(model, shape, motion[WALK], x_y, rate_hz, crouch, wave, hold)
     transform = look_at(np.array([0.0, -3.9, 1.5]), np.array([0.0, 0.0, 0.95]))
-    view = View(intrinsics(640, 480, np.deg2rad(46)), transform, 640, 480)
-    return Take(shape, joints, stamps, view)
+    view = View(intrinsics(640, 480, np.deg2rad(41)), transform, 640, 480)
+    return Take(shape, joints, rate_hz, view, Style(curl=(0.12, 0.2)))
 
 
 _DEMO_BODY = {
@@ -199,7 +187,8 @@ def motion_for_tests(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> di
             x_y = path([(0, 0.3, 0.6), (0.6, 0.2, 0.2), (1.2, 0.15, 0.1), (6, 0.15, 0.1)], stamps)
             wave = moves.pulse(stamps, 1.0, 1.5, 2.6, 3.2)
             crouch = 0.5 * moves.pulse(stamps, 3.2, 4.1, 4.5, 5.4)
-            joints = walking_take(model, shape, motion[WALK], x_y, rate_hz, crouch, wave)
+            hold = np.full(len(stamps), 0.6)
+            joints = walking_take(model, shape, motion[WALK], x_y, rate_hz, crouch, wave, hold)
         elif name == "signals":
             source = motion["train__basketball_signal__basketball_signal_2"][120:300]
             source = source @ about([0, 0, 1], heading(source[0]) + 0.4)
@@ -244,9 +233,7 @@ def main() -> None:
     if args.test_motion:
         np.savez_compressed(args.test_motion, **motion_for_tests(motion))
     if args.assets:
-        from vnect_ros.training.synthetic.filming import film_demo
-
-        film_demo(demo_take(motion), args.assets)
+        film_demo(body_model(), demo_take(motion), args.assets)
 
 
 if __name__ == "__main__":

@@ -153,9 +153,19 @@ class Generator:
         # Dressing a person costs as much as drawing them: two samples show the same
         # one from two sides in two places, and four share a body.
         if self._last is None or self._last[0] != seed // 2:
-            self._last = seed // 2, self._person(np.random.default_rng([seed // 2, mark, 1]), seed // 4)
+            rng = np.random.default_rng([seed // 2, mark])
+            self._last = seed // 2, self._person(rng, seed // 4)
+        for attempt in range(4):
+            sample = self._shot(np.random.default_rng([seed, mark, attempt]), seed)
+            seen = sample["visible"] - sample["occluded"]
+            if seen.sum() >= 0.35 * sample["visible"].sum():
+                break
+        return sample
+
+    def _shot(self, rng: np.random.Generator, seed: int) -> dict[str, Any]:
+        """The present person in some place before some camera."""
+        assert self._last is not None
         person, joints, shape, _ = self._last[1]
-        rng = np.random.default_rng([seed, mark])
         camera = sample_camera(rng, joints)
         t = camera.transform_camera_from_world
         eye = -t[:3, :3].T @ t[:3, 3]

@@ -8,8 +8,6 @@ body -> bone rotations again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -219,7 +217,9 @@ def _runs(mask: np.ndarray, shortest: int) -> list[tuple[int, int]]:
 def walk_cycle(clip_m: np.ndarray) -> np.ndarray:
     """[P, 21, 3] one stride of a walking clip, closed, pelvis at the origin, facing -y."""
     relative = clip_m - clip_m[:, PELVIS : PELVIS + 1]
-    facing = np.stack([joints @ about([0, 0, 1], heading(joints)) for joints in relative])
+    # the way walked, not the swing of the hips in each stride
+    way = gaussian_filter1d(np.unwrap([heading(joints) for joints in relative]), 15.0)
+    facing = np.stack([joints @ about([0, 0, 1], angle) for joints, angle in zip(relative, way)])
     swing = facing[:, INDEX["left_ankle"], 1] - facing[:, INDEX["right_ankle"], 1]
     best = None
     for period in range(24, min(48, len(clip_m) - 9)):
@@ -256,7 +256,7 @@ def sampled_cycle(cycle_m: np.ndarray, phase: np.ndarray) -> np.ndarray:
 
 def along_path(
     cycle_m: np.ndarray, stand_m: np.ndarray, shape: Shape, position_m: np.ndarray, rate_hz: float,
-    face_rad: Callable[[np.ndarray], np.ndarray] | None = None,
+    hold: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """[T, 21, 3] a body that walks a path, standing where the path stands still.
 
@@ -265,7 +265,7 @@ def along_path(
         stand_m: [21, 3] the body standing, facing -y.
         position_m: [T, 2] of the pelvis on the floor.
         rate_hz: of the sequence.
-        face_rad: turns the headings of the path [T] into those of the body.
+        hold: [T] 0 to face along the path, 1 to face -y whatever the path.
     """
     step = np.gradient(position_m, axis=0)
     speed = np.linalg.norm(step, axis=-1) * rate_hz
@@ -274,8 +274,8 @@ def along_path(
     frames = np.arange(len(position_m))
     facing = np.interp(frames, frames[moving], angle) if moving.any() else np.zeros(len(frames))
     facing = gaussian_filter1d(facing, 0.12 * rate_hz)
-    if face_rad is not None:
-        facing = face_rad(facing)
+    if hold is not None:
+        facing = (1.0 - hold) * facing
     phase = np.cumsum(speed / rate_hz) / stride_m(cycle_m, shape)
     share = ease(speed / 0.5)[:, None, None]
     posed = share * sampled_cycle(cycle_m, phase) + (1 - share) * stand_m

@@ -52,6 +52,8 @@ class Solid:
     offset: float = 0.0
     gloss: float = 0.03
     ball: bool = False
+    casts: bool = True
+    """Whether it throws a shadow: not what encloses the scene, or all would lie in the dark."""
 
 
 @dataclass(frozen=True)
@@ -289,7 +291,7 @@ class Renderer:
             else:
                 program[name].value = value
 
-    def _draw(self, scene: Scene, suffix: str, shared: dict, cast_only: bool = False) -> None:
+    def _draw(self, scene: Scene, suffix: str, shared: dict) -> None:
         """Draw solids and people with the programs of one pass."""
         # people and small things first: what they hide need not be shaded
         for person in scene.people:
@@ -315,6 +317,8 @@ class Renderer:
         program = self._programs["scene" + suffix]
         self._set(program, shared)
         for solid in reversed(scene.solids):
+            if suffix == "_depth" and not solid.casts:
+                continue
             self._set(program, {
                 "model": solid.transform_world_from_model, "colour_a": solid.colour_a,
                 "colour_b": solid.colour_b, "pattern": solid.pattern, "scale": solid.scale,

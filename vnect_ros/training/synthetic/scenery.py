@@ -66,7 +66,7 @@ def room(rng: np.random.Generator, floor_z: float, eye_m: np.ndarray) -> list[So
     wall = dict(
         colour_a=wall_colour(rng), colour_b=wall_colour(rng), scale=float(rng.uniform(0.4, 2.5)),
         pattern=int(rng.choice([0, 0, 0, BRICKS, STRIPES, CARPET, TILES, FADE, BLOCKS])),
-        offset=float(rng.uniform(0, 50)),
+        offset=float(rng.uniform(0, 50)), casts=False,
     )  # fmt: skip
     for axis in (0, 1):
         for sign in (-1, 1):
@@ -86,7 +86,7 @@ def room(rng: np.random.Generator, floor_z: float, eye_m: np.ndarray) -> list[So
                 solids.append(_solid(rng, box(spin @ inset, panel, turn)))
     solids.append(
         Solid(box([0, 0, floor_z + tall + 0.05], [2 * half[0] + 9, 2 * half[1] + 9, 0.1], turn),
-              wall_colour(rng), wall_colour(rng), int(rng.choice([0, 0, TILES])))
+              wall_colour(rng), wall_colour(rng), int(rng.choice([0, 0, TILES])), casts=False)
     )  # fmt: skip
     return solids + furniture(rng, floor_z, half * 0.95, spin, int(rng.integers(0, 9)))
 
@@ -104,7 +104,7 @@ def _floor(rng: np.random.Generator, floor_z: float, outdoors: bool = False) -> 
     return Solid(
         box([0, 0, floor_z - 0.05], [70, 70, 0.1], rng.uniform(0, 3)), np.clip(a, 0, 1),
         np.clip(b, 0, 1), pattern, float(rng.uniform(0.5, 3.5)), float(rng.uniform(0, 50)),
-        float(rng.choice([0.0, 0.02, 0.15])),
+        float(rng.choice([0.0, 0.02, 0.15])), casts=False,
     )  # fmt: skip
 
 
