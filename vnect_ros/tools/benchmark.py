@@ -19,7 +19,7 @@ from vnect_ros.camera import Camera
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import State
-from vnect_ros.tools import _cli, _soak
+from vnect_ros.tools import _backend_table, _cli, _soak
 from vnect_ros.video import Frame, Video
 
 DESCRIPTION = """
@@ -28,7 +28,7 @@ median and 95th percentile of the frames in which a person was measured, memory,
 and the time from the start of a process to its first pose.  Where ROS can be
 imported, the conversion from and to messages is timed too.  With --soak the
 video is played at its own rate for so many minutes, and memory and latency are
-watched.
+watched.  With --backends every runtime and precision that works here is timed.
 """
 STAGES = ("convert", "crop", "network", "decode", "filter", "fit", "publish", "total")
 WARM_UP_FRAMES = 10
@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(arguments)
+    if args.backends:
+        return _cli.run("benchmark", lambda: _cli.write_json(args.json, _backend_table.run(args)))
     if args.first_pose:
         return _cli.run("benchmark", lambda: _first_pose(args))
     return _cli.run("benchmark", lambda: _benchmark(args, arguments))
@@ -59,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     clip = demo_clip()
     parser.add_argument(
         "video",
-        nargs="?" if clip else None,
+        nargs="?",
         default=clip,
         metavar="VIDEO",
         help="a video file, or a folder of images (default: the bundled clip)",
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plot", metavar="FILE", help="of --soak: a picture of its course (PNG)")
     parser.add_argument("--no-start-up", action="store_true", help="leave the start-up time out")
     parser.add_argument("--first-pose", action="store_true", help=argparse.SUPPRESS)
+    _backend_table.add_arguments(parser)
     _cli.add_camera(parser)
     _cli.add_model(parser)
     _cli.add_settings(parser)
@@ -76,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _benchmark(args: argparse.Namespace, arguments: Sequence[str]) -> None:
+    if not args.video:
+        raise ImageError(describe("VIDEO", "", "a video file: the bundled clip is not installed"))
     found: dict[str, Any] = {
         "machine": {
             "cpus": os.cpu_count(),

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from vnect_ros import drawing, models
 from vnect_ros.camera import Camera
 from vnect_ros.config import ModelConfig, flatten
-from vnect_ros.errors import VnectError, describe
+from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.evaluation import metrics
 from vnect_ros.records import State
 from vnect_ros.skeleton import PELVIS
@@ -43,11 +43,10 @@ END_TIMEOUT_S = 15.0
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = _cli.parser("demo", DESCRIPTION)
-    clip = demo_clip()
     parser.add_argument(
         "video",
-        nargs="?" if clip else None,
-        default=clip,
+        nargs="?",
+        default=demo_clip(),
         metavar="VIDEO",
         help="a video file (default: the bundled clip, a rendered person)",
     )
@@ -63,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _demo(args: argparse.Namespace) -> None:
+    if not args.video:
+        raise ImageError(describe("VIDEO", "", "a video file: the bundled clip is not installed"))
     _cli.settings(args.set)
     models.load(args.model, args.precision)
     video, out = Video(args.video), Path(args.out)
