@@ -88,7 +88,9 @@ class VnectNode(LifecycleNode):
         try:
             config = self.config
             model = models.load(config.model, config.precision)
-            self._backend = backends.create(model, config.backend, threads=config.threads)
+            self._backend = backends.create(
+                model, config.backend, threads=config.threads, progress=self._on_progress
+            )
             self._backend.infer(np.zeros((model.input_size, model.input_size, 3), np.uint8))
             self._pipeline = Pipeline(config, self._backend)
             if config.target_frame:
@@ -99,13 +101,14 @@ class VnectNode(LifecycleNode):
             self._diagnostics.facts = {
                 "model": f"{model.name} ({model.precision})",
                 "backend": self._backend.name,
+                "backend detail": self._backend.detail,
             }
             self._diagnostics.recovered()
         except Exception as error:  # rclpy would swallow it
             return self._refuse(error)
         self._phase = "inactive"
         self.get_logger().info(
-            f"configured: {model.name} ({model.precision}) on {self._backend.name}"
+            f"configured: {model.name} ({model.precision}) on {self._backend.detail}"
         )
         return super().on_configure(state)
 
@@ -155,6 +158,11 @@ class VnectNode(LifecycleNode):
         self._stop_listening()
         self._release()
         return SUCCESS
+
+    def _on_progress(self, step: str, share: float) -> None:
+        """While an engine is built, which may take minutes, diagnostics are told at once."""
+        self._diagnostics.facts["backend detail"] = f"{step}: {share:.0%}"
+        self._report()
 
     def _refuse(self, error: Exception) -> TransitionCallbackReturn:
         """Say why the node cannot be configured."""
