@@ -1,0 +1,66 @@
+"""`benchmark --backends`: a row for each runtime, each from its own process."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tiny_bundles
+
+from vnect_ros import models
+from vnect_ros.exporting.compare import Difference, Reading, difference
+from vnect_ros.tools import _backend_table
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def arguments(*given: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    _backend_table.add_arguments(parser)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args(given)
+
+
+def test_every_runtime_has_a_row_or_a_reason(tmp_path, capsys) -> None:
+    full = tiny_bundles.load("vnect_lite", "fp32")
+    single = models.write_bundle(
+        tmp_path / "single", {"fp32": full.file}, licence="CC0-1.0", input_size=full.input_size,
+        mean=full.mean, std=full.std,
+    )  # fmt: skip
+    for i, crop in enumerate(tiny_bundles.crops(3, seed=61)):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), crop)
+    given = ["--bundles", str(single.folder), "--images", str(tmp_path), "--rounds", "1"]
+    found = _backend_table.run(arguments(*given, "--no-peers"))
+    shown = capsys.readouterr().out
+    rows = {row["backend"]: row for row in found["rows"]}
+    assert set(rows) == set(_backend_table.RUNTIMES)
+    json.dumps(found)
+    for name, row in rows.items():
+        assert name in shown
+        if name != "tensorrt" and importlib.util.find_spec(name):
+            assert 0.0 < row["median_ms"] <= row["p95_ms"] and row["memory_mib"] > 20.0, row
+        elif "median_ms" not in row:
+            assert row["note"]
+
+
+def test_difference_counts_only_what_the_reference_sees() -> None:
+    pixels, locations = np.zeros((21, 2)), np.zeros((21, 3))
+    seen = np.zeros(21, bool)
+    seen[:2] = True
+    reference = Reading(pixels, locations, seen)
+    moved = Reading(pixels + [3.0, 4.0], locations + [0.0, 0.0, 0.01], ~seen)
+    far = difference([reference], [moved])
+    assert far == Difference(2, 5.0, 5.0, pytest.approx(10.0), pytest.approx(10.0))
+    nobody = difference([Reading(pixels, locations, np.zeros(21, bool))], [moved])
+    assert nobody.joints == 0 and np.isnan(nobody.mean_px)
+
+
+def test_no_pictures_is_an_error(tmp_path) -> None:
+    from vnect_ros.errors import ImageError
+
+    with pytest.raises(ImageError, match="images: got"):
+        _backend_table.pictures(arguments("--images", str(tmp_path)), 64)

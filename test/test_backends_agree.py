@@ -1,0 +1,84 @@
+"""Every shipped bundle gives the same joints on every CPU backend, on pictures of people."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vnect_ros import backends, models
+from vnect_ros.exporting.compare import difference, person_crops, read
+from vnect_ros.tools import _backend_table
+
+pytestmark = pytest.mark.timeout(300)
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLES = sorted(p.parent for p in (ROOT / "models").glob("*/bundle.json"))
+LIMITS = {"fp32": (0.5, 5.0), "fp16": (0.5, 5.0), "int8": (2.0, 15.0)}
+"""Mean distance of a joint from the fp32 file in ONNX Runtime: px, mm."""
+RUNTIMES = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec(name) is None, reason=f"{name} is not installed"
+        ),
+    )
+    for name in ("onnxruntime", "openvino", "torch")
+]
+
+
+def pictures(size: int) -> list[np.ndarray]:
+    """50 crops of the bundled clip, and 50 photographs where a folder of them lies beside."""
+    crops = []
+    clip = ROOT / "assets" / "demo.mp4"
+    if clip.is_file():
+        crops += _backend_table.clip_crops(size, 50)
+    photographs = ROOT.parent / "shared" / "data" / "lspet" / "lspet_224.tar"
+    if photographs.is_file():
+        crops += photographs_of(photographs, size, 50)
+    return crops
+
+
+def photographs_of(archive: Path, size: int, count: int) -> list[np.ndarray]:
+    import tarfile
+    import tempfile
+
+    with tarfile.open(archive) as tar, tempfile.TemporaryDirectory() as scratch:
+        members = [m for i, m in enumerate(tar.getmembers()) if i % 20 == 7][:count]
+        for member in members:
+            content = tar.extractfile(member)
+            (Path(scratch) / Path(member.name).name).write_bytes(content.read())
+        return person_crops(scratch, size, count)
+
+
+@pytest.fixture(scope="module", params=BUNDLES, ids=lambda p: p.name)
+def bundle(request):
+    pytest.importorskip("onnxruntime", reason="the reference is ONNX Runtime")
+    model = models.load(request.param, "fp32")
+    crops = pictures(model.input_size)
+    if not crops:
+        pytest.skip("there are no pictures: neither assets/demo.mp4 nor a folder of photographs")
+    reference = backends.create(model, "onnxruntime", threads=1)
+    readings = [read(reference.infer(crop), model.confidence_curve) for crop in crops]
+    assert sum(int(r.seen.sum()) for r in readings) > 5 * len(crops), "it sees nobody"
+    return request.param, crops, readings
+
+
+@pytest.mark.parametrize("precision", models.PRECISIONS)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_joints_are_the_same(bundle, runtime, precision) -> None:
+    folder, crops, expected = bundle
+    if precision not in models.load(folder).precisions:
+        pytest.skip(f"{folder.name} ships no {precision}")
+    if (runtime, precision) == ("torch", "int8"):
+        pytest.skip("torch does not run int8 (it says so: test_torch_backend.py)")
+    model = models.load(folder, precision)
+    backend = backends.create(model, runtime, threads=1)
+    got = [read(backend.infer(crop), model.confidence_curve) for crop in crops]
+    backend.close()
+    far = difference(expected, got)
+    px, mm = LIMITS[precision]
+    assert far.joints > 5 * len(crops)
+    assert far.mean_px <= px and far.mean_mm <= mm, far
