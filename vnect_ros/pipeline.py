@@ -15,7 +15,7 @@ from vnect_ros.backends.base import Backend
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig
 from vnect_ros.crop import Search, Window
-from vnect_ros.errors import ImageError, describe
+from vnect_ros.errors import BackendError, ImageError, VnectError, describe
 from vnect_ros.filters import OneEuro
 from vnect_ros.fitting.fitter import Fitter
 from vnect_ros.records import Crop, Joints, Maps, Pose, State
@@ -143,12 +143,21 @@ class Pipeline:
         """Show the network the window, at two scales if so configured."""
         cut = cropping.cut(image, crop)
         self._watch.lap("crop")
-        maps = self.backend.infer(cut)
+        maps = self._maps(cut)
         if self.config.crop.multi_scale:
             wider = cropping.cut(image, cropping.wider(crop, SECOND_SCALE))
-            maps = decode.average_scales(maps, self.backend.infer(wider), SECOND_SCALE)
+            maps = decode.average_scales(maps, self._maps(wider), SECOND_SCALE)
         self._watch.lap("network")
         return maps
+
+    def _maps(self, cut: np.ndarray) -> Maps:
+        """The network's maps; whatever else its runtime throws is a failure of the backend."""
+        try:
+            return self.backend.infer(cut)
+        except VnectError:
+            raise
+        except Exception as error:
+            raise BackendError(f"{self.backend.name}: {error!r}") from error
 
     def _find(
         self, maps: Maps, crop: Crop, shape: tuple[int, ...], expected_px: np.ndarray | None
