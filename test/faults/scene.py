@@ -38,6 +38,7 @@ class Scene:
         """(monotonic time of receipt [s], message)."""
         self.sent: list[float] = []
         """Stamp of every image shown [s]."""
+        self.stepped_s = 0.0
 
     def start(self, **parameters: Any) -> Scene:
         """Start the node and wait until it listens."""
@@ -103,6 +104,36 @@ class Scene:
             last = f"{self.heard.last_diagnostics()}; {self.states()[-5:]}"
             assert time.monotonic() < deadline, f"waited for {what}; last: {last}"
             self.play([number], rate_hz, camera)
+
+    def step(self, numbers: list[int], period_s: float = 1.0 / RATE_HZ) -> list[SkeletonArray]:
+        """The shots one by one, each answered before the next: none is superseded.
+
+        Their stamps are `period_s` apart however long an answer takes.
+
+        Returns:
+            The array of each shot.
+        """
+        answers = []
+        for number in numbers:
+            stamp_s = max(self.sent[-1], self.stepped_s) + period_s
+            time.sleep(max(stamp_s - time.time(), 0.0))  # never from the future
+            self.stepped_s = stamp_s
+            answers.append(self._answer(number, stamp_s))
+        return answers
+
+    def _answer(self, number: int, stamp_s: float) -> SkeletonArray:
+        begin, already = time.monotonic(), len(self.arrivals)
+        asked = -1.0
+        while True:
+            for _, array in self.arrivals[already:]:
+                if abs(seconds(array.header.stamp) - stamp_s) < 1e-6:
+                    return array
+            now = time.monotonic()
+            assert now - begin < 20.0, self.heard.last_diagnostics()
+            if now - asked > 0.5:  # sensor data may be lost
+                self.show(number, stamp_s)
+                asked = now
+            time.sleep(0.002)
 
     def track(self, frames: int = 5) -> None:
         """Until the person has been measured so many times from now on, and all is heard."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_a_person_who_leaves(scene, fault_table):
         [sum(j.position_std for j in s.joints) for s in predicted],
         [-sum(j.confidence for j in s.joints) for s in predicted],
     ):
-        assert all(b > a for a, b in zip(rising, rising[1:]))
+        assert all(b > a for a, b in pairwise(rising))
     tf_count = len(scene.heard["/tf"])
     scene.play([NOBODY] * 10)
     assert len(scene.lost()) == 1 and len(scene.heard["/tf"]) == tf_count
