@@ -188,3 +188,16 @@ def test_the_command_exports_a_checkpoint(tmp_path, capsys) -> None:
     assert '"fp16"' in table_file.read_text()
     assert export.main([*arguments, "--precisions", "int8"]) == 1
     assert "images: got 0" in capsys.readouterr().err
+
+
+def test_synthetic_samples_serve_as_pictures(tmp_path) -> None:
+    from vnect_ros.training.synthetic.shards import LABELS, ShardWriter
+
+    writer = ShardWriter(tmp_path, "train")
+    for level in (40, 200):
+        sample = {key: np.zeros(shape, kind) for key, (shape, kind) in LABELS.items()}
+        writer.add({**sample, "image": np.full((SIZE, SIZE, 3), level, np.uint8)})
+    writer.flush()
+    crops = person_crops(tmp_path, 32, 10)
+    assert [c.shape for c in crops] == [(32, 32, 3)] * 2
+    assert [int(c.mean().round()) for c in crops] == [40, 200]

@@ -75,27 +75,43 @@ def difference(reference: Sequence[Reading], others: Sequence[Reading]) -> Diffe
 def person_crops(folder: str | Path, size: int, count: int) -> list[np.ndarray]:
     """Images of a folder as network inputs: [size, size, 3] uint8 RGB each.
 
-    The images, spread evenly over the sorted folder, show one person each; the
-    middle square of a longer one is taken.
+    Args:
+        folder: pictures of one person each, of which the middle square of a
+            longer one is taken; or synthetic samples (`training.synthetic`).
+        count: how many, spread evenly over the folder; fewer if it has fewer.
 
     Raises:
-        ImageError: the folder has no image, or one cannot be read.
+        ImageError: the folder has neither, or an image cannot be read.
     """
     folder = Path(folder)
     files = sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES)
-    if not files:
-        raise ImageError(describe("images", str(folder), "a folder with " + ", ".join(SUFFIXES)))
-    chosen = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int))
-    crops = []
-    for i in chosen:
-        image = cv2.imread(str(files[i]), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ImageError(f"{files[i]}: not an image that OpenCV reads")
-        edge = min(image.shape[:2])
-        top, left = (image.shape[0] - edge) // 2, (image.shape[1] - edge) // 2
-        square = image[top : top + edge, left : left + edge]
-        if edge != size:
-            method = cv2.INTER_AREA if edge > size else cv2.INTER_LINEAR
-            square = cv2.resize(square, (size, size), interpolation=method)
-        crops.append(cv2.cvtColor(square, cv2.COLOR_BGR2RGB))
-    return crops
+    if files:
+        return [_picture(files[i], size) for i in _spread(len(files), count)]
+    if any(folder.glob("train_[0-9]*.npz")):
+        from vnect_ros.training.synthetic.shards import Shards
+
+        samples = Shards(folder, "train")
+        return [_square(samples[i]["image"], size) for i in _spread(len(samples), count)]
+    raise ImageError(describe("images", str(folder), "a folder with " + ", ".join(SUFFIXES)))
+
+
+def _spread(length: int, count: int) -> list[int]:
+    even = np.linspace(0, length - 1, min(count, length)).round().astype(int)
+    return [int(i) for i in np.unique(even)]
+
+
+def _picture(file: Path, size: int) -> np.ndarray:
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ImageError(f"{file}: not an image that OpenCV reads")
+    return _square(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), size)
+
+
+def _square(image: np.ndarray, size: int) -> np.ndarray:
+    edge = min(image.shape[:2])
+    top, left = (image.shape[0] - edge) // 2, (image.shape[1] - edge) // 2
+    square = image[top : top + edge, left : left + edge]
+    if edge != size:
+        method = cv2.INTER_AREA if edge > size else cv2.INTER_LINEAR
+        square = cv2.resize(square, (size, size), interpolation=method)
+    return np.ascontiguousarray(square)

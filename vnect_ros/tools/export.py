@@ -28,8 +28,10 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--default-precision", default="", help="what `load` takes (default: fp32)")
     p.add_argument(
-        "--images", help="folder of pictures of one person each: int8 ranges and joint errors"
-    )
+        "--images", action="append", default=[], metavar="DIR",
+        help="pictures of one person each, or synthetic samples: for the int8 ranges and the "
+        "joint errors; may be given several times",
+    )  # fmt: skip
     p.add_argument("--count", type=int, default=200, help="pictures to take (default 200)")
     p.add_argument("--licence", default="", help="of the weights (default: the checkpoint's)")
     p.add_argument(
@@ -105,7 +107,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.default_precision:
         fields["default_precision"] = args.default_precision
     middle = Path(args.card).read_text(encoding="utf-8") if args.card else ""
-    crops = person_crops(args.images, fields["input_size"], args.count) if args.images else []
+    share = -(-args.count // max(1, len(args.images)))
+    crops = [c for d in args.images for c in person_crops(d, fields["input_size"], share)]
     model, rows = export_bundle(
         network,
         args.out,
