@@ -11,7 +11,7 @@ from vnect_ros import body
 from vnect_ros.camera import Camera
 from vnect_ros.fitting import kinematics as kin
 from vnect_ros.records import Joints
-from vnect_ros.skeleton import INDEX, NORMALISED_KNEE_NECK_M, knee_neck_length
+from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, knee_neck_length
 
 CAMERA = Camera(
     1280, 720, 900.0, 905.0, 640.0, 360.0, "plumb_bob", (-0.2, 0.05, 0.0005, -0.0003, 0.0)
@@ -144,4 +144,4 @@ def acceleration_error(joints_m: np.ndarray, truth_m: np.ndarray, fps: float) ->
     return float(np.linalg.norm(second, axis=-1).mean() * fps**2)
 
 
-RIGHT_WRIST = INDEX["right_wrist"]
+

@@ -24,7 +24,7 @@ _STALE_S: Final = 0.5
 """A frame older than the last by up to this came late; by more, the clock was set back."""
 _MAX_PERIOD_S: Final = 2.0
 """Frames farther apart than this do not belong to one track."""
-_STD_FACTOR: Final = 1.6
+_STD_FACTOR: Final = 1.3
 """Errors of successive frames are alike, which the covariance does not know."""
 _STD_FLOOR_M: Final = 0.012
 _RANGE_STD: Final = 0.02

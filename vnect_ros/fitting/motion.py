@@ -90,6 +90,10 @@ class Motion:
         self.q = solution.q
         self._stop_at_limits()
 
+    def doubt(self) -> None:
+        """The pose proved wrong: keep it and its velocity, but no longer be sure of it."""
+        self.covariance = self.covariance + np.diag(_START_STD**2)
+
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""
         self.q = self.q.copy()

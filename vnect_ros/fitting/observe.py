@@ -139,6 +139,8 @@ class Checks:
         self._flip_s = np.zeros(2)
         self.restart = False
         """Whether a disagreement lasted so long that the past must be wrong."""
+        self.yielded = False
+        """Whether some joint's did, so that the fit now moves to it."""
 
     def observe(
         self,
@@ -183,7 +185,9 @@ class Checks:
     def _patience(self, off: np.ndarray, dt_s: float) -> np.ndarray:
         """[2, 21] bool: which disagreements are still young enough to be set aside."""
         self._joint_s = np.where(off, self._joint_s + dt_s, 0.0)
-        return off & (self._joint_s <= _BELIEVE_JOINT_S + dt_s / 2.0)
+        young = self._joint_s <= _BELIEVE_JOINT_S + dt_s / 2.0
+        self.yielded = bool((off & ~young).any())
+        return off & young
 
     def _root_jumps(
         self,

@@ -50,7 +50,6 @@ class Output:
         """The fit is about to jump to fitted_q: start there from the pose published last."""
         if len(self.q):
             self._offset = self._kinematics.difference(fitted_q, self.q)
-            self._offset_rate = np.zeros(NV)
 
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""

@@ -32,6 +32,10 @@ _SUSPICIOUS: Final = 1.2
 _BETTER: Final = 0.6
 """A fit of the frame alone replaces it if its energy is below this share."""
 _STUCK_S: Final = 0.10
+_SUDDEN_M: Final = 0.03
+"""A body that the fit moves by more than this is no motion (mean over joints and axes) ..."""
+_SUDDEN_ACCELERATION: Final = 40.0
+"""... where it is no acceleration of the whole body either [m/s^2]."""
 _NEAREST_M: Final = 0.3
 _RANGE_STD: Final = 0.015
 """How well a frame's own scale shows the body's distance, parts of it."""
@@ -128,6 +132,8 @@ class Track:
         believed = (observation.local_weight > 0.0) | (observation.ray_weight > 0.0)
         if believed.sum() < observe.MIN_SEEN:
             return False
+        if self._checks.yielded:
+            self._motion.doubt()
         self._solve(observation, dt_s, config)
         self._leave_wrong_minimum(dt_s, config)
         self.unseen_s = 0.0
@@ -151,11 +157,14 @@ class Track:
             alone = _configuration_alone(observation, self._size)
             if alone is not None and self._energy(terms, alone) < self._energy(terms, start):
                 start = alone
+        expected_m = self._kinematics.forward(self.q)
         solution = minimise(self._kinematics, terms, start, config.max_iterations)
         self._motion.correct(solution, root)
         self._observation, self._solution = observation, solution
         self._measure_size(observation)
-        self.jumped = returned
+        surprise_m = float(np.mean(np.abs(solution.points_m - expected_m)))
+        sudden = surprise_m > _SUDDEN_M + _SUDDEN_ACCELERATION * dt_s**2 / 2.0
+        self.jumped = returned or sudden or self._checks.yielded
 
     def _measure_size(self, observation: Observation) -> None:
         """Compare the network's bones, along the fitted ones, with the body's."""
