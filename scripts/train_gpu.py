@@ -35,7 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     packing.add_argument("--out", required=True, metavar="DIR")
     packing.add_argument("--limit-mib", type=float, default=60.0, metavar="N")
     running = tasks.add_parser("run", help="render and train")
-    running.add_argument("config", nargs="?", default=str(ROOT / "config/train/vnect_lite_gpu.yaml"))
+    running.add_argument(
+        "config", nargs="?", default=str(ROOT / "config/train/vnect_lite_gpu.yaml")
+    )
     running.add_argument("--parts", metavar="DIR", help="what `pack` wrote")
     running.add_argument("--out", required=True, metavar="DIR")
     running.add_argument("--minutes", type=float, help="length of the training (default: recipe's)")

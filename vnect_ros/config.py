@@ -48,7 +48,7 @@ def _checked(f: dataclasses.Field, kind: type, value: Any) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise ConfigError(describe(f.name, value, f"a {kind.__name__}"))
-    if kind is float and not math.isfinite(float(value)):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(describe(f.name, value, "a finite number"))
     if choices is not None and value not in choices:
         raise ConfigError(describe(f.name, value, "one of " + ", ".join(choices)))

@@ -1,0 +1,186 @@
+"""What is built, installed, launched and documented is one and the same."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+import vnect_ros
+from vnect_ros.config import NodeConfig, flatten
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def cmake_executables() -> dict[str, str]:
+    text = (ROOT / "CMakeLists.txt").read_text()
+    block = re.search(r"set\(executables(.*?)\n\)", text, re.S).group(1)
+    return dict(re.findall(r'"([a-z_]+)=([a-z_.]+)"', block))
+
+
+def load(file: Path):
+    spec = importlib.util.spec_from_file_location(file.stem.replace(".", "_"), file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_executables_of_cmake_and_setup_agree():
+    setup = load(ROOT / "setup.py")
+    assert cmake_executables() == setup.EXECUTABLES
+    names = [setup.console_name(name) for name in setup.EXECUTABLES]
+    assert len(set(names)) == len(names) and all(n.startswith("vnect") for n in names)
+
+
+@pytest.mark.parametrize(("name", "module"), sorted(cmake_executables().items()))
+def test_every_executable_is_a_module_with_main(name, module):
+    file = ROOT / (module.replace(".", "/") + ".py")
+    tree = ast.parse(file.read_text())
+    assert any(isinstance(n, ast.FunctionDef) and n.name == "main" for n in tree.body), name
+    assert '__name__ == "__main__"' in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "name", sorted(n for n in cmake_executables() if n != "vnect")
+)
+def test_every_tool_explains_itself(name):
+    module = cmake_executables()[name]
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ") and len(done.stdout) > 200
+
+
+def test_versions_agree():
+    package = ElementTree.parse(ROOT / "package.xml").getroot()
+    assert package.findtext("version") == vnect_ros.__version__
+    assert f"## {vnect_ros.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def ros_packages_imported() -> set[str]:
+    """ROS packages that ros/, launch/ and examples/ import."""
+    folders = [ROOT / folder for folder in ("vnect_ros/ros", "launch", "examples")]
+    found = set()
+    for file in (f for folder in folders for f in folder.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    suffixes = ("_msgs", "_srvs", "_interfaces", "launch", "launch_ros", "rclpy", "tf2_ros")
+    return {name for name in found if name.endswith(suffixes)}
+
+
+def test_package_xml_names_what_is_imported():
+    package = ElementTree.parse(ROOT / "package.xml").getroot()
+    depends = {e.text for tag in ("depend", "exec_depend") for e in package.findall(tag)}
+    # The Python half of tf2_ros is a package of its own since Galactic.
+    assert ros_packages_imported() - {"tf2_ros"} <= depends and "tf2_ros_py" in depends
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "msg").glob("*.msg")), ids=lambda f: f.stem)
+def test_every_field_of_a_message_has_a_comment(file):
+    for line in file.read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            assert "  #" in line, line
+
+
+def test_messages_match_the_records():
+    vnect_msg = pytest.importorskip("vnect_ros.msg", reason="needs the built messages")
+    from vnect_ros import records
+
+    for state in records.JointState:
+        assert getattr(vnect_msg.Joint, state.name) == state.value
+    for state in records.State:
+        assert hasattr(vnect_msg.Skeleton, state.name)
+    for state in records.Calibration:
+        assert hasattr(vnect_msg.Skeleton, f"CALIBRATION_{state.name}")
+
+
+def launch_constant(file: str, name: str) -> dict:
+    """A dictionary of a launch file, which needs the package launch to be run."""
+    for node in ast.parse((ROOT / "launch" / file).read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{file}: no {name}")
+
+
+def test_launch_arguments_are_parameters_and_have_no_defaults_of_their_own():
+    parameters = launch_constant("vnect.launch.py", "PARAMETERS")
+    others = launch_constant("vnect.launch.py", "OTHERS")
+    assert set(parameters) <= set(flatten(NodeConfig()))
+    assert not set(others) & set(flatten(NodeConfig()))
+    wanted = {
+        "image", "camera_info", "namespace", "params_file", "backend", "model",
+        "image_transport", "target_frame", "rviz",
+    }  # fmt: skip
+    assert wanted <= set(parameters) | set(others)
+    text = (ROOT / "launch" / "vnect.launch.py").read_text()
+    assert 'DeclareLaunchArgument(name, default_value=""' in text
+    demo = launch_constant("demo.launch.py", "ARGUMENTS")
+    assert not set(demo) & set(flatten(NodeConfig()))
+
+
+def test_rviz_shows_the_topics_of_the_node():
+    shown = yaml.safe_load((ROOT / "config" / "vnect.rviz").read_text())
+    displays = shown["Visualization Manager"]["Displays"]
+    by_class = {d["Class"].split("/")[1]: d for d in displays}
+    assert {"TF", "MarkerArray", "RobotModel", "Image"} <= set(by_class)
+    assert by_class["MarkerArray"]["Topic"]["Value"] == "/markers"
+    assert by_class["Image"]["Topic"]["Value"] == "/debug/image"
+    urdf = by_class["RobotModel"]["Description Topic"]
+    assert urdf["Value"] == "/bodies/human/urdf"
+    assert urdf["Durability Policy"] == "Transient Local"
+
+
+def test_the_shared_memory_profile_is_well_formed():
+    tree = ElementTree.parse(ROOT / "config" / "shared_memory.xml")
+    space = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
+    size = int(next(tree.iter(f"{space}segment_size")).text)
+    assert size >= 4 * 1280 * 720 * 3
+
+
+def documented_parameters() -> list[tuple[str, str]]:
+    """`name:=value` and `-p name:=` in the docs' code, with the file they stand in."""
+    found = []
+    for file in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        if file.is_file():
+            for name in re.findall(r"-p ([a-z_.]+):=", file.read_text()):
+                found.append((file.name, name))
+            for name in re.findall(r"param (?:set|get) \S*vnect ([a-z_.]+)", file.read_text()):
+                found.append((file.name, name))
+    return found
+
+
+def test_the_docs_name_real_parameters():
+    known = {*flatten(NodeConfig()), "use_sim_time"}
+    assert [(f, n) for f, n in documented_parameters() if n not in known] == []
+
+
+def test_the_docs_name_real_launch_arguments():
+    known = {
+        **launch_constant("vnect.launch.py", "PARAMETERS"),
+        **launch_constant("vnect.launch.py", "OTHERS"),
+        **launch_constant("demo.launch.py", "ARGUMENTS"),
+    }
+    for file in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        text = file.read_text() if file.is_file() else ""
+        for line in re.findall(r"ros2 launch vnect_ros ([^\n`]*)", text):
+            for name in re.findall(r"(\w+):=", line):
+                assert name in known, f"{file.name}: {line}"
+
+
+def test_pip_would_install_the_core():
+    done = subprocess.run(
+        [sys.executable, "setup.py", "--quiet", "--name", "--version"],
+        cwd=ROOT, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.stdout.split()[-2:] == ["vnect_ros", vnect_ros.__version__], done.stderr
