@@ -27,8 +27,11 @@ def test_training_mode_also_gives_offsets_and_early_predictions():
     output = build_network("vnect_lite").train()(torch.zeros(1, 3, 64, 64))
     shapes = {k: tuple(v.shape[1:]) for k, v in output.items()}
     assert shapes == {
-        "maps": (84, 8, 8), "delta": (63, 8, 8), "early8": (84, 8, 8), "early16": (84, 4, 4),
-    }  # fmt: skip
+        "maps": (84, 8, 8),
+        "delta": (63, 8, 8),
+        "early8": (84, 8, 8),
+        "early16": (84, 4, 4),
+    }
 
 
 def test_unknown_network_names_the_known():
@@ -70,9 +73,14 @@ def test_trunk_computes_what_the_public_port_computes(name):
 
 def _symmetric(conv):
     plain = torch.nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, tuple(conv.stride),
-        conv.kernel_size[0] // 2, groups=conv.groups, bias=False,
-    )  # fmt: skip
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        tuple(conv.stride),
+        conv.kernel_size[0] // 2,
+        groups=conv.groups,
+        bias=False,
+    )
     plain.weight = conv.weight
     return plain
 
@@ -102,7 +110,9 @@ def test_bone_length_of_a_3_4_12_offset_is_13():
     torch.testing.assert_close(bone_length_maps(delta), torch.full((1, 21, 1, 1), 13.0))
 
 
-@pytest.mark.parametrize(("kernel", "stride", "size"), [(3, 1, 9), (3, 2, 10), (5, 1, 7), (5, 2, 13)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "size"), [(3, 1, 9), (3, 2, 10), (5, 1, 7), (5, 2, 13)]
+)
 def test_fast_depthwise_backward_equals_torch(kernel, stride, size):
     why_not = depthwise.enable()
     if why_not:

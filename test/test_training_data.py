@@ -40,7 +40,7 @@ def test_a_mirrored_mirror_image_is_the_image():
 
 
 def test_a_mirrored_person_keeps_left_and_right():
-    """The mirror image of the right wrist is a left wrist, at the same place of the mirror image."""
+    """The mirror image of a right wrist is a left wrist, at the mirrored place."""
     sample = weak_sample()
     once = mirrored(sample)
     for joint in range(21):

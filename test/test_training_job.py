@@ -45,9 +45,14 @@ def write_shards(folder: Path, count: int = 6) -> None:
         joints_m = made.body(rng)
         joints_px = joints_m[:, :2] * 40 + 48
         label = {key: np.zeros(shape, dtype) for key, (shape, dtype) in LABELS.items()}
-        label |= {"joints_px": joints_px, "joints_m": joints_m, "visible": np.ones(NUM_JOINTS),
-                  "weight_3d": np.ones(NUM_JOINTS), "k_crop": np.diag([300.0, 300.0, 1.0]),
-                  "seed": seed}  # fmt: skip
+        label |= {
+            "joints_px": joints_px,
+            "joints_m": joints_m,
+            "visible": np.ones(NUM_JOINTS),
+            "weight_3d": np.ones(NUM_JOINTS),
+            "k_crop": np.diag([300.0, 300.0, 1.0]),
+            "seed": seed,
+        }
         writer.add(label | {"image": made.picture(joints_px, 96, 96, seed)})
     writer.flush()
 

@@ -16,7 +16,7 @@ import training_fixtures as made  # noqa: E402
 from vnect_ros.errors import ConfigError  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
 from vnect_ros.tools import train as tool  # noqa: E402
-from vnect_ros.training import checkpoints, config, losses, loop, plots, validation  # noqa: E402
+from vnect_ros.training import checkpoints, config, loop, losses, plots, validation  # noqa: E402
 from vnect_ros.training.schedule import Progress, rate_share  # noqa: E402
 from vnect_ros.training.team import Team  # noqa: E402
 
@@ -31,11 +31,18 @@ def lspet(tmp_path_factory) -> Path:
 def recipe(folder: Path, **changes) -> config.TrainConfig:
     options = {"folder": str(folder), "images": str(folder / "images")}
     values = {
-        "network_options": {"width": 32}, "size": 64, "batch": 4, "steps": 4,
-        "bfloat16": False, "fast_depthwise": False, "freeze_blocks": 0, "warm_up_steps": 1,
-        "rate": 2e-3, "clip_norm": 5.0,
+        "network_options": {"width": 32},
+        "size": 64,
+        "batch": 4,
+        "steps": 4,
+        "bfloat16": False,
+        "fast_depthwise": False,
+        "freeze_blocks": 0,
+        "warm_up_steps": 1,
+        "rate": 2e-3,
+        "clip_norm": 5.0,
         "sources": [{"kind": "lspet", "options": options}],
-    }  # fmt: skip
+    }
     return config.from_mapping(values | changes)
 
 
@@ -60,8 +67,10 @@ def test_a_few_steps_on_a_tiny_set_make_the_loss_fall(lspet, tmp_path):
 
 def weights(file: Path) -> dict[str, torch.Tensor]:
     content = checkpoints.read(file)
-    return {**{f"n.{k}": v for k, v in content["network"].items()},
-            **{f"a.{k}": v for k, v in content["average"].items()}}  # fmt: skip
+    return {
+        **{f"n.{k}": v for k, v in content["network"].items()},
+        **{f"a.{k}": v for k, v in content["average"].items()},
+    }
 
 
 def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(lspet, tmp_path):
@@ -91,8 +100,12 @@ def test_two_processes_learn_what_one_learns(lspet, tmp_path):
 def test_vnect_trains_with_the_same_loss():
     torch.manual_seed(0)
     network = build_network("vnect", batch_norm=True, supervision=True).train()
-    batch = {"joints_px": torch.rand(2, 21, 2) * 96, "visible": torch.ones(2, 21),
-             "joints_m": torch.randn(2, 21, 3) * 0.3, "weight_3d": torch.ones(2, 21)}  # fmt: skip
+    batch = {
+        "joints_px": torch.rand(2, 21, 2) * 96,
+        "visible": torch.ones(2, 21),
+        "joints_m": torch.randn(2, 21, 3) * 0.3,
+        "weight_3d": torch.ones(2, 21),
+    }
     loss, terms = losses.total_loss(
         network(torch.randn(2, 3, 96, 96)), batch, 96, losses.LossWeights(), 0.0
     )
@@ -115,10 +128,16 @@ def test_a_perfect_prediction_costs_nothing_and_unknown_joints_never_do():
     def spread(values):
         return values[..., None, None].expand(-1, -1, 8, 8)
 
-    perfect = {"maps": torch.cat([heat(joints_px), spread(locations_dm(joints_m))], 1),
-               "delta": spread(offsets_dm(joints_m))}  # fmt: skip
-    batch = {"joints_px": joints_px, "joints_m": joints_m,
-             "visible": torch.ones(2, 21), "weight_3d": torch.ones(2, 21)}  # fmt: skip
+    perfect = {
+        "maps": torch.cat([heat(joints_px), spread(locations_dm(joints_m))], 1),
+        "delta": spread(offsets_dm(joints_m)),
+    }
+    batch = {
+        "joints_px": joints_px,
+        "joints_m": joints_m,
+        "visible": torch.ones(2, 21),
+        "weight_3d": torch.ones(2, 21),
+    }
     loss, _ = losses.total_loss(perfect, batch, 64, losses.LossWeights(), 0.5)
     assert float(loss) == pytest.approx(0.0, abs=1e-6)
     wrong = {k: v + 1.0 for k, v in perfect.items()}
@@ -138,8 +157,12 @@ def test_location_errors_far_from_the_joint_do_not_count():
 
 def test_early_losses_taper_to_nothing():
     maps = torch.randn(1, 84, 8, 8)
-    batch = {"joints_px": torch.rand(1, 21, 2) * 63, "joints_m": torch.randn(1, 21, 3),
-             "visible": torch.ones(1, 21), "weight_3d": torch.ones(1, 21)}  # fmt: skip
+    batch = {
+        "joints_px": torch.rand(1, 21, 2) * 63,
+        "joints_m": torch.randn(1, 21, 3),
+        "visible": torch.ones(1, 21),
+        "weight_3d": torch.ones(1, 21),
+    }
     alone, _ = losses.total_loss({"maps": maps}, batch, 64, losses.LossWeights(), 1.0)
     both = {"maps": maps, "early8": maps, "early16": maps}
     end, _ = losses.total_loss(both, batch, 64, losses.LossWeights(), 1.0)
@@ -199,7 +222,9 @@ def test_command_trains_and_draws_a_sheet(lspet, tmp_path, capsys):
     import yaml
 
     values = dataclasses.asdict(recipe(lspet, steps=1, batch=2))
-    values["sources"] = [{"kind": "lspet", "options": {"folder": "${TINY}", "images": "${TINY}/images"}}]  # noqa: E501
+    values["sources"] = [
+        {"kind": "lspet", "options": {"folder": "${TINY}", "images": "${TINY}/images"}}
+    ]
     file = tmp_path / "tiny.yaml"
     file.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
     data = ["--data", f"TINY={lspet}"]

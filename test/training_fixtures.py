@@ -12,16 +12,31 @@ from vnect_ros.skeleton import BONES, INDEX, NUM_JOINTS
 from vnect_ros.training.layouts import HUMAN36M_JOINTS, MPI_INF_3DHP_JOINTS, MPII_JOINTS
 from vnect_ros.training.lspet import JOINTS_FROM_LSP
 
-STANDING_M = np.array([
-    [0, -0.75, 0], [0, -0.5, 0],
-    [-0.18, -0.48, 0], [-0.35, -0.3, 0.05], [-0.4, -0.05, 0.0],
-    [0.18, -0.48, 0], [0.45, -0.5, -0.05], [0.6, -0.7, -0.1],
-    [-0.1, 0.03, 0], [-0.12, 0.45, -0.05], [-0.13, 0.85, 0.05],
-    [0.1, 0.03, 0], [0.12, 0.45, 0.05], [0.13, 0.85, 0.1],
-    [0, 0, 0], [0, -0.25, 0], [0, -0.62, 0],
-    [-0.42, 0.03, 0], [0.63, -0.77, -0.12],
-    [-0.15, 0.9, -0.1], [0.15, 0.9, -0.05],
-])  # fmt: skip
+STANDING_M = np.array(
+    [
+        [0, -0.75, 0],
+        [0, -0.5, 0],
+        [-0.18, -0.48, 0],
+        [-0.35, -0.3, 0.05],
+        [-0.4, -0.05, 0.0],
+        [0.18, -0.48, 0],
+        [0.45, -0.5, -0.05],
+        [0.6, -0.7, -0.1],
+        [-0.1, 0.03, 0],
+        [-0.12, 0.45, -0.05],
+        [-0.13, 0.85, 0.05],
+        [0.1, 0.03, 0],
+        [0.12, 0.45, 0.05],
+        [0.13, 0.85, 0.1],
+        [0, 0, 0],
+        [0, -0.25, 0],
+        [0, -0.62, 0],
+        [-0.42, 0.03, 0],
+        [0.63, -0.77, -0.12],
+        [-0.15, 0.9, -0.1],
+        [0.15, 0.9, -0.05],
+    ]
+)
 """[21, 3] a person facing the camera (whose left is the image's right), the left arm
 raised, root-relative [m]."""
 
@@ -40,7 +55,13 @@ def picture(joints_px: np.ndarray, width: int, height: int, seed: int = 0) -> np
     points = np.nan_to_num(joints_px).round().astype(int)
     for parent, joint in BONES:
         colour = (230, 30, 30) if joint in RIGHT else (30, 30, 230)
-        cv2.line(image, tuple(map(int, points[parent])), tuple(map(int, points[joint])), colour, max(2, width // 40))  # noqa: E501
+        cv2.line(
+            image,
+            tuple(map(int, points[parent])),
+            tuple(map(int, points[joint])),
+            colour,
+            max(2, width // 40),
+        )
     return image
 
 
@@ -111,8 +132,17 @@ def write_human36m(folder: Path) -> tuple[Path, np.ndarray]:
         world = (truth[f, names] * 1e3 - shift) @ rotation
         frames[str(f * 5)] = world.tolist()
         name = f"s1_{f}.jpg"
-        rows.append({"action_idx": 2, "subaction_idx": 1, "cam_idx": 1, "frame_idx": f * 5,
-                     "file_name": name, "width": 320, "height": 240})  # fmt: skip
+        rows.append(
+            {
+                "action_idx": 2,
+                "subaction_idx": 1,
+                "cam_idx": 1,
+                "frame_idx": f * 5,
+                "file_name": name,
+                "width": 320,
+                "height": 240,
+            }
+        )
         cv2.imwrite(str(folder / "images" / name), picture(project(truth[f]), 320, 240)[..., ::-1])
     camera = {"R": rotation.tolist(), "t": shift.tolist(), "f": [500.0, 500.0], "c": [160.0, 120.0]}
     stem = str(folder / "annotations" / "Human36M_subject1_")

@@ -191,8 +191,10 @@ def installed_imagenet(name: str) -> str:
     folder = Path(spec.origin).parent if spec is not None and spec.origin else Path()
     files = sorted(folder.glob("models/*.pth"))
     if not files:
-        raise ValueError(f"imagenet: no weights of {name}, accepted: the package "
-                         f"{package.replace('_', '-')} installed, or a file")
+        raise ValueError(
+            f"imagenet: no weights of {name}, accepted: the package "
+            f"{package.replace('_', '-')} installed, or a file"
+        )
     return str(files[0])
 
 
@@ -206,6 +208,8 @@ def load_imagenet(trunk: EfficientNetLite, path: str) -> None:
     own = trunk.state_dict()
     missing = [k for k in own if k not in state or state[k].shape != own[k].shape]
     if missing:
-        raise ValueError(f"path: got {path!r} without {missing[0]} of the right shape, "
-                         "accepted: ImageNet weights of the same variant")
+        raise ValueError(
+            f"path: got {path!r} without {missing[0]} of the right shape, "
+            "accepted: ImageNet weights of the same variant"
+        )
     trunk.load_state_dict({k: state[k] for k in own})

@@ -43,8 +43,9 @@ def enable() -> str:
 
 class _Depthwise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
-                stride: int) -> torch.Tensor:  # fmt: skip
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, stride: int
+    ) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride = stride
         kernel = weight.shape[-1]
@@ -73,8 +74,9 @@ class _Depthwise(torch.autograd.Function):
         return grad_x, grad_w, grad.sum((0, 2, 3), dtype=torch.float32), None
 
 
-def depthwise_conv(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
-                   stride: int) -> torch.Tensor:  # fmt: skip
+def depthwise_conv(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, stride: int
+) -> torch.Tensor:
     """Convolve each channel with its own k×k kernel, padding k // 2.
 
     Args:

@@ -24,19 +24,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _cli.parser("train", DESCRIPTION)
     parser.add_argument("recipe", metavar="CONFIG", help="YAML file, as in config/train")
     parser.add_argument("--out", metavar="DIR", help="folder for the results (default: runs/NAME)")
-    parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH",
-                        help="where the data set of that name is, as often as you like")  # fmt: skip
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="where the data set of that name is, as often as you like",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from DIR's checkpoint")
-    parser.add_argument("--sheet", metavar="FILE.png",
-                        help="draw a contact sheet of augmented samples and end")  # fmt: skip
+    parser.add_argument(
+        "--sheet", metavar="FILE.png", help="draw a contact sheet of augmented samples and end"
+    )
     for option, kind, doc in (
         ("minutes", float, "length of the training on the clock"),
         ("steps", int, "length of the training in steps"),
         ("processes", int, "processes that share each batch, one core each"),
         ("device", str, "cpu, cuda, ..."),
     ):
-        parser.add_argument(f"--{option}", type=kind, metavar="N" if kind is not str else "NAME",
-                            help=f"{doc} (default: the recipe's)")  # fmt: skip
+        parser.add_argument(
+            f"--{option}",
+            type=kind,
+            metavar="N" if kind is not str else "NAME",
+            help=f"{doc} (default: the recipe's)",
+        )
     args = parser.parse_args(argv)
     return _cli.run("train", lambda: _train(args))
 
@@ -52,7 +62,9 @@ def _train(args: Any) -> None:
         changes |= {"budget_minutes": args.minutes, "steps": 0}
     if args.steps is not None:
         changes |= {"steps": args.steps}
-    changes |= {k: getattr(args, k) for k in ("processes", "device") if getattr(args, k) is not None}
+    changes |= {
+        k: getattr(args, k) for k in ("processes", "device") if getattr(args, k) is not None
+    }
     recipe = dataclasses.replace(recipe, **changes)
     if args.sheet:
         _sheet(recipe, Path(args.sheet))

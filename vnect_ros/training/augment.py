@@ -126,8 +126,14 @@ def _background(rng: np.random.Generator, out: int, other: np.ndarray | None) ->
     return np.full((out, out, 3), rng.integers(0, 256, 3).astype(np.uint8))
 
 
-def warp_image(rng: np.random.Generator, how: Augmentation, image: np.ndarray,
-               affine: np.ndarray, out: int, other: np.ndarray | None) -> np.ndarray:  # fmt: skip
+def warp_image(
+    rng: np.random.Generator,
+    how: Augmentation,
+    image: np.ndarray,
+    affine: np.ndarray,
+    out: int,
+    other: np.ndarray | None,
+) -> np.ndarray:
     """Warp the known part of a crop over a filled or black canvas [out, out, 3]."""
     x0, y0, x1, y1 = known_area(image)
     part = image[y0:y1, x0:x1]
@@ -138,11 +144,13 @@ def warp_image(rng: np.random.Generator, how: Augmentation, image: np.ndarray,
     if rng.random() >= how.fill:
         return cv2.warpAffine(part, shifted, (out, out), flags=flags)
     if rng.random() < 0.12:
-        return cv2.warpAffine(part, shifted, (out, out), flags=flags,
-                              borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        return cv2.warpAffine(
+            part, shifted, (out, out), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
     canvas = _background(rng, out, other)
-    return cv2.warpAffine(part, shifted, (out, out), dst=canvas, flags=flags,
-                          borderMode=cv2.BORDER_TRANSPARENT)  # fmt: skip
+    return cv2.warpAffine(
+        part, shifted, (out, out), dst=canvas, flags=flags, borderMode=cv2.BORDER_TRANSPARENT
+    )
 
 
 def change_colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -170,14 +178,16 @@ def change_colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         angle = rng.uniform(0, np.pi)
         half = (length - 1) / 2
         for t in np.linspace(-half, half, 2 * length):
-            kernel[int(round(half + t * np.sin(angle))), int(round(half + t * np.cos(angle)))] = 1
+            kernel[round(half + t * np.sin(angle)), round(half + t * np.cos(angle))] = 1
         image = cv2.filter2D(image, -1, kernel / kernel.sum())
     elif kind < 0.32:
         noise = rng.normal(0, rng.uniform(3, 14), image.shape).astype(np.float32)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     elif kind < 0.42:
         quality = int(rng.integers(15, 60))
-        coded = cv2.imencode(".jpg", np.ascontiguousarray(image), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]  # noqa: E501
+        coded = cv2.imencode(
+            ".jpg", np.ascontiguousarray(image), [cv2.IMWRITE_JPEG_QUALITY, quality]
+        )[1]
         image = cv2.imdecode(coded, cv2.IMREAD_COLOR)
     return np.ascontiguousarray(image)
 
@@ -202,16 +212,29 @@ def occlude(rng: np.random.Generator, image: np.ndarray, other: np.ndarray | Non
             patch = np.full((y1 - y0, x1 - x0, 3), rng.integers(0, 256, 3).astype(np.uint8))
         if rng.random() < 0.5:
             mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-            cv2.ellipse(mask, ((x1 - x0) // 2, (y1 - y0) // 2), ((x1 - x0) // 2, (y1 - y0) // 2),
-                        float(rng.uniform(0, 180)), 0, 360, 255, -1)  # fmt: skip
+            cv2.ellipse(
+                mask,
+                ((x1 - x0) // 2, (y1 - y0) // 2),
+                ((x1 - x0) // 2, (y1 - y0) // 2),
+                float(rng.uniform(0, 180)),
+                0,
+                360,
+                255,
+                -1,
+            )
             image[y0:y1, x0:x1][mask > 0] = patch[mask > 0]
         else:
             image[y0:y1, x0:x1] = patch
     return image
 
 
-def augment(rng: np.random.Generator, how: Augmentation, sample: Sample, out: int,
-            other: np.ndarray | None = None) -> Sample:  # fmt: skip
+def augment(
+    rng: np.random.Generator,
+    how: Augmentation,
+    sample: Sample,
+    out: int,
+    other: np.ndarray | None = None,
+) -> Sample:
     """Change a sample at random into an `out`×`out` one.
 
     Args:
@@ -239,6 +262,8 @@ def plain(sample: Sample, out: int) -> Sample:
         return sample
     k = out / size
     affine = np.array([[k, 0, (k - 1) / 2], [0, k, (k - 1) / 2]])
-    image = cv2.resize(sample.image, (out, out), interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR)  # noqa: E501
+    image = cv2.resize(
+        sample.image, (out, out), interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR
+    )
     joints_px, visible, joints_m = warp_joints(sample, affine, out)
     return Sample(image, joints_px, visible, joints_m, sample.weight_3d, sample.focal_px * k)

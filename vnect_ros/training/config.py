@@ -96,8 +96,11 @@ def _make(kind: type, values: Mapping[str, Any], where: str) -> Any:
     names = {f.name for f in dataclasses.fields(kind)}
     unknown = sorted(set(values) - names)
     if unknown:
-        raise ConfigError(describe(f"{where}{unknown[0]}", values[unknown[0]],
-                                   "one of " + ", ".join(sorted(names))))  # fmt: skip
+        raise ConfigError(
+            describe(
+                f"{where}{unknown[0]}", values[unknown[0]], "one of " + ", ".join(sorted(names))
+            )
+        )
     hints = get_type_hints(kind)
     out: dict[str, Any] = {}
     for name, value in values.items():

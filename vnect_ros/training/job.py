@@ -29,8 +29,9 @@ MIB = 1024 * 1024
 MANIFEST = "manifest.json"
 
 
-def write_parts(data: bytes, folder: str | Path, stem: str, limit_mib: float,
-                note: dict[str, Any] | None = None) -> list[Path]:  # fmt: skip
+def write_parts(
+    data: bytes, folder: str | Path, stem: str, limit_mib: float, note: dict[str, Any] | None = None
+) -> list[Path]:
     """Write bytes as `stem_000.part`, … of at most `limit_mib`, with a manifest of checksums."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,22 +113,37 @@ class Renderers:
         shard: samples a shard.
     """
 
-    def __init__(self, folder: Path, count: int, arguments: Sequence[str] = (),
-                 shard: int = 500) -> None:  # fmt: skip
+    def __init__(
+        self, folder: Path, count: int, arguments: Sequence[str] = (), shard: int = 500
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._log = (folder / "render.log").open("w")
         each = 200_000 // shard * shard
         self._running = [
             subprocess.Popen(
-                [sys.executable, "-m", "vnect_ros.training.synthetic.generate", "--out", str(folder),
-                 "--split", "train", "--count", str(each), "--first", str(number * each),
-                 "--shard", str(shard), *arguments],
-                stdout=self._log, stderr=subprocess.STDOUT,
+                [
+                    sys.executable,
+                    "-m",
+                    "vnect_ros.training.synthetic.generate",
+                    "--out",
+                    str(folder),
+                    "--split",
+                    "train",
+                    "--count",
+                    str(each),
+                    "--first",
+                    str(number * each),
+                    "--shard",
+                    str(shard),
+                    *arguments,
+                ],
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
             for number in range(count)
-        ]  # fmt: skip
+        ]
 
     def wait_for_shard(self, timeout_s: float) -> None:
         """Return when something is there to train on.
@@ -151,8 +167,15 @@ class Renderers:
         self._log.close()
 
 
-def run(config: TrainConfig, out: str | Path, rendered: str | Path, renderers: int,
-        arguments: Sequence[str] = (), shard: int = 500, limit_mib: float = 16.0) -> list[Path]:  # fmt: skip
+def run(
+    config: TrainConfig,
+    out: str | Path,
+    rendered: str | Path,
+    renderers: int,
+    arguments: Sequence[str] = (),
+    shard: int = 500,
+    limit_mib: float = 16.0,
+) -> list[Path]:
     """Render, train, and leave the weights in parts.
 
     Args:

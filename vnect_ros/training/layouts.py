@@ -22,21 +22,68 @@ from vnect_ros.training.cropping import Truth, crop_sample
 from vnect_ros.training.sample import Sample
 
 MPI_INF_3DHP_JOINTS: Final = (
-    7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6, 17, 12, 27, 22,
-)  # fmt: skip
+    7,
+    5,
+    14,
+    15,
+    16,
+    9,
+    10,
+    11,
+    23,
+    24,
+    25,
+    18,
+    19,
+    20,
+    4,
+    3,
+    6,
+    17,
+    12,
+    27,
+    22,
+)
 """Our 21 joints among the set's 28 (0-based)."""
 
 HUMAN36M_JOINTS: Final = (
-    "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
-    "spine", "neck", "head", "head_top", "left_shoulder", "left_elbow", "left_wrist",
-    "right_shoulder", "right_elbow", "right_wrist",
-)  # fmt: skip
+    "pelvis",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "spine",
+    "neck",
+    "head",
+    "head_top",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+)
 
 MPII_JOINTS: Final = (
-    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
-    "pelvis", None, "neck", "head_top",
-    "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
-)  # fmt: skip
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "pelvis",
+    None,
+    "neck",
+    "head_top",
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+)
 """The set's 16 joints; its thorax (7) has no counterpart."""
 
 
@@ -90,9 +137,13 @@ def _spread(values: np.ndarray, names: Sequence[str | None]) -> np.ndarray:
     return out
 
 
-def mpi_inf_3dhp(folder: str | Path, subjects: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8),
-                 cameras: Sequence[int] = (0, 1, 2, 4, 5, 6, 7, 8), every: int = 10,
-                 size: int = 256) -> Photographs:  # fmt: skip
+def mpi_inf_3dhp(
+    folder: str | Path,
+    subjects: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8),
+    cameras: Sequence[int] = (0, 1, 2, 4, 5, 6, 7, 8),
+    every: int = 10,
+    size: int = 256,
+) -> Photographs:
     """The training part: `S<n>/Seq<m>/annot.mat`, `camera.calibration`, `imageSequence/`.
 
     Of annot.mat `annot2` and `annot3` (a cell a camera, [F, 84], 28 joints,
@@ -119,8 +170,12 @@ def mpi_inf_3dhp(folder: str | Path, subjects: Sequence[int] = (1, 2, 3, 4, 5, 6
                 source = file.parent / "imageSequence" / f"video_{c}"
                 images = sorted(source.glob("*.jpg"))
                 for f in range(0, len(pixels), every):
-                    truth = Truth(pixels[f, list(MPI_INF_3DHP_JOINTS)], np.ones(NUM_JOINTS),
-                                  metres[f, list(MPI_INF_3DHP_JOINTS)], intrinsics[c])  # fmt: skip
+                    truth = Truth(
+                        pixels[f, list(MPI_INF_3DHP_JOINTS)],
+                        np.ones(NUM_JOINTS),
+                        metres[f, list(MPI_INF_3DHP_JOINTS)],
+                        intrinsics[c],
+                    )
                     if images and f < len(images):
                         entries.append(_Entry(images[f], -1, truth))
                     elif not images:
@@ -142,8 +197,9 @@ def _read_calibration(file: Path) -> list[np.ndarray]:
     return found
 
 
-def human36m(folder: str | Path, subjects: Sequence[int] = (1, 5, 6, 7, 8), every: int = 5,
-             size: int = 256) -> Photographs:  # fmt: skip
+def human36m(
+    folder: str | Path, subjects: Sequence[int] = (1, 5, 6, 7, 8), every: int = 5, size: int = 256
+) -> Photographs:
     """`annotations/Human36M_subject<S>_{data,camera,joint_3d}.json` and `images/`.
 
     World millimetres, camera R, t, f, c.  S9 and S11 are the usual test subjects.
@@ -157,8 +213,10 @@ def human36m(folder: str | Path, subjects: Sequence[int] = (1, 5, 6, 7, 8), ever
         stem = folder / "annotations" / f"Human36M_subject{subject}"
         if not Path(f"{stem}_data.json").is_file():
             continue
-        parts = [json.loads(Path(f"{stem}_{part}.json").read_text(encoding="utf-8"))
-                 for part in ("data", "camera", "joint_3d")]  # fmt: skip
+        parts = [
+            json.loads(Path(f"{stem}_{part}.json").read_text(encoding="utf-8"))
+            for part in ("data", "camera", "joint_3d")
+        ]
         try:
             entries += _human36m_subject(folder / "images", every, *parts)
         except (KeyError, IndexError) as error:
@@ -169,8 +227,9 @@ def human36m(folder: str | Path, subjects: Sequence[int] = (1, 5, 6, 7, 8), ever
     return Photographs(entries, size)
 
 
-def _human36m_subject(images: Path, every: int, data: Any, cameras: Any,
-                      joints: Any) -> list[_Entry]:  # fmt: skip
+def _human36m_subject(
+    images: Path, every: int, data: Any, cameras: Any, joints: Any
+) -> list[_Entry]:
     entries = []
     for row in data["images"]:
         if row["frame_idx"] % every:

@@ -81,24 +81,32 @@ class Learner:
         for p in self.network.parameters():
             if p.requires_grad:
                 groups.setdefault((id(p) in in_trunk, p.ndim > 1), []).append(p)
-        return torch.optim.AdamW([
-            {"params": params, "share": config.trunk_rate_share if trunk_part else 1.0,
-             "lr": 0.0, "weight_decay": config.weight_decay if decays else 0.0}
-            for (trunk_part, decays), params in groups.items()
-        ])  # fmt: skip
+        return torch.optim.AdamW(
+            [
+                {
+                    "params": params,
+                    "share": config.trunk_rate_share if trunk_part else 1.0,
+                    "lr": 0.0,
+                    "weight_decay": config.weight_decay if decays else 0.0,
+                }
+                for (trunk_part, decays), params in groups.items()
+            ]
+        )
 
     def step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
         """Learn from one (share of a) batch; returns the values of the losses."""
         config = self.config
-        share = rate_share(self.progress.value, self.progress.step, config.warm_up_steps,
-                           config.final_rate_share)  # fmt: skip
+        share = rate_share(
+            self.progress.value, self.progress.step, config.warm_up_steps, config.final_rate_share
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = config.rate * share * group["share"]
         kind = self.device.type
         with torch.autocast(kind, torch.bfloat16, enabled=config.bfloat16):
             output = self.network(normalise(batch["image"], self.network))
-        loss, terms = losses.total_loss(output, batch, config.size, config.losses,
-                                        self.progress.value)  # fmt: skip
+        loss, terms = losses.total_loss(
+            output, batch, config.size, config.losses, self.progress.value
+        )
         loss.backward()
         learning = [p for g in self.optimizer.param_groups for p in g["params"]]
         grads = [p.grad for p in learning if p.grad is not None]
@@ -108,7 +116,11 @@ class Learner:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._update_average()
-        terms["loss"], terms["rate"], terms["norm"] = float(loss.detach()), config.rate * share, float(norm)  # noqa: E501
+        terms["loss"], terms["rate"], terms["norm"] = (
+            float(loss.detach()),
+            config.rate * share,
+            float(norm),
+        )
         return terms
 
     def _update_average(self) -> None:
@@ -139,10 +151,12 @@ class Learner:
             "network": self.network.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
-            "step": p.step, "samples": p.step * self.config.batch,
-            "progress": p.value, "elapsed_s": p.elapsed_s,
+            "step": p.step,
+            "samples": p.step * self.config.batch,
+            "progress": p.value,
+            "elapsed_s": p.elapsed_s,
             "validation": self.validation,
-        }  # fmt: skip
+        }
 
     def restore(self, content: dict[str, Any]) -> None:
         """Continue from what `state` gave."""
@@ -154,14 +168,16 @@ class Learner:
         self.validation = list(content["validation"])
 
 
-def _batches(mixture: Mixture, config: TrainConfig, team: Team, step: int,
-             device: torch.device) -> Iterator[dict[str, torch.Tensor]]:  # fmt: skip
+def _batches(
+    mixture: Mixture, config: TrainConfig, team: Team, step: int, device: torch.device
+) -> Iterator[dict[str, torch.Tensor]]:
     """This process's share of each batch from `step` on, made ahead."""
     own = config.batch // team.size
     pool: Executor
     if config.loaders:
-        pool = ProcessPoolExecutor(config.loaders, multiprocessing.get_context("spawn"),
-                                   _open_mixture, (config,))  # fmt: skip
+        pool = ProcessPoolExecutor(
+            config.loaders, multiprocessing.get_context("spawn"), _open_mixture, (config,)
+        )
         make: Callable[[int, int], dict[str, np.ndarray]] = _make_elsewhere
     else:
         pool = ThreadPoolExecutor(1)
@@ -175,8 +191,9 @@ def _batches(mixture: Mixture, config: TrainConfig, team: Team, step: int,
                     ahead.append(pool.submit(make, first, own))
                 batch = ahead.popleft().result()
                 step += 1
-                yield {k: torch.from_numpy(v).to(device, non_blocking=True)
-                       for k, v in batch.items()}  # fmt: skip
+                yield {
+                    k: torch.from_numpy(v).to(device, non_blocking=True) for k, v in batch.items()
+                }
         finally:
             for waiting in ahead:
                 waiting.cancel()
@@ -201,9 +218,8 @@ def _make_elsewhere(first: int, count: int) -> dict[str, np.ndarray]:
 
 
 def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
-    from tqdm import tqdm
-
     import cv2
+    from tqdm import tqdm
 
     cv2.setNumThreads(1)
     if config.fast_depthwise and config.device == "cpu" and config.bfloat16:
@@ -219,8 +235,13 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
     held_out = [(v.kind, open_source(v)) for v in config.validation]
     p = learner.progress
     log = (folder / LOG).open("a") if team.leads else None
-    bar = tqdm(disable=not team.leads, unit="img", initial=p.step * config.batch,
-               mininterval=20, dynamic_ncols=False)  # fmt: skip
+    bar = tqdm(
+        disable=not team.leads,
+        unit="img",
+        initial=p.step * config.batch,
+        mininterval=20,
+        dynamic_ncols=False,
+    )
     since = dict.fromkeys(("validate", "checkpoint"), p.elapsed_s)
     smooth: dict[str, float] = {}
     batches = _batches(mixture, config, team, p.step, learner.device)
@@ -234,8 +255,11 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
             smooth[k] = v if k not in smooth else 0.95 * smooth[k] + 0.05 * v
         bar.update(config.batch)
         if log is not None and p.step % 20 == 0:
-            line = {"step": p.step, "minutes": round(p.elapsed_s / 60, 2),
-                    "progress": round(p.value, 4)} | {k: round(v, 5) for k, v in smooth.items()}  # fmt: skip
+            line = {
+                "step": p.step,
+                "minutes": round(p.elapsed_s / 60, 2),
+                "progress": round(p.value, 4),
+            } | {k: round(v, 5) for k, v in smooth.items()}
             log.write(json.dumps(line) + "\n")
             log.flush()
             bar.set_postfix_str(f"loss {smooth['loss']:.3f}, {p.left_s / 60:.0f} min left")
@@ -251,7 +275,9 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
                 log.flush()
                 print("\n" + validation.table(learner.validation), flush=True)
             last = time.perf_counter()
-        if team.leads and (p.elapsed_s - since["checkpoint"] > config.checkpoint_minutes * 60 or p.done or due):  # noqa: E501
+        if team.leads and (
+            p.elapsed_s - since["checkpoint"] > config.checkpoint_minutes * 60 or p.done or due
+        ):
             since["checkpoint"] = p.elapsed_s
             checkpoints.save(folder / LATEST, learner.state())
     bar.close()

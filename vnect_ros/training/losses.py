@@ -47,8 +47,13 @@ def heatmap_loss(predicted: torch.Tensor, true: torch.Tensor, weight: torch.Tens
     return ((predicted - true).square().sum((2, 3)) * weight).mean()
 
 
-def location_loss(predicted: torch.Tensor, true_dm: torch.Tensor, heat: torch.Tensor,
-                  weight: torch.Tensor, huber_dm: float) -> torch.Tensor:  # fmt: skip
+def location_loss(
+    predicted: torch.Tensor,
+    true_dm: torch.Tensor,
+    heat: torch.Tensor,
+    weight: torch.Tensor,
+    huber_dm: float,
+) -> torch.Tensor:
     """Heatmap-weighted error of x, y, z maps, averaged over all joints.
 
     Args:
@@ -70,14 +75,18 @@ def _named(output: dict[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
     """The predictions by name; a list of early ones gets the two early weights in order."""
     for name, maps in output.items():
         if name == "intermediate":
-            for early, one in zip(("early16", "early8"), maps):
-                yield early, one
+            yield from zip(("early16", "early8"), maps)
         else:
             yield name, maps
 
 
-def total_loss(output: dict[str, Any], batch: dict[str, torch.Tensor], size: int,
-               weights: LossWeights, progress: float) -> tuple[torch.Tensor, dict[str, float]]:  # fmt: skip
+def total_loss(
+    output: dict[str, Any],
+    batch: dict[str, torch.Tensor],
+    size: int,
+    weights: LossWeights,
+    progress: float,
+) -> tuple[torch.Tensor, dict[str, float]]:
     """All terms for one batch.
 
     Args:

@@ -38,14 +38,26 @@ JOINTS_FROM_LSP: Final = (10, 9, 8, 11, 12, 13, 4, 3, 2, 5, 6, 7, 1, 0)
 
 # (our joint, landmark or landmarks to average)
 _FROM_TEACHER: Final = (
-    ("right_shoulder", (12,)), ("right_elbow", (14,)), ("right_wrist", (16,)),
-    ("left_shoulder", (11,)), ("left_elbow", (13,)), ("left_wrist", (15,)),
-    ("right_hip", (24,)), ("right_knee", (26,)), ("right_ankle", (28,)),
-    ("left_hip", (23,)), ("left_knee", (25,)), ("left_ankle", (27,)),
-    ("pelvis", (23, 24)), ("neck", (11, 12)), ("head", (7, 8)),
-    ("right_hand", (18, 20)), ("left_hand", (17, 19)),
-    ("right_toe", (32,)), ("left_toe", (31,)),
-)  # fmt: skip
+    ("right_shoulder", (12,)),
+    ("right_elbow", (14,)),
+    ("right_wrist", (16,)),
+    ("left_shoulder", (11,)),
+    ("left_elbow", (13,)),
+    ("left_wrist", (15,)),
+    ("right_hip", (24,)),
+    ("right_knee", (26,)),
+    ("right_ankle", (28,)),
+    ("left_hip", (23,)),
+    ("left_knee", (25,)),
+    ("left_ankle", (27,)),
+    ("pelvis", (23, 24)),
+    ("neck", (11, 12)),
+    ("head", (7, 8)),
+    ("right_hand", (18, 20)),
+    ("left_hand", (17, 19)),
+    ("right_toe", (32,)),
+    ("left_toe", (31,)),
+)
 _LIMBS: Final = tuple(range(2, 14))
 _EXTRA: Final = ("right_hand", "left_hand", "right_toe", "left_toe", "head")
 
@@ -79,8 +91,9 @@ def from_teacher(landmarks: np.ndarray) -> np.ndarray:
     return out
 
 
-def read_labels(file: Path, agree: float = 0.08, share: float = 0.75,
-                correct_sides: bool = False) -> Labels:  # fmt: skip
+def read_labels(
+    file: Path, agree: float = 0.08, share: float = 0.75, correct_sides: bool = False
+) -> Labels:
     """Read `labels.npz` and decide where the teacher is trusted.
 
     Args:
@@ -126,13 +139,20 @@ def read_labels(file: Path, agree: float = 0.08, share: float = 0.75,
         _take_from_teacher(trusted, close, teacher_px, joints_px, visible)
         joints_m, weight_3d = _teacher_3d(world, trusted, close, visible)
     return Labels(
-        joints_px.astype(np.float32), visible.astype(np.float32),
-        joints_m.astype(np.float32), weight_3d.astype(np.float32), trusted,
-    )  # fmt: skip
+        joints_px.astype(np.float32),
+        visible.astype(np.float32),
+        joints_m.astype(np.float32),
+        weight_3d.astype(np.float32),
+        trusted,
+    )
 
 
-def _correct_sides(agreement: Callable[[], tuple[np.ndarray, np.ndarray]], trusted: np.ndarray,
-                   joints_px: np.ndarray, visible: np.ndarray) -> None:  # fmt: skip
+def _correct_sides(
+    agreement: Callable[[], tuple[np.ndarray, np.ndarray]],
+    trusted: np.ndarray,
+    joints_px: np.ndarray,
+    visible: np.ndarray,
+) -> None:
     """Exchange sides, in place, where the teacher then agrees and did not before."""
 
     def exchange(rows: np.ndarray) -> None:
@@ -156,11 +176,20 @@ def _derive_centre(joints_px: np.ndarray, visible: np.ndarray) -> None:
         visible[:, i] = weight * (visible[:, j] > 0) * (visible[:, k] > 0)
 
 
-def _take_from_teacher(trusted: np.ndarray, close: np.ndarray, teacher_px: np.ndarray,
-                       joints_px: np.ndarray, visible: np.ndarray) -> None:  # fmt: skip
+def _take_from_teacher(
+    trusted: np.ndarray,
+    close: np.ndarray,
+    teacher_px: np.ndarray,
+    joints_px: np.ndarray,
+    visible: np.ndarray,
+) -> None:
     """Use the teacher's 2D for joints that the annotation lacks, near ones that agree."""
-    ends = {"right_hand": "right_wrist", "left_hand": "left_wrist",
-            "right_toe": "right_ankle", "left_toe": "left_ankle"}  # fmt: skip
+    ends = {
+        "right_hand": "right_wrist",
+        "left_hand": "left_wrist",
+        "right_toe": "right_ankle",
+        "left_toe": "left_ankle",
+    }
     for name, near in ends.items():
         use = trusted & close[:, INDEX[near]] & (visible[:, INDEX[near]] > 0)
         joints_px[use, INDEX[name]] = teacher_px[use, INDEX[name]]
@@ -173,8 +202,9 @@ def _take_from_teacher(trusted: np.ndarray, close: np.ndarray, teacher_px: np.nd
     visible *= inside
 
 
-def _teacher_3d(world: np.ndarray, trusted: np.ndarray, close: np.ndarray,
-                visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+def _teacher_3d(
+    world: np.ndarray, trusted: np.ndarray, close: np.ndarray, visible: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     joints_m = from_teacher(world)
     joints_m -= joints_m[:, PELVIS : PELVIS + 1]
     length = knee_neck_length(joints_m)
@@ -199,8 +229,13 @@ class Lspet:
         trusted_repeat: how often an image with a trusted teacher is there (in "train").
     """
 
-    def __init__(self, folder: str | Path, images: str | Path | None = None,
-                 part: str = "train", trusted_repeat: int = 1) -> None:  # fmt: skip
+    def __init__(
+        self,
+        folder: str | Path,
+        images: str | Path | None = None,
+        part: str = "train",
+        trusted_repeat: int = 1,
+    ) -> None:
         if part not in ("train", "held_out", "all"):
             raise ValueError(f"part: got {part!r}, accepted: train, held_out, all")
         folder = Path(folder)
@@ -228,8 +263,9 @@ class Lspet:
     def __getitem__(self, i: int) -> Sample:
         row = self.rows[i]
         of = self.labels
-        return Sample(self.image(i), of.joints_px[row], of.visible[row],
-                      of.joints_m[row], of.weight_3d[row])  # fmt: skip
+        return Sample(
+            self.image(i), of.joints_px[row], of.visible[row], of.joints_m[row], of.weight_3d[row]
+        )
 
 
 def _read_jpegs(folder: Path, images: Path | None, rows: np.ndarray) -> list[bytes]:
@@ -249,6 +285,7 @@ def _read_jpegs(folder: Path, images: Path | None, rows: np.ndarray) -> list[byt
                 found[row] = handle.read()
     missing = wanted - set(found)
     if missing:
-        raise VnectError(describe(f"{tars[0].name}", f"{len(members)} images",
-                                  f"one for row {min(missing)}"))  # fmt: skip
+        raise VnectError(
+            describe(f"{tars[0].name}", f"{len(members)} images", f"one for row {min(missing)}")
+        )
     return [found[row] for row in rows.tolist()]

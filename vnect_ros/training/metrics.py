@@ -56,8 +56,13 @@ def torso_px(joints_px: np.ndarray, visible: np.ndarray) -> np.ndarray:
     return np.where(known, length, np.nan)
 
 
-def pck(predicted_px: np.ndarray, true_px: np.ndarray, visible: np.ndarray, share: float,
-        joints: tuple[int, ...] = LIMBS) -> float:  # fmt: skip
+def pck(
+    predicted_px: np.ndarray,
+    true_px: np.ndarray,
+    visible: np.ndarray,
+    share: float,
+    joints: tuple[int, ...] = LIMBS,
+) -> float:
     """PCK at `share` of the torso over annotated joints (weight at least 0.9)."""
     torso = torso_px(true_px, visible)
     error = np.linalg.norm(predicted_px - true_px, axis=-1) / torso[:, None]

@@ -33,11 +33,19 @@ class Mixture:
     order: so a training resumes, and processes share work, without any state.
     """
 
-    def __init__(self, sources: Sequence[Source], shares: Sequence[float],
-                 how: Augmentation | Sequence[Augmentation], size: int, seed: int) -> None:  # fmt: skip
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        shares: Sequence[float],
+        how: Augmentation | Sequence[Augmentation],
+        size: int,
+        seed: int,
+    ) -> None:
         if not sources or len(sources) != len(shares):
-            raise ValueError(f"sources: got {len(sources)} with {len(shares)} shares, "
-                             "accepted: at least one, each with its share")  # fmt: skip
+            raise ValueError(
+                f"sources: got {len(sources)} with {len(shares)} shares, "
+                "accepted: at least one, each with its share"
+            )
         self._sources = list(sources)
         self._how = [how] * len(sources) if isinstance(how, Augmentation) else list(how)
         self._size, self._seed = size, seed

@@ -40,11 +40,15 @@ def plot(folder: str | Path) -> Path:
     panels = 2 + bool(lengths)
     figure, axes = pyplot.subplots(1, panels, figsize=(6 * panels, 4.5), constrained_layout=True)
     left, middle = axes[0], axes[1]
-    names = [k for k in (steps[-1] if steps else {})
-             if k.startswith(("maps", "early", "delta", "loss"))]  # fmt: skip
+    names = [
+        k for k in (steps[-1] if steps else {}) if k.startswith(("maps", "early", "delta", "loss"))
+    ]
     for name in names:
-        left.plot([r["step"] for r in steps if name in r], [r[name] for r in steps if name in r],
-                  label=name)  # fmt: skip
+        left.plot(
+            [r["step"] for r in steps if name in r],
+            [r[name] for r in steps if name in r],
+            label=name,
+        )
     left.set(xlabel="step", ylabel="loss", yscale="log", title="losses (moving mean)")
     for axis, group, title in ((middle, shares, "PCK"), (axes[-1], lengths, "MPJPE [mm]")):
         for name in group:

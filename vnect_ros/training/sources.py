@@ -36,8 +36,14 @@ class Rendered:
 
     def __getitem__(self, i: int) -> Sample:
         row = self._shards[i]
-        return Sample(row["image"], row["joints_px"], row["visible"], row["joints_m"],
-                      row["weight_3d"], float(row["k_crop"][0, 0]))  # fmt: skip
+        return Sample(
+            row["image"],
+            row["joints_px"],
+            row["visible"],
+            row["joints_m"],
+            row["weight_3d"],
+            float(row["k_crop"][0, 0]),
+        )
 
 
 def _lspet(**options: Any) -> Source:

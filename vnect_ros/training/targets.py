@@ -1,4 +1,7 @@
-"""Target maps from joints.  Cell (i, j) has its centre at input pixel ((j + ½)s − ½, (i + ½)s − ½)."""  # noqa: E501
+"""Target maps from joints.
+
+Cell (i, j) has its centre at input pixel ((j + ½)s − ½, (i + ½)s − ½).
+"""
 
 from __future__ import annotations
 

@@ -57,10 +57,17 @@ class Team:
         return out
 
 
-def _member(rank: int, size: int, meet: str, work: Callable[..., None], args: tuple[Any, ...]) -> None:  # noqa: E501
+def _member(
+    rank: int, size: int, meet: str, work: Callable[..., None], args: tuple[Any, ...]
+) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{meet}", rank=rank, world_size=size,
-                            timeout=datetime.timedelta(minutes=20))  # fmt: skip
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{meet}",
+        rank=rank,
+        world_size=size,
+        timeout=datetime.timedelta(minutes=20),
+    )
     try:
         work(Team(rank, size), *args)
     finally:

@@ -18,8 +18,9 @@ from vnect_ros.training.team import Team
 _BATCH = 16
 
 
-def validate(network: nn.Module, held_out: Sequence[tuple[str, Source]], config: TrainConfig,
-             team: Team) -> dict[str, float]:  # fmt: skip
+def validate(
+    network: nn.Module, held_out: Sequence[tuple[str, Source]], config: TrainConfig, team: Team
+) -> dict[str, float]:
     """Measure a network on held-out sets; the processes share the work.
 
     Args:
@@ -45,7 +46,10 @@ def validate(network: nn.Module, held_out: Sequence[tuple[str, Source]], config:
             samples = [plain(source[i], config.size) for i in mine[start : start + _BATCH]]
             batch = collate(samples)
             image = torch.from_numpy(batch.pop("image")).to(device)
-            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):  # noqa: E501
+            with (
+                torch.no_grad(),
+                torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16),
+            ):
                 maps = network(normalise(image, network))
             pixels, locations, _ = metrics.read_maps(maps.cpu(), config.size / maps.shape[-1])
             size = np.full(len(pixels), config.size)
@@ -79,7 +83,9 @@ def _pck(every: dict[str, np.ndarray], source: Source, processes: int) -> dict[s
 def table(rows: Sequence[dict[str, float]]) -> str:
     """Lay validation rows out in columns."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[f"{row[n]:.3f}".rstrip("0").rstrip(".") if n in row else "" for n in names] for row in rows]  # noqa: E501
+    cells = [
+        [f"{row[n]:.3f}".rstrip("0").rstrip(".") if n in row else "" for n in names] for row in rows
+    ]
     widths = [max(len(n), *(len(c[i]) for c in cells)) for i, n in enumerate(names)]
     lines = [names, *cells]
     return "\n".join("  ".join(v.rjust(w) for v, w in zip(line, widths)) for line in lines)
