@@ -8,6 +8,7 @@ import pytest
 from vnect_ros import decode
 from vnect_ros.backends.fake import STANDING_M
 from vnect_ros.records import Maps
+from vnect_ros.skeleton import INDEX, PELVIS
 
 SIZE, STRIDE = 28, 8.0
 
@@ -66,8 +67,19 @@ def test_of_two_maxima_the_one_that_was_followed_is_taken(pixels):
         (left - 5000.0, 0.9, right, 0.8),
     ]:
         found, heights = decode.find_joints(maps, decode.favour(maps, expected, hysteresis))
-        np.testing.assert_allclose(found, found_at, atol=0.1)
-        np.testing.assert_allclose(heights, height, rtol=0.02)
+        np.testing.assert_allclose(found[PELVIS], found_at[PELVIS], atol=0.1)
+        np.testing.assert_allclose(heights[PELVIS], height, rtol=0.02)
+
+
+def test_left_and_right_are_told_apart_where_the_heat_allows_it(pixels):
+    knees = [INDEX["right_knee"], INDEX["left_knee"]]
+    here, there = np.full((21, 2), 60.0), np.full((21, 2), (124.0, 60.0))
+    for second, placed in [(0.48, [here, there]), (0.30, [here, here])]:
+        both = draw(here, np.full(21, 0.5)).heatmaps
+        both[knees[1]] += draw(there, np.full(21, second)).heatmaps[knees[1]]
+        maps = Maps(both, np.zeros((3, 21, SIZE, SIZE), np.float32), STRIDE)
+        found, _ = decode.find_joints(maps)
+        np.testing.assert_allclose(found[knees], [p[0] for p in placed], atol=0.1)
 
 
 def test_locations_are_read_bilinearly_and_told_from_the_pelvis(pixels):
