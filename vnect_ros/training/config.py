@@ -88,8 +88,9 @@ class TrainConfig:
             raise ConfigError(describe("steps", self.steps, "positive, unless budget_minutes is"))
         if self.batch % self.processes:
             raise ConfigError(describe("batch", self.batch, "a multiple of processes"))
-        if self.size % 32:
-            raise ConfigError(describe("size", self.size, "a multiple of 32"))
+        grid = 16 if self.network == "vnect" else 32
+        if self.size % grid:
+            raise ConfigError(describe("size", self.size, f"a multiple of {grid}"))
 
 
 def _make(kind: type, values: Mapping[str, Any], where: str) -> Any:
