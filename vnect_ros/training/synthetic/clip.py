@@ -145,7 +145,7 @@ def demo_take(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> Take:
     ], stamps)  # fmt: skip
     wave = moves.pulse(stamps, 3.1, 3.7, 5.0, 5.6)
     crouch = 0.52 * moves.pulse(stamps, 5.4, 6.3, 6.7, 7.6)
-    hold = moves.pulse(stamps, 2.3, 3.1, 7.6, 8.5)
+    hold = moves.pulse(stamps, 2.3, 3.1, 7.6, 8.5) + moves.ease((stamps - 14.0) / 0.8)
     joints = walking_take(model, shape, motion[WALK], x_y, rate_hz, crouch, wave, hold)
     transform = look_at(np.array([0.0, -3.9, 1.5]), np.array([0.0, 0.0, 0.95]))
     view = View(intrinsics(640, 480, np.deg2rad(41)), transform, 640, 480)

@@ -170,7 +170,7 @@ def demo_stage() -> Set:
         block(0.55, 3.27, 1.35, 0.62, 0.05, 0.82, dark), block(0.55, 3.25, 1.4, 0.52, 0.05, 0.72, rgb(214, 130, 84), rgb(60, 92, 120), 9, 1.1),
         block(3.22, 1.2, 1.3, 0.05, 0.9, 0.65, dark), block(3.2, 1.2, 1.35, 0.05, 0.8, 0.55, rgb(86, 128, 110), rgb(222, 206, 160), CARPET, 0.8),
         # a shelf with books, a sofa with cushions, a table, a plant, a lamp
-        block(2.35, 3.05, 0, 1.3, 0.35, 1.9, dark), block(2.35, 2.9, 0.06, 1.2, 0.1, 1.78, rgb(176, 64, 52), rgb(70, 96, 124), SHELVES, 1.05),
+        block(2.35, 3.05, 0, 1.3, 0.35, 1.9, dark), block(2.35, 2.9, 0.06, 1.2, 0.1, 1.78, rgb(150, 108, 84), rgb(72, 92, 108), SHELVES, 1.6),
         block(-2.75, 1.1, 0.12, 0.9, 2.0, 0.32, blue), block(-3.08, 1.1, 0.42, 0.24, 2.0, 0.45, blue),
         block(-2.75, 0.05, 0.12, 0.9, 0.18, 0.5, blue), block(-2.75, 2.15, 0.12, 0.9, 0.18, 0.5, blue),
         block(-2.9, 0.5, 0.46, 0.2, 0.45, 0.4, rgb(214, 150, 70)), block(-2.9, 1.75, 0.46, 0.2, 0.45, 0.4, rgb(190, 190, 184)),
@@ -193,4 +193,4 @@ def demo_stage() -> Set:
 def film_demo(model: BodyModel, take: Take, folder: Path) -> None:
     """Write demo.mp4 and demo_truth.npz into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    film(model, take, demo_stage(), folder / "demo.mp4", folder / "demo_truth.npz", 2.0, 22)
+    film(model, take, demo_stage(), folder / "demo.mp4", folder / "demo_truth.npz", 1.75, 22)
