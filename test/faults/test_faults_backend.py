@@ -11,7 +11,6 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 from diagnostic_msgs.msg import DiagnosticStatus
-from ros_rig import wait
 from scene import GOOD, RATE_HZ, seconds
 from stage import failing
 
