@@ -48,7 +48,7 @@ def recovered(truth):
     start = inverse.configuration(seen.local_m)
     start[:3] = observe.root_position(seen.local_m, seen.rays, ONES)
     terms = [*data_terms(seen, FitConfig(), truth[2]), Rest()]
-    solution = minimise(MODEL, terms, start, 100)
+    solution = minimise(MODEL, terms, start, 100, thorough=True)
     assert within_limits(solution.q)
     points, wanted = solution.points_m, MODEL.forward(truth)
     error = np.linalg.norm(points - points[14] - wanted + wanted[14], axis=1).mean()
@@ -102,7 +102,7 @@ def test_the_energy_never_rises_and_limits_hold_from_any_start():
         terms = [*data_terms(noisy, FitConfig(), 3.0), Rest()]
         costs = []
         for steps in (1, 3, 10):
-            solution = minimise(MODEL, terms, start, steps)
+            solution = minimise(MODEL, terms, start, steps, thorough=True)
             assert within_limits(solution.q)
             assert np.linalg.norm(solution.q[3:7]) == pytest.approx(1.0)
             costs.append(solution.cost)

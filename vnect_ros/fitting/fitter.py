@@ -177,7 +177,7 @@ class Fitter:
         self._confidence = self._confidence * np.exp(-dt_s / _FADE_S)
         rejected = track.set_aside
         if frame is not None:
-            agreement = track.agreement(self._config)
+            agreement = track.agreement
             rejected = rejected | (frame.seen & (agreement < _DISAGREES))
             followed = frame.seen & ~rejected
             states[followed] = JointState.MEASURED

@@ -12,10 +12,11 @@ from vnect_ros.fitting.kinematics import LOWER, NV, OBSERVED, ROOT_Q, ROOT_V, UP
 
 _FIRST_DAMPING = 1e-4
 _ATTEMPTS = 6
-_SMALL_STEP = 1e-3
-"""A step with no component above this ends the search [m, rad]."""
-_SMALL_GAIN = 5e-3
-"""So does one that lowers the energy by less than this share."""
+_SMALL = (3e-3, 2e-2)
+"""A step with no component above the first [m, rad], or that lowers the energy by less
+than the second share of it, ends the search."""
+_TINY = (1e-4, 1e-4)
+"""Likewise for a thorough search."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ def minimise(
     terms: Sequence[Term],
     start_q: np.ndarray,
     max_iterations: int,
+    *,
+    thorough: bool = False,
 ) -> Solution:
     """Find the configuration of least energy near a start.
 
@@ -47,7 +50,10 @@ def minimise(
     Args:
         start_q: [NQ]; angles outside of their limits are put on them first.
         max_iterations: Jacobians to evaluate at most.
+        thorough: go on until nothing changes; else until what changes is far below
+            the noise, as suits a frame whose start is the last one's answer.
     """
+    small_step, small_gain = _TINY if thorough else _SMALL
     q = start_q.copy()
     q[ROOT_Q:] = np.clip(q[ROOT_Q:], LOWER, UPPER)
     damping = _FIRST_DAMPING
@@ -72,7 +78,7 @@ def minimise(
         if not accepted:
             break
         q, points, residuals, cost = trial_q, trial_points, trial_residuals, trial_cost
-        if np.abs(step).max() < _SMALL_STEP or gain < _SMALL_GAIN * cost:
+        if np.abs(step).max() < small_step or gain < small_gain * cost:
             break
         if iteration < max_iterations:
             points, moves = kinematics.jacobian(q)

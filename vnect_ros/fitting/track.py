@@ -27,8 +27,8 @@ from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, NUM_JOINTS, PARENTS, knee
 _START_ITERATIONS: Final = 40
 _OLD_S: Final = 0.15
 """A prediction this far ahead is compared with a start from the frame alone."""
-_SUSPICIOUS: Final = 1.2
-"""Mean energy of a seen joint above which the fit may sit in a wrong minimum."""
+_SUSPICIOUS: Final = 0.7
+"""Mean agreement of the seen joints below which the fit may sit in a wrong minimum."""
 _BETTER: Final = 0.6
 """A fit of the frame alone replaces it if its energy is below this share."""
 _STUCK_S: Final = 0.10
@@ -97,11 +97,10 @@ class Track:
         """[21, 3] standard deviation of the joints along the camera's axes [m]."""
         return np.sqrt(np.maximum(self._motion.joint_variance(moves), 0.0))
 
-    def agreement(self, config: FitConfig) -> np.ndarray:
+    @property
+    def agreement(self) -> np.ndarray:
         """[21] how well each joint's observation agrees with the fit, 0 to 1."""
-        q, points = self._solution.q, self._solution.points_m
-        terms = data_terms(self._observation, config, _distance(q))
-        return np.minimum(*(t.agreement(t.residual(q, points)) for t in terms))
+        return self._agreement
 
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""
@@ -142,8 +141,9 @@ class Track:
     def _solve(self, observation: Observation, dt_s: float, config: FitConfig) -> None:
         root = self._motion.root_information()
         share = min(1.0, dt_s / FRAME_S)
+        data = data_terms(observation, config, _distance(self.q), share)
         terms: list[Term] = [
-            *data_terms(observation, config, _distance(self.q), share),
+            *data,
             Smoothness(self._kinematics, self.q, root),
             Depth(self._last_points_m, config.weight_depth, dt_s),
             Rest(),
@@ -161,6 +161,8 @@ class Track:
         solution = minimise(self._kinematics, terms, start, config.max_iterations)
         self._motion.correct(solution, root)
         self._observation, self._solution = observation, solution
+        agreements = [t.agreement(r) for t, r in zip(data, solution.residuals)]
+        self._agreement = np.minimum(*agreements)
         self._measure_size(observation)
         surprise_m = float(np.mean(np.abs(solution.points_m - expected_m)))
         sudden = surprise_m > _SUDDEN_M + _SUDDEN_ACCELERATION * dt_s**2 / 2.0
@@ -183,11 +185,12 @@ class Track:
     def _leave_wrong_minimum(self, dt_s: float, config: FitConfig) -> None:
         """Where a fit of the frame alone shows this minimum to be a wrong one, go there."""
         observation = self._observation
-        seen = float(np.maximum(observation.local_weight, observation.ray_weight).sum())
-        cost = self._data_cost(self._solution, config)
-        self._stuck_s = self._stuck_s + dt_s if cost > _SUSPICIOUS * seen else 0.0
+        weight = np.minimum(observation.local_weight, observation.ray_weight)
+        doubtful = weight @ self._agreement < _SUSPICIOUS * weight.sum()
+        self._stuck_s = self._stuck_s + dt_s if doubtful else 0.0
         if self._stuck_s > _STUCK_S:
             self._stuck_s = 0.0
+            cost = self._data_cost(self._solution, config)
             alone = _fit_alone(self._kinematics, observation, config, self._size)
             if alone is not None and self._data_cost(alone, config) < _BETTER * cost:
                 self._adopt(alone, observation)
@@ -213,6 +216,7 @@ class Track:
         self._motion.correct(dataclasses.replace(solution, information=information), root)
         self._last_points_m = solution.points_m
         self._observation, self._solution = observation, solution
+        self._agreement = np.ones(NUM_JOINTS)
         self.jumped = True
 
 
@@ -249,7 +253,7 @@ def _fit_alone(
         Range(q[2], _RANGE_STD * q[2]),
         Rest(),
     ]
-    return minimise(kinematics, terms, q, _START_ITERATIONS)
+    return minimise(kinematics, terms, q, _START_ITERATIONS, thorough=True)
 
 
 def _distance(q: np.ndarray) -> float:
