@@ -22,7 +22,7 @@ class Fields:
     def get(self, key: str, kind: type) -> Any:
         """A field of that type; whole numbers pass for floats."""
         value = self.values.get(key)
-        if kind is float and type(value) is int:
+        if kind is float and type(value) is int and abs(value) < 1 << 53:
             value = float(value)
         if type(value) is not kind:
             names = {dict: "an object", list: "an array", str: "a string", int: "an integer"}
@@ -57,7 +57,7 @@ class Fields:
     def triple(self, key: str, low: float, high: float) -> tuple[float, float, float]:
         """Three numbers, each within inclusive bounds."""
         values = self.get(key, list)
-        numbers = [v for v in values if isinstance(v, (int, float)) and low <= v <= high]
+        numbers = [v for v in values if type(v) in (int, float) and low <= v <= high]
         if len(values) != 3 or len(numbers) != 3:
             raise self.refusal(key, values, f"three numbers, each {low:g} to {high:g}")
         return float(numbers[0]), float(numbers[1]), float(numbers[2])

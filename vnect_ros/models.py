@@ -149,12 +149,16 @@ def locate(name: str | Path) -> Path:
     Raises:
         ModelError: there is no such bundle; those there are get named.
     """
-    path = Path(name).expanduser()
-    if path.name == BUNDLE_FILE:
-        path = path.parent
-    for folder in [path, *(f / path for f in search_path() if str(path) and len(path.parts) == 1)]:
-        if (folder / BUNDLE_FILE).is_file():
-            return folder.resolve()
+    try:
+        path = Path(name).expanduser()
+        if path.name == BUNDLE_FILE:
+            path = path.parent
+        inside = (f / path for f in search_path() if str(path) and len(path.parts) == 1)
+        for folder in [path, *inside]:
+            if (folder / BUNDLE_FILE).is_file():
+                return folder.resolve()
+    except (OSError, RuntimeError, ValueError):  # no name of a file; no such user's home
+        pass
     known = ", ".join(available()) or "none is installed"
     raise ModelError(describe("model", str(name), f"a bundle's folder, or a name out of: {known}"))
 
@@ -173,7 +177,7 @@ def load(name: str | Path, precision: str = "") -> Model:
     folder = locate(name)
     try:
         declared = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{folder / BUNDLE_FILE}: cannot be read: {error}") from error
     fields = Fields(str(folder / BUNDLE_FILE), declared)
     fields.one_of("format", int, (FORMAT,))
@@ -300,10 +304,14 @@ def _verified(folder: Path, entry: Fields) -> Path:
     """The network file of an entry, once it is inside the bundle and intact."""
     path, sha256 = entry.text("path"), entry.text("sha256")
     size_bytes = entry.number("size_bytes", 0, 1 << 40, int)
-    file = (folder / path).resolve()
-    if folder not in file.parents:
-        raise entry.refusal("path", path, f"a file inside {folder}")
-    if not file.is_file():
+    try:
+        file = (folder / path).resolve()
+        if folder not in file.parents:
+            raise entry.refusal("path", path, f"a file inside {folder}")
+        there = file.is_file()
+    except (OSError, RuntimeError, ValueError):  # no name of a file; links in a circle
+        there = False
+    if not there:
         raise entry.refusal("path", path, "an existing file")
     if file.stat().st_size != size_bytes:
         raise entry.refusal("size_bytes", size_bytes, f"the file's {file.stat().st_size}")
@@ -316,10 +324,12 @@ def _verified(folder: Path, entry: Fields) -> Path:
 def _curve(output: Fields) -> tuple[tuple[float, float], ...]:
     pairs = output.get("confidence_curve", list)
     rising = "at least two [peak, probability] pairs that rise, probabilities in 0..1"
-    try:
-        curve = np.array(pairs, dtype=float).reshape(-1, 2)
-    except (TypeError, ValueError):
-        raise output.refusal("confidence_curve", pairs, rising) from None
+    numbers = [v for pair in pairs if type(pair) is list and len(pair) == 2 for v in pair]
+    if len(numbers) != 2 * len(pairs) or any(
+        type(v) not in (int, float) or abs(v) > 1e9 for v in numbers
+    ):
+        raise output.refusal("confidence_curve", pairs, rising)
+    curve = np.array(numbers, dtype=float).reshape(-1, 2)
     fits = len(curve) >= 2 and np.isfinite(curve).all() and (np.diff(curve[:, 0]) > 0).all()
     if not fits or (np.diff(curve[:, 1]) < 0).any() or curve[0, 1] < 0 or curve[-1, 1] > 1:
         raise output.refusal("confidence_curve", pairs, rising)
