@@ -35,6 +35,7 @@ def test_stages_memory_and_start_up(tmp_path, video, model, capsys):
     stages = found["stages_ms"]
     assert list(stages) == [s for s in benchmark.STAGES if s in stages]
     assert {"crop", "network", "decode", "filter", "fit", "total"} <= set(stages)
+    assert ("publish" in stages) == ("convert" in stages) == _has_ros()
     for milliseconds in stages.values():
         assert 0.0 < milliseconds["median"] <= milliseconds["p95"]
     assert found["states"]["MEASURED"] > 0 and sum(found["states"].values()) == 20
@@ -79,6 +80,14 @@ def test_a_loop_goes_forwards_and_backwards_and_time_goes_on():
 def test_an_empty_video_is_refused(tmp_path, model, capsys):
     assert benchmark.main([str(tmp_path / "absent.mp4"), *model]) == 1
     assert "absent.mp4" in capsys.readouterr().err
+
+
+def _has_ros():
+    try:
+        import rclpy  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _has_matplotlib():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -34,8 +35,17 @@ NO_FILTER_HZ = 1e9
 class Pipeline:
     """Turns images into the pose of one person; remembers the last one."""
 
-    def __init__(self, config: PipelineConfig, backend: Backend) -> None:
-        """Start with nobody tracked.  The backend stays the caller's to close."""
+    def __init__(
+        self,
+        config: PipelineConfig,
+        backend: Backend,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Start with nobody tracked.  The backend stays the caller's to close.
+
+        Args:
+            clock: that the stages are timed by [s].
+        """
         self.config, self.backend, self.model = config, backend, backend.model
         self.timings_s: dict[str, float] = {}
         """Duration of each stage of the last step, and their "total" [s]."""
@@ -47,7 +57,7 @@ class Pipeline:
         self._tracking = False
         self._stamp_s = -math.inf
         self._poses: list[Pose] = []
-        self._watch = _Stopwatch()
+        self._watch = _Stopwatch(clock)
 
     def step(self, image: np.ndarray, camera: Camera, stamp_s: float) -> list[Pose]:
         """Process one image.
@@ -256,15 +266,18 @@ def _local_constants(config: PipelineConfig) -> tuple[float, float]:
 class _Stopwatch:
     """Adds up the time of each stage of a step."""
 
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+
     def start(self) -> None:
         self._laps: dict[str, float] = dict.fromkeys(
             ("crop", "network", "decode", "filter", "fit"), 0.0
         )
-        self._begin = self._last = time.perf_counter()
+        self._begin = self._last = self._clock()
 
     def lap(self, stage: str) -> None:
         """What passed since the last lap was spent on `stage`."""
-        now = time.perf_counter()
+        now = self._clock()
         self._laps[stage] += now - self._last
         self._last = now
 
