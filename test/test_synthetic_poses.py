@@ -49,7 +49,9 @@ def test_swing_takes_source_to_target_and_no_further_than_its_limit():
 def test_mirror_exchanges_sides_and_keeps_bones():
     joints = poses.sample_pose(np.random.default_rng(3)).joints_m
     other = motion.mirrored(joints)
-    np.testing.assert_allclose(other[INDEX["left_wrist"]] * [-1, 1, 1], joints[INDEX["right_wrist"]])
+    np.testing.assert_allclose(
+        other[INDEX["left_wrist"]] * [-1, 1, 1], joints[INDEX["right_wrist"]]
+    )
     np.testing.assert_allclose(bone_lengths(other)[list(MIRROR)], bone_lengths(joints), atol=1e-12)
     np.testing.assert_allclose(motion.mirrored(other), joints)
 
@@ -108,7 +110,7 @@ def test_motion_is_read_into_a_right_handed_frame(tmp_path):
     assert list(clips) == ["walk_1"]
     np.testing.assert_allclose(clips["walk_1"][1], standing(), atol=1e-3)
     assert list(motion.load_motion(tmp_path / "m.npz", held_out=True)) == ["test__walk_2"]
-    with pytest.raises(ConfigError, match="missing.npz"):
+    with pytest.raises(ConfigError, match=r"missing\.npz"):
         motion.load_motion(tmp_path / "missing.npz")
     np.savez(tmp_path / "bad.npz", odd=np.zeros((4, 20, 3)))
     with pytest.raises(ConfigError, match="odd"):

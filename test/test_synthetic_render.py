@@ -5,19 +5,26 @@ import pytest
 
 from vnect_ros.errors import BackendError
 from vnect_ros.skeleton import (
-    INDEX, JOINT_NAMES, MIRROR, NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length,
+    INDEX,
+    JOINT_NAMES,
+    MIRROR,
+    NORMALISED_KNEE_NECK_M,
+    PELVIS,
+    knee_neck_length,
 )  # fmt: skip
 
 pytest.importorskip("anny", reason="the synthetic people need anny (requirements/train.txt)")
 pytest.importorskip("moderngl", reason="rendering needs moderngl (requirements/train.txt)")
 
-from vnect_ros.training.synthetic import generate, motion, poses, scenery  # noqa: E402
-from vnect_ros.training.synthetic.appearance import sample_look  # noqa: E402
-from vnect_ros.training.synthetic.bodies import PARTS, body_model, sample_phenotypes  # noqa: E402
-from vnect_ros.training.synthetic.cameras import intrinsics, look_at  # noqa: E402
-from vnect_ros.training.synthetic.render import Renderer, Scene, View, dress  # noqa: E402
-from vnect_ros.training.synthetic.retarget import bone_rotations  # noqa: E402
-from vnect_ros.training.synthetic.shards import LABELS, Shards, ShardWriter  # noqa: E402
+from vnect_ros.training.synthetic import generate, motion, poses, scenery
+from vnect_ros.training.synthetic.appearance import sample_look
+from vnect_ros.training.synthetic.bodies import PARTS, body_model, sample_phenotypes
+from vnect_ros.training.synthetic.cameras import intrinsics, look_at
+from vnect_ros.training.synthetic.render import Renderer
+from vnect_ros.training.synthetic.retarget import bone_rotations
+from vnect_ros.training.synthetic.scene import Scene, View, dress
+from vnect_ros.training.synthetic.shards import LABELS, Shards, ShardWriter
+from vnect_ros.training.synthetic.visibility import hidden
 
 SIZE = 192
 
@@ -101,7 +108,12 @@ def test_retargeting_keeps_the_directions_of_the_limbs(model, kind):
         source = poses.angled_pose(rng, kind)
         joints, _ = model.pose(shape, bone_rotations(model, shape, source))
         for side in ("right", "left"):
-            for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")):
+            for a, b in (
+                ("shoulder", "elbow"),
+                ("elbow", "wrist"),
+                ("hip", "knee"),
+                ("knee", "ankle"),
+            ):
                 one, two = (
                     p[INDEX[f"{side}_{b}"]] - p[INDEX[f"{side}_{a}"]] for p in (source, joints)
                 )
@@ -126,7 +138,9 @@ def test_a_mirrored_pose_gives_a_mirrored_body(model):
 def test_the_picture_shows_the_body_where_it_projects(model, renderer):
     person, _, _ = stand_up(model)
     view = front_view()
-    picture = renderer.draw(Scene((person,), (), scenery.sample_lighting(np.random.default_rng(0))), view)
+    picture = renderer.draw(
+        Scene((person,), (), scenery.sample_lighting(np.random.default_rng(0))), view
+    )
     pixels, camera = view.project(person.layers[0][1].astype(float))
     rows, columns = np.nonzero(picture.part)
     assert abs(columns.min() - pixels[:, 0].min()) < 1.5
@@ -142,7 +156,9 @@ def test_the_picture_shows_the_body_where_it_projects(model, renderer):
 def test_left_is_left_and_parts_lie_at_their_joints(model, renderer):
     person, joints, _ = stand_up(model, seed=3)
     view = front_view()
-    picture = renderer.draw(Scene((person,), (), scenery.sample_lighting(np.random.default_rng(0))), view)
+    picture = renderer.draw(
+        Scene((person,), (), scenery.sample_lighting(np.random.default_rng(0))), view
+    )
     pixels, _ = view.project(joints)
     assert pixels[INDEX["left_hip"], 0] > pixels[INDEX["right_hip"], 0], "seen from the front"
     for name, part in (("left_knee", "left_"), ("right_knee", "right_"), ("left_ankle", "left_"),
@@ -157,13 +173,15 @@ def test_hidden_joints_are_those_behind_something(model, renderer):
     light = scenery.sample_lighting(np.random.default_rng(0))
     picture = renderer.draw(Scene((person,), (), light), view)
     pixels, camera = view.project(joints)
-    free = generate.hidden(pixels, camera, picture, shape.height_m)
+    free = hidden(pixels, camera, picture, shape.height_m)
     for name in ("left_knee", "right_knee", "left_ankle", "head", "neck", "left_hip"):
         assert not free[INDEX[name]], name
     # a board before the person's left half, from the hips down
-    board = scenery._solid(np.random.default_rng(1), scenery.box([0.55, -1.0, -0.6], [1.0, 0.02, 0.9]))
+    board = scenery._solid(
+        np.random.default_rng(1), scenery.box([0.55, -1.0, -0.6], [1.0, 0.02, 0.9])
+    )
     picture = renderer.draw(Scene((person,), (board,), light), view)
-    covered = generate.hidden(pixels, camera, picture, shape.height_m)
+    covered = hidden(pixels, camera, picture, shape.height_m)
     for name in ("left_knee", "left_ankle", "left_toe"):
         assert covered[INDEX[name]], name
     for name in ("right_knee", "right_ankle", "head", "neck"):
@@ -174,13 +192,13 @@ def test_hidden_joints_are_those_behind_something(model, renderer):
     back = View(view.k, look_at(np.array([0, 3.2, 0.3]), np.zeros(3)), SIZE, SIZE)
     clasped, posed = _hands_before_the_belly(model, shape)
     picture = renderer.draw(Scene((clasped,), (), light), back)
-    hands = generate.hidden(*back.project(posed), picture, shape.height_m)
+    hands = hidden(*back.project(posed), picture, shape.height_m)
     assert hands[INDEX["left_hand"]] and hands[INDEX["right_hand"]]
     assert not hands[INDEX["left_knee"]] and not hands[INDEX["neck"]]
 
 
 def _hands_before_the_belly(model, shape):
-    joints, chest = poses.trunk(0, 0, 0, np.eye(3))
+    joints, _ = poses.trunk(0, 0, 0, np.eye(3))
     for side in ("right", "left"):
         sign = -1.0 if side == "right" else 1.0
         pole = np.array([sign * 0.7, 0.3, -0.6])

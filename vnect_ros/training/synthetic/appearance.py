@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import colorsys
 import functools
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,8 @@ SLOTS = ("skin", "hair", "shirt", "sleeves", "trousers", "shoes", "skirt")
 _SKIN = np.array([[250, 215, 195], [238, 196, 165], [222, 172, 136], [196, 142, 104],
                   [160, 108, 74], [118, 76, 52], [82, 52, 38], [54, 36, 28]]) / 255.0  # fmt: skip
 _HAIR = np.array([[20, 17, 16], [45, 32, 24], [80, 55, 36], [120, 82, 48], [190, 150, 95],
-                  [225, 200, 150], [150, 60, 30], [130, 128, 126], [215, 213, 210]]) / 255.0  # fmt: skip
+                  [225, 200, 150], [150, 60, 30], [130, 128, 126],
+                  [215, 213, 210]]) / 255.0  # fmt: skip
 _PLAIN = np.array([[20, 20, 23], [55, 56, 60], [120, 121, 125], [200, 200, 202], [245, 245, 243],
                    [40, 52, 84], [62, 88, 130], [150, 172, 200], [120, 104, 80], [196, 180, 148],
                    [86, 62, 44], [72, 82, 58], [110, 28, 34], [24, 30, 52]]) / 255.0  # fmt: skip
@@ -47,7 +49,7 @@ def _along(points: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndar
     """[N] position of points along a polyline, extrapolated past both ends."""
     best, result = np.full(len(points), np.inf), np.zeros(len(points))
     last = len(knots) - 2
-    for i, (a, b) in enumerate(zip(knots[:-1], knots[1:])):
+    for i, (a, b) in enumerate(itertools.pairwise(knots)):
         t = (points - a) @ (b - a) / ((b - a) @ (b - a))
         t = np.clip(t, -np.inf if i == 0 else 0.0, np.inf if i == last else 1.0)
         far = np.linalg.norm(points - a - t[:, None] * (b - a), axis=-1)
@@ -178,8 +180,8 @@ def sample_look(rng: np.random.Generator, female: float, held_out: bool = False)
         colours[6:8], patterns[3], scales[3] = colours[4:6], patterns[2], scales[2]
     if rng.random() < 0.5:
         patterns[4] = rng.choice([0, 6, 8])
-    sleeve = rng.choice([0.0, rng.uniform(0.18, 0.45), rng.uniform(0.5, 0.8), rng.uniform(0.9, 1.06)],
-                        p=[0.16, 0.4, 0.08, 0.36])  # fmt: skip
+    lengths = [0.0, rng.uniform(0.18, 0.45), rng.uniform(0.5, 0.8), rng.uniform(0.9, 1.06)]
+    sleeve = rng.choice(lengths, p=[0.16, 0.4, 0.08, 0.36])
     hem = rng.choice([rng.uniform(-0.35, -0.15), rng.uniform(-0.12, 0.1), rng.uniform(0.1, 0.3)],
                      p=[0.2, 0.65, 0.15])  # fmt: skip
     shirt = np.array([rng.uniform(-1.04, -0.9), hem, sleeve, abs(rng.normal(0, 0.12))])

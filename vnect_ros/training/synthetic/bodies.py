@@ -145,7 +145,7 @@ class BodyModel:
         parts = np.array([part_of_bone(label) for label in self.bones])
         table = np.zeros((len(self.bones), len(PARTS)), np.float32)
         table[np.arange(len(parts)), parts] = 1.0
-        self.part_of_vertex = np.asarray((self.weights @ table)).argmax(axis=1)
+        self.part_of_vertex = np.asarray(self.weights @ table).argmax(axis=1)
         body = self.meshes["body"].vertices
         self.top_vertex = int(body[self.template_m[body, 2].argmax()])
 

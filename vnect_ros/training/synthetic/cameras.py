@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length
-from vnect_ros.training.synthetic.render import View
 from vnect_ros.training.synthetic.retarget import about, swing, unit
+from vnect_ros.training.synthetic.scene import View
 
 SIZES = ((640, 480), (1280, 720), (960, 540), (480, 640), (720, 1280), (640, 640), (640, 360))
 
@@ -47,7 +47,9 @@ def sample_camera(rng: np.random.Generator, joints_world_m: np.ndarray) -> Camer
         points = joints_world_m @ t[:3, :3].T + t[:3, 3]
         pixels = points @ camera.k.T
         pixels = pixels[:, :2] / pixels[:, 2:]
-        inside = (pixels > 0).all(axis=1) & (pixels < [camera.width - 1, camera.height - 1]).all(axis=1)
+        inside = (pixels > 0).all(axis=1) & (pixels < [camera.width - 1, camera.height - 1]).all(
+            axis=1
+        )
         if (points[:, 2] > 0.25).all() and inside.sum() >= 9:
             break
     return camera
@@ -96,7 +98,8 @@ def sample_window(rng: np.random.Generator, camera: Camera, joints_px: np.ndarra
     low, high = points.min(axis=0), points.max(axis=0)
     size = max((high - low).max() * 1.45, 24.0) * rng.uniform(0.8, 1.25)
     centre = (low + high) / 2.0 + size * np.clip(rng.normal(0, 0.05, 2), -0.12, 0.12)
-    return Window(*(centre - size / 2.0), size)
+    left, top = centre - size / 2.0
+    return Window(float(left), float(top), float(size))
 
 
 def window_view(camera: Camera, window: Window, size: int) -> View:

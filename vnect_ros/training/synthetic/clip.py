@@ -9,6 +9,7 @@ our own crouch and wave, on anny's body.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,11 +21,12 @@ from vnect_ros.skeleton import INDEX, JOINT_NAMES, PELVIS
 from vnect_ros.training.synthetic import moves
 from vnect_ros.training.synthetic.bodies import BodyModel, Shape, body_model
 from vnect_ros.training.synthetic.cameras import intrinsics, look_at
-from vnect_ros.training.synthetic.filming import Take, film_demo
+from vnect_ros.training.synthetic.filming import Take, film
+from vnect_ros.training.synthetic.living_room import living_room
 from vnect_ros.training.synthetic.motion import heading, load_motion, turned
 from vnect_ros.training.synthetic.poses import DOWN, arm, leg, trunk
-from vnect_ros.training.synthetic.render import View
 from vnect_ros.training.synthetic.retarget import Style, about, between, frame, swing
+from vnect_ros.training.synthetic.scene import View
 
 Poser = Callable[[np.ndarray, np.ndarray, int], None]
 """Places an arm: (joints [21, 3] to write to, the chest's axes [3, 3], the frame)."""
@@ -56,7 +58,7 @@ def with_arm(joints_m: np.ndarray, side: str, share: np.ndarray, poser: Poser) -
         other = joints_m[t].copy()
         chest = _chest_axes(other)
         poser(other, chest, t)
-        for a, b in zip(ids[:-1], ids[1:]):
+        for a, b in itertools.pairwise(ids):
             old, new = joints_m[t, b] - joints_m[t, a], other[b] - other[a]
             turn = between(np.eye(3), swing(old, new), share[t])
             result[t, b] = result[t, a] + turn @ old
@@ -233,7 +235,9 @@ def main() -> None:
     if args.test_motion:
         np.savez_compressed(args.test_motion, **motion_for_tests(motion))
     if args.assets:
-        film_demo(body_model(), demo_take(motion), args.assets)
+        args.assets.mkdir(parents=True, exist_ok=True)
+        video, truth = (args.assets / name for name in ("demo.mp4", "demo_truth.npz"))
+        film(body_model(), demo_take(motion), living_room(), video, truth, 1.75, 22)
 
 
 if __name__ == "__main__":

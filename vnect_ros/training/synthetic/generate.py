@@ -7,7 +7,6 @@ shards for the training; the same seeds give the same samples.
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,32 +15,25 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vnect_ros.skeleton import INDEX, JOINT_NAMES, NUM_JOINTS
+from vnect_ros.skeleton import INDEX
 from vnect_ros.training.synthetic import scenery
 from vnect_ros.training.synthetic.appearance import sample_look
-from vnect_ros.training.synthetic.bodies import (
-    JOINT_PARTS, PARTS, Shape, body_model, sample_phenotypes,
-)  # fmt: skip
+from vnect_ros.training.synthetic.bodies import Shape, body_model, sample_phenotypes
 from vnect_ros.training.synthetic.cameras import (
-    crop_labels, sample_camera, sample_window, window_view,
+    crop_labels,
+    sample_camera,
+    sample_window,
+    window_view,
 )  # fmt: skip
 from vnect_ros.training.synthetic.contact import penetration
+from vnect_ros.training.synthetic.lens import beyond_black, degrade
 from vnect_ros.training.synthetic.motion import load_motion
 from vnect_ros.training.synthetic.poses import Pose, sample_pose
-from vnect_ros.training.synthetic.render import Person, Picture, Renderer, Scene, dress
+from vnect_ros.training.synthetic.render import Renderer
 from vnect_ros.training.synthetic.retarget import bone_rotations
+from vnect_ros.training.synthetic.scene import Person, Scene, dress
 from vnect_ros.training.synthetic.shards import ShardWriter
-
-_ALLOWED = np.zeros((NUM_JOINTS, len(PARTS)), bool)
-for _name, _parts in JOINT_PARTS.items():
-    _ALLOWED[INDEX[_name], [PARTS.index(p) for p in _parts]] = True
-
-# How far behind the skin a joint may lie and still count as seen, of the height.
-_DEPTH = np.full(NUM_JOINTS, 0.075)
-for _name in ("pelvis", "spine", "neck", "right_hip", "left_hip"):
-    _DEPTH[INDEX[_name]] = 0.13
-for _name in ("right_shoulder", "left_shoulder", "head", "head_top"):
-    _DEPTH[INDEX[_name]] = 0.10
+from vnect_ros.training.synthetic.visibility import hidden
 
 
 @dataclass(frozen=True)
@@ -134,7 +126,7 @@ class Generator:
     def _person(
         self, rng: np.random.Generator, body: int
     ) -> tuple[Person, np.ndarray, Shape, float]:
-        """A person over the origin, its joints in the world, its shape, and its gap to the floor."""
+        """A person over the origin, the joints in the world, the shape, the gap to the floor."""
         shape, female = self._body(body)
         pose, joints, transforms = self._posed(rng, shape)
         look = sample_look(rng, female, self.sources.held_out)
@@ -184,7 +176,7 @@ class Generator:
         full = full + [window.left_px, window.top_px]
         bounds = np.array([camera.width, camera.height]) - 0.5
         inside &= ((full > -0.5) & (full < bounds)).all(axis=1)
-        image = _beyond_black(image, window, camera.width, camera.height)
+        image = beyond_black(image, window, camera.width, camera.height)
         image, covered = degrade(rng, image)
         at = np.clip(joints_px.round().astype(int), 0, self.size - 1)
         occluded |= covered[at[:, 1], at[:, 0]]
@@ -201,9 +193,7 @@ class Generator:
             "seed": np.int64(seed),
         }
 
-    def _scene(
-        self, rng, person: Person, body: int, joints: np.ndarray, eye: np.ndarray
-    ) -> Scene:
+    def _scene(self, rng, person: Person, body: int, joints: np.ndarray, eye: np.ndarray) -> Scene:
         kind = rng.choice(["room", "outdoors", "flat"], p=[0.38, 0.2, 0.42])
         solids: list = []
         backdrop = None
@@ -233,100 +223,6 @@ class Generator:
         shift = (deep * to_eye + wide * side).astype(np.float32)
         layers = tuple((n, p + shift, normals) for n, p, normals in other.layers)
         return Person(layers, other.look, known=False)
-
-
-def hidden(
-    joints_px: np.ndarray, joints_camera_m: np.ndarray, picture: Picture, height_m: float,
-    radius_px: int = 3,
-) -> np.ndarray:  # fmt: skip
-    """[21] bool: something other than the joint's own parts lies before it.
-
-    A joint is seen when, within `radius_px` of it, the picture shows a part that
-    it belongs to, no further before it than flesh is thick there.
-    """
-    size_y, size_x = picture.part.shape
-    result = np.ones(len(JOINT_NAMES), bool)
-    for j, ((x, y), (_, _, z)) in enumerate(zip(joints_px, joints_camera_m)):
-        column, row = int(round(float(x))), int(round(float(y)))
-        if not (0 <= column < size_x and 0 <= row < size_y):
-            continue
-        rows = slice(max(row - radius_px, 0), row + radius_px + 1)
-        columns = slice(max(column - radius_px, 0), column + radius_px + 1)
-        own = _ALLOWED[j][picture.part[rows, columns]]
-        near = z - picture.depth_m[rows, columns] < _DEPTH[j] * height_m
-        result[j] = not bool((own & near).any())
-    return result
-
-
-def _beyond_black(image: np.ndarray, window, width: int, height: int) -> np.ndarray:
-    """The crop with what lies outside the camera's image black."""
-    size = len(image)
-    at = (np.arange(size) + 0.5) * (window.size_px / size) - 0.5
-    x = (at + window.left_px > -0.5) & (at + window.left_px < width - 0.5)
-    y = (at + window.top_px > -0.5) & (at + window.top_px < height - 0.5)
-    return image * (y[:, None] & x)[..., None]
-
-
-def degrade(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What cameras do: blur, low resolution, noise, colour, JPEG, and things before the lens.
-
-    Returns:
-        [S, S, 3] uint8 and [S, S] bool where something was pasted over.
-    """
-    size = len(image)
-    covered = np.zeros((size, size), bool)
-    picture = image.astype(np.float32)
-    if rng.random() < 0.08:
-        for _ in range(rng.integers(1, 4)):
-            low = rng.integers(0, size - 10, 2)
-            high = np.minimum(low + rng.integers(8, size // 3, 2), size)
-            colour = rng.integers(0, 256, 3)
-            grain = rng.normal(0, rng.uniform(0, 40), (high[1] - low[1], high[0] - low[0], 1))
-            picture[low[1] : high[1], low[0] : high[0]] = np.clip(colour + grain, 0, 255)
-            covered[low[1] : high[1], low[0] : high[0]] = True
-    if rng.random() < 0.12:
-        picture = _motion_blur(rng, picture)
-    if rng.random() < 0.25:
-        small = int(size / (1.0 + rng.beta(1, 2) * 2.2))
-        way = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA]))
-        picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(picture, (size, size), interpolation=way)
-    elif rng.random() < 0.25:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.8))
-    if rng.random() < 0.5:
-        picture = picture * rng.uniform(0.85, 1.15, 3) + rng.normal(0, 6, 3)
-    if rng.random() < 0.3:
-        gamma = np.exp(rng.normal(0, 0.2))
-        picture = 255.0 * (np.clip(picture, 0, 255) / 255.0) ** gamma
-    if rng.random() < 0.07:
-        picture[:] = picture.mean(axis=2, keepdims=True)
-    if rng.random() < 0.6:
-        sigma = abs(rng.normal(0, 5))
-        at = rng.integers(0, 64, 2)
-        picture = picture + sigma * _grain(size)[at[0] :, at[1] :][:size, :size]
-    result = np.clip(picture, 0, 255).astype(np.uint8)
-    if rng.random() < 0.5:
-        quality = int(rng.integers(25, 95))
-        data = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        result = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return result, covered
-
-
-@functools.lru_cache(maxsize=2)
-def _grain(size: int) -> np.ndarray:
-    """[S + 64, S + 64, 3] normal noise to cut from: drawing it anew costs more than it gives."""
-    return np.random.default_rng(1).standard_normal((size + 64, size + 64, 3), dtype=np.float32)
-
-
-def _motion_blur(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    length = int(rng.integers(3, 10))
-    kernel = np.zeros((length, length), np.float32)
-    angle = rng.uniform(0, np.pi)
-    reach = (length - 1) / 2.0
-    along = np.linspace(-reach, reach, 4 * length)
-    x, y = (np.round(reach + along * f(angle)).astype(int) for f in (np.cos, np.sin))
-    kernel[y, x] = 1.0
-    return cv2.filter2D(picture, -1, kernel / kernel.sum())
 
 
 def main() -> None:

@@ -139,7 +139,9 @@ _TARGETS = {
 
 def random_arms(joints: np.ndarray, chest: np.ndarray, rng: np.random.Generator) -> None:
     """Both arms: hanging, held at a place of the body, anywhere, or one of each."""
-    together = rng.choice(["hang", "place", "wide", "free", "mixed"], p=[0.14, 0.2, 0.14, 0.3, 0.22])
+    together = rng.choice(
+        ["hang", "place", "wide", "free", "mixed"], p=[0.14, 0.2, 0.14, 0.3, 0.22]
+    )
     place = rng.choice(list(_TARGETS))
     wide = random_arm_direction(rng)
     for side in ("right", "left"):
@@ -158,7 +160,9 @@ def random_arms(joints: np.ndarray, chest: np.ndarray, rng: np.random.Generator)
             target = base + frame @ _sided(side, target + rng.normal(0, 0.03, 3))
             reach(joints, side, target, frame @ _sided(side, pole + rng.normal(0, 0.25, 3)))
         else:
-            direction = wide + rng.normal(0, 0.1, 3) if kind == "wide" else random_arm_direction(rng)
+            direction = (
+                wide + rng.normal(0, 0.1, 3) if kind == "wide" else random_arm_direction(rng)
+            )
             bend = rng.choice([abs(rng.normal(0, 0.25)), rng.uniform(0.2, 2.5)], p=[0.4, 0.6])
             arm(joints, chest, side, direction, rng.uniform(-1.0, 1.3), bend, wrist)
 
@@ -182,7 +186,15 @@ def _legs(joints: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray
             tilt = about(X, u(0.0, 0.5))
         elif kind == "squat":
             flex = 1.1 + 3 * shared["f"]
-            leg(joints, side, flex, u(0.1, 0.5), u(0.0, 0.5), np.clip(flex + u(0.0, 0.5), 0, 2), -0.3)
+            leg(
+                joints,
+                side,
+                flex,
+                u(0.1, 0.5),
+                u(0.0, 0.5),
+                np.clip(flex + u(0.0, 0.5), 0, 2),
+                -0.3,
+            )
             tilt = about(X, u(0.1, 0.6))
         elif kind == "kneel":
             leg(joints, side, u(-0.1, 0.5) + shared["f"], u(0, 0.3), u(-0.2, 0.2),
@@ -194,7 +206,9 @@ def _legs(joints: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray
             else:
                 leg(joints, side, u(-0.3, 0.3), u(0, 0.2), u(-0.2, 0.2), u(1.3, 2.0), u(0.2, 0.9))
         elif kind == "bend":
-            leg(joints, side, u(0.3, 1.2) + shared["f"], u(0, 0.25), n(0.1, 0.2), abs(n(0.15, 0.25)))
+            leg(
+                joints, side, u(0.3, 1.2) + shared["f"], u(0, 0.25), n(0.1, 0.2), abs(n(0.15, 0.25))
+            )
             tilt = about(X, u(0.4, 1.1))
         elif kind == "lunge":
             front = (side == "left") == (shared["o"] > 0)
@@ -238,7 +252,9 @@ def sample_pose(rng: np.random.Generator, clips: dict[str, np.ndarray] | None = 
         clips: [T, 21, 3] motion in body axes; None or empty for angles alone.
     """
     kinds, shares = list(KINDS), np.array(list(KINDS.values()))
-    source = rng.choice(["captured", "mixed", "angles"], p=[0.34, 0.22, 0.44] if clips else [0, 0, 1])
+    source = rng.choice(
+        ["captured", "mixed", "angles"], p=[0.34, 0.22, 0.44] if clips else [0, 0, 1]
+    )
     kind = str(source)
     if source == "angles":
         kind = str(rng.choice(kinds, p=shares / shares.sum()))
@@ -278,9 +294,13 @@ def sample_style(rng: np.random.Generator) -> Style:
     return Style(
         head_yaw=float(np.clip(rng.normal(0, 0.35), -1.1, 1.1)),
         head_pitch=float(rng.normal(0, 0.1)),
-        pronation=tuple(float(v) for v in np.clip(rng.normal(0, 0.5, 2), -1.2, 1.2)),
-        curl=tuple(float(v) for v in rng.choice([0.05, 0.25, 0.5, 1.2], 2, p=[0.25, 0.35, 0.25, 0.15])),
+        pronation=_two(np.clip(rng.normal(0, 0.5, 2), -1.2, 1.2)),
+        curl=_two(rng.choice([0.05, 0.25, 0.5, 1.2], 2, p=[0.25, 0.35, 0.25, 0.15])),
     )
+
+
+def _two(values: np.ndarray) -> tuple[float, float]:
+    return float(values[0]), float(values[1])
 
 
 def _captured(rng: np.random.Generator, clips: dict[str, np.ndarray] | None) -> np.ndarray:

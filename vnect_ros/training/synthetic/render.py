@@ -1,20 +1,21 @@
 """Draws people and scenery with moderngl on EGL: colour, identity and depth.
 
-World frame: metres, z up.  Camera frame: optical.  Pixels as everywhere: the
-centre of the top left pixel is (0, 0); K takes camera points to the pixels of
-the picture that is drawn, so a crop is drawn alone, as a window of the image.
+K takes camera points to the pixels of the picture that is drawn, so a crop is
+drawn alone, as a window of the image.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from vnect_ros.errors import BackendError
 from vnect_ros.training.synthetic import shaders
-from vnect_ros.training.synthetic.appearance import Look, coordinates, offsets, shod
-from vnect_ros.training.synthetic.bodies import BodyModel, Shape, vertex_normals
+from vnect_ros.training.synthetic.appearance import coordinates
+from vnect_ros.training.synthetic.bodies import BodyModel
+from vnect_ros.training.synthetic.scene import Picture, Scene, View
+from vnect_ros.training.synthetic.solids import ball, cube
 
 _NEAR_M, _FAR_M = 0.15, 80.0
 _SHADOW = 512
@@ -23,119 +24,6 @@ _LAYERS = {"body": 0, "hair": 1, "skirt": 2}
 
 def _program_of(layer: str) -> str:
     return "person" if layer == "body" else "extra"
-
-
-@dataclass(frozen=True)
-class Lighting:
-    """Sun, sky, ground and one lamp; colours are linear and may exceed 1."""
-
-    sun_direction: np.ndarray
-    sun_colour: np.ndarray
-    sky_colour: np.ndarray
-    ground_colour: np.ndarray
-    lamp_position_m: np.ndarray
-    lamp_colour: np.ndarray
-    shadow_strength: float = 0.85
-    exposure: float = 1.0
-
-
-@dataclass(frozen=True)
-class Solid:
-    """A box or ball of the scenery."""
-
-    transform_world_from_model: np.ndarray
-    """[4, 4]: the unit cube (±0.5) or the unit ball (radius 0.5) into the world."""
-    colour_a: np.ndarray
-    colour_b: np.ndarray
-    pattern: int = 0
-    scale: float = 1.0
-    offset: float = 0.0
-    gloss: float = 0.03
-    ball: bool = False
-    casts: bool = True
-    """Whether it throws a shadow: not what encloses the scene, or all would lie in the dark."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """A posed body with its look, ready to draw."""
-
-    layers: tuple[tuple[str, np.ndarray, np.ndarray], ...]
-    """(mesh, [N, 3] points in the world, [N, 3] normals), the body first."""
-    look: Look
-    known: bool = True
-    """Whether the identity picture shows the parts (else the person is an occluder)."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is drawn."""
-
-    people: tuple[Person, ...]
-    solids: tuple[Solid, ...]
-    lighting: Lighting
-    backdrop: np.ndarray | None = None
-    """[H, W, 3] uint8 RGB behind everything; black without."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What was drawn."""
-
-    colour: np.ndarray
-    """[H, W, 3] uint8 RGB."""
-    part: np.ndarray
-    """[H, W] uint8 index into PARTS; 0 where the person is not."""
-    depth_m: np.ndarray
-    """[H, W] float32 along the optical axis; 1e9 on the backdrop, 0 on nothing at all."""
-
-
-@dataclass(frozen=True)
-class View:
-    """A pinhole camera and the size of its picture."""
-
-    k: np.ndarray
-    """[3, 3] camera frame to pixels of this picture."""
-    transform_camera_from_world: np.ndarray
-    """[4, 4]."""
-    width: int
-    height: int
-
-    def project(self, points_world_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[..., 3] world points as [..., 2] pixels and [..., 3] camera points."""
-        t = self.transform_camera_from_world
-        camera = points_world_m @ t[:3, :3].T + t[:3, 3]
-        p = camera @ self.k.T
-        return p[..., :2] / p[..., 2:], camera
-
-
-def dress(
-    model: BodyModel, shape: Shape, look: Look, transforms: np.ndarray,
-    transform_world_from_body: np.ndarray, known: bool = True,
-) -> Person:  # fmt: skip
-    """Pose, clothe and place a body.
-
-    Args:
-        transforms: [B, 3, 4] of BodyModel.pose.
-        transform_world_from_body: [4, 4].
-    """
-    turn, shift = transform_world_from_body[:3, :3], transform_world_from_body[:3, 3]
-    placed = transforms.copy()
-    placed[:, :, :3] = turn @ transforms[:, :, :3]
-    placed[:, :, 3] = transforms[:, :, 3] @ turn.T + shift
-    standoff = offsets(model, look, shape.height_m)
-    shoes = shod(model, look, shape.height_m)
-    layers = []
-    names = ["body"] + ["hair"] * look.long_hair + ["skirt"] * (look.skirt_length > 0)
-    for name in names:
-        mesh = model.meshes[name]
-        rest = shape.vertices_m[mesh.vertices]
-        if name == "body":
-            rest = rest + (shoes[mesh.vertices] if len(shoes) > 1 else shoes)
-            rest = rest + standoff[mesh.vertices, None] * vertex_normals(mesh, rest)
-        points = model.skin(rest, mesh.vertices, placed).astype(np.float32)
-        layers.append((name, points, vertex_normals(mesh, points).astype(np.float32)))
-    return Person(tuple(layers), look, known)
 
 
 def _clip_from_camera(view: View) -> np.ndarray:
@@ -149,36 +37,6 @@ def _clip_from_camera(view: View) -> np.ndarray:
     clip[2, 2], clip[2, 3] = (f + n) / (f - n), -2.0 * f * n / (f - n)
     clip[3, 2] = 1.0
     return clip
-
-
-def _ball(rings: int = 10, sides: int = 16) -> np.ndarray:
-    """[N, 6] triangles of a ball of radius 0.5 with normals."""
-    polar = np.linspace(0, np.pi, rings + 1)
-    turn = np.linspace(0, 2 * np.pi, sides + 1)
-    grid = np.stack(
-        [
-            np.sin(polar)[:, None] * np.cos(turn),
-            np.sin(polar)[:, None] * np.sin(turn),
-            np.cos(polar)[:, None] * np.ones_like(turn),
-        ],
-        axis=-1,
-    )
-    a, b, c, d = grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]
-    normals = np.stack([a, b, c, a, c, d], axis=2).reshape(-1, 3)
-    return np.concatenate([0.5 * normals, normals], axis=1).astype(np.float32)
-
-
-def _cube() -> np.ndarray:
-    """[36, 6] triangles of the cube ±0.5 with normals."""
-    rows = []
-    for axis in range(3):
-        for sign in (-1.0, 1.0):
-            n = np.zeros(3)
-            n[axis] = sign
-            u, v = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
-            corners = [0.5 * (n + s * u + t * v) for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-            rows += [np.concatenate([corners[i], n]) for i in (0, 1, 2, 0, 2, 3)]
-    return np.array(rows, np.float32)
 
 
 class Renderer:
@@ -196,7 +54,7 @@ class Renderer:
         try:
             import moderngl
 
-            context = moderngl.create_context(standalone=True, backend="egl")
+            context: Any = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         except Exception as error:
             raise BackendError(
                 f"rendering needs moderngl and EGL (apt: libegl1 libgl1-mesa-dri): {error}"
@@ -225,7 +83,8 @@ class Renderer:
                     (name + suffix, shaders.PERSON_VERTEX, shaders.layered(source, name == "extra"))
                     for name in ("person", "extra")
                     for suffix, source in (
-                        ("", shaders.PERSON_FRAGMENT), ("_depth", shaders.DEPTH_FRAGMENT),
+                        ("", shaders.PERSON_FRAGMENT),
+                        ("_depth", shaders.DEPTH_FRAGMENT),
                     )
                 ),
                 ("scene", shaders.SCENE_VERTEX, shaders.SCENE_FRAGMENT),
@@ -236,7 +95,7 @@ class Renderer:
         self._people = {name: self._person_arrays(name) for name in model.meshes}
         self._solids = {
             ball: self._arrays("scene", vertices, ["in_position", "in_normal"])
-            for ball, vertices in ((False, _cube()), (True, _ball()))
+            for ball, vertices in ((False, cube()), (True, ball()))
         }
         quad = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
         self._quad = context.vertex_array(
@@ -364,7 +223,8 @@ class Renderer:
         t, lighting = view.transform_camera_from_world, scene.lighting
         shared = {
             "camera": _clip_from_camera(view) @ t, "eye": -t[:3, :3].T @ t[:3, 3],
-            "shadow_matrix": light, "shadow_map": 0, "lattice": 2, "sun_direction": lighting.sun_direction,
+            "shadow_matrix": light, "shadow_map": 0, "lattice": 2,
+            "sun_direction": lighting.sun_direction,
             "sun_colour": lighting.sun_colour, "sky_colour": lighting.sky_colour,
             "ground_colour": lighting.ground_colour, "lamp_position": lighting.lamp_position_m,
             "lamp_colour": lighting.lamp_colour, "shadow_strength": lighting.shadow_strength,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
 from vnect_ros.training.synthetic.appearance import cloth_colour
-from vnect_ros.training.synthetic.render import Lighting, Solid
 from vnect_ros.training.synthetic.retarget import about, unit
+from vnect_ros.training.synthetic.scene import Lighting, Solid
 
 TILES, PLANKS, BRICKS, CARPET, STRIPES, CHEQUERS, GRASS, FADE, BLOCKS, SHELVES = range(1, 11)
 
@@ -63,11 +64,12 @@ def room(rng: np.random.Generator, floor_z: float, eye_m: np.ndarray) -> list[So
     spin = about([0, 0, 1], turn)
     half = np.maximum(half, np.abs(spin.T[:2, :2] @ eye_m[:2]) + 0.3)
     solids = [_floor(rng, floor_z)]
-    wall = dict(
-        colour_a=wall_colour(rng), colour_b=wall_colour(rng), scale=float(rng.uniform(0.4, 2.5)),
-        pattern=int(rng.choice([0, 0, 0, BRICKS, STRIPES, CARPET, TILES, FADE, BLOCKS])),
-        offset=float(rng.uniform(0, 50)), casts=False,
-    )  # fmt: skip
+    wall: dict[str, Any] = {
+        "colour_a": wall_colour(rng), "colour_b": wall_colour(rng),
+        "scale": float(rng.uniform(0.4, 2.5)),
+        "pattern": int(rng.choice([0, 0, 0, BRICKS, STRIPES, CARPET, TILES, FADE, BLOCKS])),
+        "offset": float(rng.uniform(0, 50)), "casts": False,
+    }  # fmt: skip
     for axis in (0, 1):
         for sign in (-1, 1):
             centre, size = np.zeros(3), np.zeros(3)
@@ -144,7 +146,9 @@ def outdoors(rng: np.random.Generator, floor_z: float) -> list[Solid]:
         solid = _solid(rng, box(at, size, rng.uniform(-np.pi, np.pi)), ball)
         if ball:
             green = np.array([0.2, 0.32, 0.12]) * rng.uniform(0.5, 1.5)
-            solid = Solid(solid.transform_world_from_model, green, green * 1.6, GRASS, 1.0, ball=True)
+            solid = Solid(
+                solid.transform_world_from_model, green, green * 1.6, GRASS, 1.0, ball=True
+            )
         solids.append(solid)
     return solids
 
@@ -191,7 +195,9 @@ def backdrop(rng: np.random.Generator, size: int, strips: Sequence[np.ndarray]) 
     elif kind == "noise":
         share = clouds(rng, size, int(rng.integers(1, 7)))
     elif kind == "stripes":
-        share = np.sin(grid @ unit(rng.normal(size=2)) * rng.uniform(8, 90)) > rng.uniform(-0.6, 0.6)
+        share = np.sin(grid @ unit(rng.normal(size=2)) * rng.uniform(8, 90)) > rng.uniform(
+            -0.6, 0.6
+        )
     else:
         picture = np.empty((size, size, 3), np.uint8)
         picture[:] = (a * 255).astype(np.uint8)

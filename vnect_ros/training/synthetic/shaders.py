@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """GLSL of the renderer: people, scenery and backdrop with identity and depth; shadows."""
 
 COMMON = """
@@ -304,7 +305,11 @@ def layered(source: str, extra: bool) -> str:
     Only the latter discards: a shader that may discard loses the early depth test.
     """
     if extra:
-        return source.replace("LAYER ", "uniform int layer; ").replace(
-            "LAYER\n", "uniform int layer;\n").replace("#version 330", "#version 330\n#define EXTRA")
+        return (
+            source.replace("LAYER ", "uniform int layer; ")
+            .replace("LAYER\n", "uniform int layer;\n")
+            .replace("#version 330", "#version 330\n#define EXTRA")
+        )
     return source.replace("LAYER ", "const int layer = 0; ").replace(
-        "LAYER\n", "const int layer = 0;\n")
+        "LAYER\n", "const int layer = 0;\n"
+    )

@@ -29,7 +29,9 @@ def drawn(sample: Mapping, zoom: float = 1.0) -> np.ndarray:
     for parent, child in BONES:
         if sample["visible"][parent] and sample["visible"][child]:
             colour = _COLOURS[SIDE[child]]
-            cv2.line(picture, points[parent].tolist(), points[child].tolist(), colour, 1, cv2.LINE_AA)
+            cv2.line(
+                picture, points[parent].tolist(), points[child].tolist(), colour, 1, cv2.LINE_AA
+            )
     for j, point in enumerate(points):
         if sample["visible"][j]:
             fill = 1 if sample["occluded"][j] else -1
