@@ -142,6 +142,3 @@ def acceleration_error(joints_m: np.ndarray, truth_m: np.ndarray, fps: float) ->
     error = joints_m - truth_m
     second = error[2:] - 2.0 * error[1:-1] + error[:-2]
     return float(np.linalg.norm(second, axis=-1).mean() * fps**2)
-
-
-

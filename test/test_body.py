@@ -9,11 +9,19 @@ from vnect_ros import body
 from vnect_ros.skeleton import BONES, INDEX, JOINT_NAMES, MIRROR, bone_lengths
 
 LENGTHS = body.mean_bone_lengths(1.70)
-REP_155 = (
-    "waist r_head y_head p_head "
-    "l_y_shoulder l_p_shoulder l_r_shoulder l_elbow l_y_hip l_p_hip l_r_hip l_knee "
-    "r_y_shoulder r_p_shoulder r_r_shoulder r_elbow r_y_hip r_p_hip r_r_hip r_knee"
-).split()
+_LIMB_JOINTS = (
+    "y_shoulder",
+    "p_shoulder",
+    "r_shoulder",
+    "elbow",
+    "y_hip",
+    "p_hip",
+    "r_hip",
+    "knee",
+)
+REP_155 = ["waist", "r_head", "y_head", "p_head"] + [
+    f"{side}_{joint}" for side in "lr" for joint in _LIMB_JOINTS
+]
 
 
 def test_the_urdf_is_one_tree_that_holds_every_joint_with_its_suffix():
@@ -45,7 +53,7 @@ def test_limits_are_real_and_hold_the_angle_of_ease():
 
 def test_the_body_can_be_seen():
     robot = ElementTree.fromstring(body.urdf(LENGTHS, "ab12c"))
-    shapes = [v for v in robot.iter("visual")]
+    shapes = list(robot.iter("visual"))
     assert len(shapes) > 30
     assert all(float(c.get("length")) > 0 for c in robot.iter("cylinder"))
 
@@ -54,7 +62,9 @@ def test_the_body_can_be_seen():
 def test_lengths_give_back_the_height(height):
     lengths = body.mean_bone_lengths(height)
     assert body.standing_height(lengths) == pytest.approx(height)
-    assert body.standing_height(body.scaled_to_height(lengths * 1.3, height)) == pytest.approx(height)
+    assert body.standing_height(body.scaled_to_height(lengths * 1.3, height)) == pytest.approx(
+        height
+    )
 
 
 def test_symmetry_takes_the_mean_of_both_sides():

@@ -60,9 +60,7 @@ def test_points_behind_the_camera_have_no_pixel():
 
 @cameras
 @given(
-    point=st.tuples(
-        st.floats(-1e7, 1e7, allow_nan=False), st.floats(-1e7, 1e7, allow_nan=False)
-    )
+    point=st.tuples(st.floats(-1e7, 1e7, allow_nan=False), st.floats(-1e7, 1e7, allow_nan=False))
 )
 @settings(max_examples=60, deadline=None)
 def test_any_finite_pixel_gives_finite_answers(camera, point):

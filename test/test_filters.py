@@ -73,7 +73,11 @@ def test_answers_do_not_alias_the_state():
 
 @pytest.mark.parametrize(
     ("constants", "named"),
-    [((0.0, 0.1), "min_cutoff_hz"), ((1.0, -1.0), "beta"), ((1.0, 0.1, float("nan")), "derivative")],
+    [
+        ((0.0, 0.1), "min_cutoff_hz"),
+        ((1.0, -1.0), "beta"),
+        ((1.0, 0.1, float("nan")), "derivative"),
+    ],
 )
 def test_impossible_constants_are_refused_by_name(constants, named):
     with pytest.raises(ConfigError, match=named):

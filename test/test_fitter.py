@@ -136,7 +136,9 @@ def test_velocities_are_those_of_the_motion(tracked):
     moved = (points[2:, WRIST] - points[:-2, WRIST]) * person.fps / 2.0
     assert np.linalg.norm(moved, axis=1).max() > 1.5
     stated = stated[1:-1, WRIST]
-    assert np.linalg.norm(stated - moved, axis=1).mean() < 0.45 * np.linalg.norm(moved, axis=1).mean()
+    assert (
+        np.linalg.norm(stated - moved, axis=1).mean() < 0.45 * np.linalg.norm(moved, axis=1).mean()
+    )
     assert np.corrcoef(stated.ravel(), moved.ravel())[0, 1] > 0.9
 
 
@@ -295,7 +297,7 @@ def test_no_input_makes_the_person_move_faster_than_people_do():
     seen = people.seen(person, seed=5).joints
     rng = np.random.default_rng(6)
     wild = []
-    for i, joints in enumerate(seen):
+    for joints in seen:
         if rng.random() < 0.3:
             pixels = joints.pixels_px + rng.normal(0, 120, (21, 2))
             local = joints.root_relative_m + rng.normal(0, 0.5, (21, 3))
@@ -331,7 +333,7 @@ def test_a_camera_of_one_hertz_keeps_the_person():
 
 
 def test_repeated_and_late_frames_change_nothing_and_a_clock_set_back_resets(tracked):
-    fitter, person, seen, poses = tracked
+    fitter, _, seen, poses = tracked
     now = poses[-1].stamp_s
     assert fitter.update(now, seen[40], people.CAMERA) is poses[-1]
     assert fitter.update(now - 0.2, seen[40], people.CAMERA) is poses[-1]
@@ -346,7 +348,7 @@ def test_repeated_and_late_frames_change_nothing_and_a_clock_set_back_resets(tra
 
 
 def test_predicted_pixels_lead_to_where_the_person_is_next(tracked):
-    fitter, person, seen, _ = tracked
+    fitter, person, _, _ = tracked
     ahead = fitter.predicted_pixels(person.stamps_s()[30], people.CAMERA)
     truth = people.CAMERA.project(person.joints_m[30])
     assert np.linalg.norm(ahead - truth, axis=1).mean() < 12.0
@@ -392,9 +394,7 @@ def test_stated_deviations_cover_the_errors():
     assert along > 1.3 * across
 
 
-_numbers = st.one_of(
-    st.floats(-5, 5), st.floats(allow_nan=True, allow_infinity=True, width=32)
-)
+_numbers = st.one_of(st.floats(-5, 5), st.floats(allow_nan=True, allow_infinity=True, width=32))
 
 
 @given(data=st.data())

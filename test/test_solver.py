@@ -34,7 +34,9 @@ def pose(seed, on_limits=0.0):
 
 def exact(q):
     points = MODEL.forward(q)
-    return Observation(points - points[14], points[:, :2] / points[:, 2:], ONES, ONES, points - points[14])
+    return Observation(
+        points - points[14], points[:, :2] / points[:, 2:], ONES, ONES, points - points[14]
+    )
 
 
 def within_limits(q):

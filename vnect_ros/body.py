@@ -268,7 +268,9 @@ def _add_link(
     for bone in bones:
         length = float(np.linalg.norm(bone))
         if link == "head":
-            _add_visual(element, bone * 0.35, (0.0, 0.0, 0.0), ("sphere", {"radius": radius}), colour)
+            _add_visual(
+                element, bone * 0.35, (0.0, 0.0, 0.0), ("sphere", {"radius": radius}), colour
+            )
             continue
         pitch = math.acos(max(-1.0, min(1.0, bone[2] / length)))
         yaw = math.atan2(bone[1], bone[0])

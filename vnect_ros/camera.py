@@ -133,7 +133,9 @@ class Camera:
         if len(k) != 9:
             raise CameraError(describe("K", k, "9 numbers"))
         if not is_calibrated(k):
-            raise CameraError(describe("K", k, "focal lengths above 0 (the camera is uncalibrated)"))
+            raise CameraError(
+                describe("K", k, "focal lengths above 0 (the camera is uncalibrated)")
+            )
         bx, by = (max(int(b), 1) for b in binning)
         left, top, roi_width, roi_height = (int(r) for r in roi)
         if left < 0 or top < 0 or roi_width < 0 or roi_height < 0:
@@ -338,9 +340,7 @@ def shortest_rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:
         axis = np.cross(source, other)
         axis /= np.linalg.norm(axis)
         return 2.0 * np.outer(axis, axis) - np.eye(3)
-    skew = np.array(
-        [[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]]
-    )
+    skew = np.array([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
     return np.eye(3) + skew + skew @ skew / (1.0 + cosine)
 
 

@@ -92,11 +92,7 @@ class OneEuro:
         if mask is not None:
             mask = np.asarray(mask)
             seen &= mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
-        if (
-            self._stamp_s is None
-            or stamp_s < self._stamp_s
-            or values.shape != self._value.shape
-        ):
+        if self._stamp_s is None or stamp_s < self._stamp_s or values.shape != self._value.shape:
             self._stamp_s = stamp_s
             self._value = np.where(seen, values, np.nan)
             self._speed = np.zeros_like(values)

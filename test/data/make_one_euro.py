@@ -27,7 +27,7 @@ def alpha(cutoff, dt):
 def main():
     random.seed(20171)
     value_filter, speed_filter = LowPass(), LowPass()
-    rows, t = [], 12.0
+    rows, t, last_t = [], 12.0, 0.0
     for i in range(200):
         noisy = 40 * math.sin(2 * math.pi * 0.7 * t) + (15 if i > 120 else 0) + random.gauss(0, 2)
         if i:

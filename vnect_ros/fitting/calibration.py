@@ -65,9 +65,7 @@ class BoneCalibration:
         if self.state is Calibration.DONE:
             return False
         self.state = Calibration.RUNNING
-        along = np.einsum(
-            "ij,ij->i", local_m - local_m[list(PARENTS)], bone_directions(fitted_m)
-        )
+        along = np.einsum("ij,ij->i", local_m - local_m[list(PARENTS)], bone_directions(fitted_m))
         seen = (confidence > 0.0) & (confidence[list(PARENTS)] > 0.0)
         seen[_CHILDREN] &= along[_CHILDREN] > 0.0
         self._samples.append(along)

@@ -14,7 +14,6 @@ from vnect_ros.body import MOVING, Q_NAMES, REST_DIRECTIONS
 from vnect_ros.fitting.kinematics import (
     LOWER,
     NQ,
-    REST,
     ROOT_Q,
     UPPER,
     quaternion_from_rotation,

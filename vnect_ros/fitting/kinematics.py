@@ -71,7 +71,7 @@ class Kinematics:
             placements[model.getFrameId(name, pin.FrameType.BODY)] for name in LINK_NAMES
         ]
         self._moves = _supports()
-        self._last_q = np.empty(0)
+        self._last_q = self._last_points = self._last_moves = np.empty(0)
 
     def forward(self, q: np.ndarray) -> np.ndarray:
         """[21, 3] the joints in the camera frame [m]."""

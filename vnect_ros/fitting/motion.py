@@ -44,7 +44,14 @@ class Motion:
     def __init__(self, kinematics: Kinematics, q: np.ndarray) -> None:
         """Start at rest at q, little known."""
         self._kinematics = kinematics
-        self.restart_at(q)
+        self.q = q
+        """[NQ] the pose."""
+        self.v = np.zeros(NV)
+        """[NV] its tangent velocity [m/s, rad/s]."""
+        self.covariance = np.diag(_START_STD**2)
+        """[NV, NV] of q, in its tangent."""
+        self._cross = np.zeros((NV, NV))
+        self._speed_covariance = np.diag(_START_SPEED_STD**2)
 
     def predicted_q(self, dt_s: float) -> np.ndarray:
         """[NQ] where the motion leads dt_s from now, within the limits."""
@@ -82,9 +89,7 @@ class Motion:
         gain = prior @ self._cross
         covariance = np.linalg.inv(solution.information + np.eye(NV) * _JITTER)
         self.v = self.v + gain.T @ moved
-        self._speed_covariance = self._speed_covariance - gain.T @ (
-            self._cross - covariance @ gain
-        )
+        self._speed_covariance = self._speed_covariance - gain.T @ (self._cross - covariance @ gain)
         self._cross = covariance @ gain
         self.covariance = covariance
         self.q = solution.q
@@ -99,17 +104,6 @@ class Motion:
         self.q = self.q.copy()
         self.q[:3] *= factor
         self.v[:3] *= factor
-
-    def restart_at(self, q: np.ndarray) -> None:
-        """Jump to another pose, at rest and little known."""
-        self.q = q
-        """[NQ] the pose."""
-        self.v = np.zeros(NV)
-        """[NV] its tangent velocity [m/s, rad/s]."""
-        self.covariance = np.diag(_START_STD**2)
-        """[NV, NV] of q, in its tangent."""
-        self._cross = np.zeros((NV, NV))
-        self._speed_covariance = np.diag(_START_SPEED_STD**2)
 
     def joint_variance(self, moves: np.ndarray) -> np.ndarray:
         """[21, 3] variance of each joint along the camera's axes [m^2]."""

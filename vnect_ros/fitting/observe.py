@@ -19,9 +19,11 @@ from vnect_ros.fitting.inverse import with_lengths
 from vnect_ros.records import Joints
 from vnect_ros.skeleton import INDEX, MIRROR, NUM_JOINTS, PELVIS, knee_neck_length
 
-_ARMS: Final = [INDEX[s + p] for s in ("right_", "left_") for p in ("shoulder", "elbow", "wrist", "hand")]
+_ARMS: Final = [
+    INDEX[s + p] for s in ("right_", "left_") for p in ("shoulder", "elbow", "wrist", "hand")
+]
 _LEGS: Final = [INDEX[s + p] for s in ("right_", "left_") for p in ("hip", "knee", "ankle", "toe")]
-_LIMBS: Final = np.array([[j in limbs for j in range(NUM_JOINTS)] for limbs in (_ARMS, _LEGS)], float)
+_LIMBS: Final = np.array([np.isin(np.arange(NUM_JOINTS), limbs) for limbs in (_ARMS, _LEGS)], float)
 _MIRROR: Final = np.array(MIRROR)
 
 _GATE_M: Final = 0.25

@@ -54,6 +54,9 @@ class Track:
         self._kinematics = kinematics
         self._checks = observe.Checks()
         self._motion = Motion(kinematics, solution.q)
+        self._observation, self._solution = observation, solution
+        self._last_points_m = solution.points_m
+        self._agreement = np.ones(NUM_JOINTS)
         self._stuck_s = 0.0
         self._size = _expected_size(kinematics)
         self._size_frames = _SIZE_FRAMES[0]
@@ -66,9 +69,7 @@ class Track:
         """Whether the last frame moved the fit by more than motion explains."""
 
     @classmethod
-    def begin(
-        cls, kinematics: Kinematics, frame: observe.Frame, config: FitConfig
-    ) -> Track | None:
+    def begin(cls, kinematics: Kinematics, frame: observe.Frame, config: FitConfig) -> Track | None:
         """Begin with a single frame; None where it does not show a person in front."""
         observation = observe.unchecked(frame, kinematics.lengths_m)
         solution = _fit_alone(kinematics, observation, config, _expected_size(kinematics))
@@ -210,7 +211,7 @@ class Track:
 
     def _adopt(self, solution: Solution, observation: Observation) -> None:
         """Take a fit of one frame alone for the pose; the past says no more of it."""
-        self._motion.restart_at(solution.q)
+        self._motion = Motion(self._kinematics, solution.q)
         root = self._motion.root_information()
         information = solution.information + root.T @ root
         self._motion.correct(dataclasses.replace(solution, information=information), root)
