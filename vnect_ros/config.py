@@ -109,7 +109,7 @@ class CropConfig(Section):
         2, "Windows tried in each frame of a search: bounds its latency", low=1, high=32
     )
     min_agreement: float = option(
-        0.5,
+        0.2,
         "Least agreement of flat and spatial joints for a search to take them for a person",
         low=0.0,
         high=1.0,
