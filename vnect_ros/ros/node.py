@@ -331,8 +331,9 @@ class VnectNode(LifecycleNode):
             with self._step_lock:
                 if self._pipeline is not None:
                     self._pipeline.reset()
-        self._camera = camera
-        return camera
+        if camera != self._camera:  # else keep what the old one has worked out
+            self._camera = camera
+        return self._camera
 
     # -- timers ------------------------------------------------------------------------
 
