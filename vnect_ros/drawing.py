@@ -177,7 +177,11 @@ def _label(canvas: np.ndarray, pose: Drawable) -> None:
     text = pose.state.value
     if pose.state is not State.LOST:
         distance = pose.joints_camera_m[INDEX["pelvis"], 2]
-        text += f"  {distance:.2f} m  residual {pose.residual_px:.1f} px"
+        text += f"  {distance:.2f} m"
+    if pose.state is State.MEASURED:
+        text += f"  residual {pose.residual_px:.1f} px"
+    scale = max(canvas.shape[0] / 900.0, 0.35)
+    corner, width = (round(16 * scale), round(40 * scale)), max(round(2 * scale), 1)
     colour = STATE_COLOURS.get(pose.state, _LOST_COLOUR)
-    cv2.putText(canvas, text, (10, 24), _FONT, 0.6, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(canvas, text, (10, 24), _FONT, 0.6, colour, 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, corner, _FONT, scale, (0, 0, 0), 3 * width, cv2.LINE_AA)
+    cv2.putText(canvas, text, corner, _FONT, scale, colour, width, cv2.LINE_AA)

@@ -107,14 +107,14 @@ def summarise(
 ) -> dict[str, Any]:
     """What the table shows."""
     states = [pose.state for pose in poses]
-    tracked = [pose for pose in poses if pose.state is not State.LOST]
+    measured = [pose for pose in poses if pose.state is State.MEASURED]
     milliseconds = np.array(total_s) * 1e3
     return {
         "frames": len(poses),
         **{state.value: states.count(state) for state in State},
         "camera": "none" if camera is None else "calibrated" if camera.calibrated else "a guess",
-        "residual_px_median": float(np.median([p.residual_px for p in tracked]))
-        if tracked
+        "residual_px_median": float(np.median([pose.residual_px for pose in measured]))
+        if measured
         else None,
         "step_ms_median": float(np.median(milliseconds)) if len(poses) else None,
         "step_ms_p95": float(np.percentile(milliseconds, 95)) if len(poses) else None,
