@@ -45,9 +45,10 @@ def test_stages_memory_and_start_up(tmp_path, video, model, capsys):
     assert "median ms" in printed and "start to first pose" in printed
 
 
-def test_soak_notes_the_course(tmp_path, video, model):
+@pytest.mark.parametrize("pace", [[], ["--fast"]], ids=["own rate", "fast"])
+def test_soak_notes_the_course(tmp_path, video, model, pace):
     file, picture = tmp_path / "s.json", tmp_path / "s.png"
-    arguments = [video, "--soak", "0.02", "--json", str(file), *model]
+    arguments = [video, "--soak", "0.02", "--json", str(file), *model, *pace]
     plot = ["--plot", str(picture)] if _has_matplotlib() else []
     assert benchmark.main([*arguments, *plot]) == 0
     soak = json.loads(file.read_text())["soak"]
@@ -66,6 +67,8 @@ def test_growth_is_that_of_the_second_half():
     )
     summary = _soak.summarise(course)
     assert summary["memory_growth_mib_per_hour"] == pytest.approx(60.0)
+    assert summary["memory_change"] == pytest.approx(0.02)
+    assert summary["latency_change"] == 0.0
     assert summary["p95_ms_worst_sample"] == 9.0 and summary["rate_hz"] == 30.0
 
 

@@ -39,43 +39,50 @@ def watch(
     frames: Iterator[Frame],
     duration_s: float,
     held_mib: float = 0.0,
+    fast: bool = False,
 ) -> Course:
-    """Play the frames at their own rate for so long and note the course.
+    """Play so many seconds of the frames and note the course.
 
     Args:
         held_mib: memory that the frames themselves take, left out of the course.
+        fast: one after the other, instead of at their own rate; the course is
+            still in the frames' time.
     """
     course = Course()
     begin = time.perf_counter()
-    sampled = begin
+    sampled_s = 0.0
     laps_ms: list[float] = []
     measured: list[bool] = []
     for frame in frames:
-        wait_s = begin + frame.stamp_s - time.perf_counter()
-        if wait_s > 0.0:
-            time.sleep(wait_s)
+        if not fast:
+            time.sleep(max(begin + frame.stamp_s - time.perf_counter(), 0.0))
         (pose,) = pipeline.step(frame.image, camera, frame.stamp_s)
         laps_ms.append(pipeline.timings_s["total"] * 1e3)
         measured.append(pose.state is State.MEASURED)
         course.frames += 1
-        now = time.perf_counter()
-        over = now - begin >= duration_s
-        if now - sampled >= SAMPLE_S or over:
-            course.elapsed_s.append(now - begin)
+        elapsed_s = frame.stamp_s if fast else time.perf_counter() - begin
+        over = elapsed_s >= duration_s
+        if elapsed_s - sampled_s >= SAMPLE_S or over:
+            course.elapsed_s.append(elapsed_s)
             course.memory_mib.append(resident_mib() - held_mib)
             course.median_ms.append(float(np.median(laps_ms)))
             course.p95_ms.append(float(np.percentile(laps_ms, 95)))
             course.measured.append(float(np.mean(measured)))
-            sampled, laps_ms, measured = now, [], []
+            sampled_s, laps_ms, measured = elapsed_s, [], []
         if over:
             break
     return course
 
 
 def summarise(course: Course) -> dict[str, float]:
-    """The figures of a course; the growth is that of its second half."""
+    """The figures of a course.
+
+    The growth is that of its second half; the changes compare its last quarter
+    with its second one, by medians: the first belongs to the start.
+    """
     elapsed, memory = np.array(course.elapsed_s), np.array(course.memory_mib)
     half = len(elapsed) // 2
+    median_ms = np.array(course.median_ms)
     growth = np.polyfit(elapsed[half:], memory[half:], 1)[0] if len(elapsed) > half + 1 else 0.0
     return {
         "minutes": float(elapsed[-1]) / 60.0,
@@ -84,10 +91,19 @@ def summarise(course: Course) -> dict[str, float]:
         "memory_first_mib": float(memory[0]),
         "memory_last_mib": float(memory[-1]),
         "memory_growth_mib_per_hour": float(growth) * 3600.0,
+        "memory_change": _change(memory),
+        "latency_change": _change(median_ms),
         "median_ms": float(np.median(course.median_ms)),
         "p95_ms_worst_sample": float(np.max(course.p95_ms)),
         "measured_share": float(np.mean(course.measured)),
     }
+
+
+def _change(values: np.ndarray) -> float:
+    """Share by which the last quarter lies above the second."""
+    quarter = max(len(values) // 4, 1)
+    early = float(np.median(values[quarter : 2 * quarter] if len(values) > 3 else values))
+    return float(np.median(values[-quarter:])) / early - 1.0
 
 
 def plot(course: Course, file: str) -> None:
