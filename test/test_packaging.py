@@ -47,9 +47,7 @@ def test_every_executable_is_a_module_with_main(name, module):
     assert '__name__ == "__main__"' in file.read_text()
 
 
-@pytest.mark.parametrize(
-    "name", sorted(n for n in cmake_executables() if n != "vnect")
-)
+@pytest.mark.parametrize("name", sorted(n for n in cmake_executables() if n != "vnect"))
 def test_every_tool_explains_itself(name):
     module = cmake_executables()[name]
     done = subprocess.run(

@@ -64,12 +64,8 @@ class ModelConfig(Section):
     """Which network runs, and on what."""
 
     model: str = option("vnect_lite", "Name or folder of the model bundle", live=False)
-    precision: str = option(
-        "", "fp32, fp16 or int8; empty: the bundle's own default", live=False
-    )
-    backend: str = option(
-        "auto", "Runtime; auto takes the fastest that works here", live=False
-    )
+    precision: str = option("", "fp32, fp16 or int8; empty: the bundle's own default", live=False)
+    backend: str = option("auto", "Runtime; auto takes the fastest that works here", live=False)
     threads: int = option(
         0, "CPU threads of one inference; 0 leaves it to the runtime", low=0, high=256, live=False
     )
@@ -164,18 +160,14 @@ class FitConfig(Section):
     weight_proj: float = option(44.0, "Weight of E_proj", low=0.0, high=1e4)
     weight_smooth: float = option(0.07, "Weight of E_smooth", low=0.0, high=1e4)
     weight_depth: float = option(0.11, "Weight of E_depth", low=0.0, high=1e4)
-    max_iterations: int = option(
-        10, "Levenberg-Marquardt steps a frame at most", low=1, high=200
-    )
+    max_iterations: int = option(10, "Levenberg-Marquardt steps a frame at most", low=1, high=200)
     calibration_frames: int = option(
         50, "Measured frames the bone lengths are averaged over", low=1, high=10000
     )
     predict_for_s: float = option(
         0.5, "How long an unseen person is PREDICTED before LOST [s]", low=0.0, high=10.0
     )
-    max_speed: float = option(
-        12.0, "Joint speed no human exceeds [m/s]", low=0.1, high=100.0
-    )
+    max_speed: float = option(12.0, "Joint speed no human exceeds [m/s]", low=0.1, high=100.0)
     max_acceleration: float = option(
         250.0, "Joint acceleration no human exceeds [m/s^2]", low=1.0, high=5000.0
     )

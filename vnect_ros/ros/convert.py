@@ -276,9 +276,7 @@ def transforms(pose: records.Pose, header: Header, body_id: str) -> list[Transfo
     return stamped
 
 
-def transform(
-    header: Header, child: str, xyz: list[float], xyzw: list[float]
-) -> TransformStamped:
+def transform(header: Header, child: str, xyz: list[float], xyzw: list[float]) -> TransformStamped:
     """One transform, `header.frame_id` from `child`."""
     stamped = TransformStamped(header=header, child_frame_id=child)
     stamped.transform.translation = vector(xyz)

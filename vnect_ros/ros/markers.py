@@ -54,9 +54,7 @@ def removal(header: Header, body_id: str) -> MarkerArray:
     return MarkerArray(markers=gone)
 
 
-def _marker(
-    header: Header, body_id: str, identity: int, kind: int, lifetime: Duration
-) -> Marker:
+def _marker(header: Header, body_id: str, identity: int, kind: int, lifetime: Duration) -> Marker:
     marker = Marker(header=header, ns=f"body_{body_id}", id=identity, type=kind)
     marker.lifetime = lifetime.to_msg()
     return marker

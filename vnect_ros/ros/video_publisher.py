@@ -104,9 +104,7 @@ def images(source: Video | int, once: bool) -> Iterator[np.ndarray]:
         capture.release()
 
 
-def camera_for(
-    args: argparse.Namespace, source: Video | int, width: int, height: int
-) -> Camera:
+def camera_for(args: argparse.Namespace, source: Video | int, width: int, height: int) -> Camera:
     """The intrinsics to publish; not calibrated if nothing is known.
 
     Raises:
