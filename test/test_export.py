@@ -92,6 +92,16 @@ def test_normalisations_are_folded(exported) -> None:
     assert ops <= expected
 
 
+def test_the_output_of_int8_is_not_quantised() -> None:
+    """Heatmaps and decimetres on one scale: five times the error."""
+    import tiny_bundles
+
+    for network in ("vnect", "vnect_lite"):
+        graph_of = onnx.load(tiny_bundles.load(network, "int8").file).graph
+        producer = {out: node for node in graph_of.node for out in node.output}
+        assert producer[graph_of.output[0].name].op_type in ("Conv", "Add"), network
+
+
 def test_bone_lengths_stay_in_fp32(exported) -> None:
     """Every node that squares, sums or takes the root reads and writes float32."""
     _, model, _ = exported

@@ -194,9 +194,10 @@ def to_int8(
         inputs: gives, each time it is called, prepared [1, 3, S, S] float32
             inputs whose activations set the ranges.
         calibration: "minmax", "percentile" (99.99 %) or "entropy".
-        keep_last: convolutions before the output that stay in fp32.  The last
-            one gives heatmaps below 1 and locations of several decimetres, which
-            one scale cannot hold both: quantised, joints move five times as far.
+        keep_last: convolutions before the output that stay in fp32, with all that
+            follows them.  The last one gives heatmaps below 1 and locations of
+            several decimetres, which one scale cannot hold both: quantised,
+            joints move five times as far.
 
     Raises:
         ModelError: calibration is unknown, or there are no inputs.
@@ -214,8 +215,10 @@ def to_int8(
 
     model = onnx.load(str(source))
     excluded = bone_length_nodes(model)
-    convolutions = [n.name for n in model.graph.node if n.op_type in ("Conv", "ConvTranspose")]
-    excluded |= set(convolutions[len(convolutions) - keep_last :])
+    nodes = list(model.graph.node)
+    convolutions = [i for i, n in enumerate(nodes) if n.op_type in ("Conv", "ConvTranspose")]
+    if keep_last > 0:
+        excluded |= {n.name for n in nodes[convolutions[-keep_last:][0] :]}
 
     class Reader(quantization.CalibrationDataReader):
         """Feeds the calibration inputs one by one."""

@@ -76,7 +76,7 @@ def prepend_normalisation(model: onnx.ModelProto, bundle: Model) -> None:
 
 
 def make_symmetric(model: onnx.ModelProto) -> None:
-    """Turn uint8 activations with a zero point into int8 without, biases into floats.
+    """Turn uint8 activations with a zero point into int8 without, constants into floats.
 
     A zero point of 0 clamps below at 0 and so stands for a ReLU that the
     quantisation has swallowed: it is put back.  A graph without quantisation is
@@ -89,22 +89,23 @@ def make_symmetric(model: onnx.ModelProto) -> None:
     producer = {out: node for node in graph.node for out in node.output}
     changed: dict[str, onnx.TensorProto] = {}
     rectified: set[str] = set()
-    biases: dict[str, str] = {}
+    constants: dict[str, str] = {}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
-            node.input[:] = [biases.get(name, name) for name in node.input]
+            node.input[:] = [constants.get(name, name) for name in node.input]
             nodes.append(node)
             continue
         scale_name = node.input[1]
         zero = values.get(node.input[2]) if len(node.input) > 2 else None
         source = values.get(node.input[0])
-        if source is not None and source.data_type == TensorProto.INT32:
+        if source is not None and source.data_type in (TensorProto.INT32, TensorProto.UINT8):
+            shift = 0 if zero is None else int(numpy_helper.to_array(zero).reshape(-1)[0])
             scale = numpy_helper.to_array(values[scale_name])
-            bias = numpy_helper.to_array(source).astype(np.float32) * scale
+            constant = (numpy_helper.to_array(source).astype(np.float32) - shift) * scale
             name = f"{node.output[0]}_float"
-            changed[name] = numpy_helper.from_array(bias.astype(np.float32), name)
-            biases[node.output[0]] = name
+            changed[name] = numpy_helper.from_array(constant.astype(np.float32), name)
+            constants[node.output[0]] = name
             continue
         if zero is not None and zero.data_type == TensorProto.UINT8:
             low, high = _symmetric(node, values, changed)
