@@ -12,7 +12,7 @@ from vnect_ros.networks.backbones import (  # noqa: E402
     installed_imagenet,
     load_imagenet,
 )
-from vnect_ros.networks.head import bone_length_maps  # noqa: E402
+from vnect_ros.networks.head import Place, bone_length_maps  # noqa: E402
 
 
 @pytest.mark.parametrize("size", [64, 96])
@@ -103,6 +103,16 @@ def test_frozen_blocks_do_not_learn():
         learned = [p.grad is not None for p in block.parameters()]
         assert not any(learned) if number < 3 else all(learned), number
     assert network.trunk._conv_stem.weight.grad is None
+
+
+def test_place_adds_a_linear_map_of_the_cells_centres():
+    place = Place(2, reach=4.0)
+    features = torch.randn(1, 2, 4, 8)
+    assert torch.equal(place(features), features)
+    place.weight.data = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    added = place(features) - features
+    torch.testing.assert_close(added[0, 0, 0], torch.arange(-3.5, 4.0))
+    torch.testing.assert_close(added[0, 1, :, 0], 2 * torch.tensor([-3.0, -1.0, 1.0, 3.0]))
 
 
 def test_bone_length_of_a_3_4_12_offset_is_13():

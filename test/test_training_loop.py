@@ -89,6 +89,17 @@ def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(lspet, tmp_
         assert torch.equal(value, theirs[name]), name
 
 
+def test_a_start_takes_the_averaged_weights_and_refuses_another_networks(lspet, tmp_path):
+    file = loop.train(recipe(lspet, steps=1), tmp_path)
+    content = checkpoints.read(file)
+    learner = loop.Learner(recipe(lspet, start_from=str(file)), Team())
+    for name, value in learner.network.state_dict().items():
+        assert torch.equal(value, content["average"][name]), name
+    with pytest.raises(ConfigError, match="start_from"):
+        other = {"network_options": {"width": 16}, "start_from": str(file)}
+        loop.Learner(recipe(lspet, **other), Team())
+
+
 def test_two_processes_learn_what_one_learns(lspet, tmp_path):
     one = loop.train(recipe(lspet, steps=2), tmp_path / "one")
     two = loop.train(recipe(lspet, steps=2, processes=2), tmp_path / "two")

@@ -27,6 +27,31 @@ def bone_length_maps(delta: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(x * x + y * y + z * z + _EPS)
 
 
+class Place(nn.Module):
+    """Adds what the place in the crop alone says: a linear map of x and y.
+
+    A joint's x and y relative to the pelvis follow closely from where in the crop it
+    is seen, which convolutions do not know.  For an input of fixed size the sum is
+    with a constant.  Starts as nothing.
+
+    Args:
+        channels: of the features.
+        reach: x and y run from -reach to reach; the larger, the faster this part learns.
+    """
+
+    def __init__(self, channels: int, reach: float) -> None:
+        super().__init__()
+        self.reach = reach
+        self.weight = nn.Parameter(torch.zeros(2, channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, w = x.shape[-2:]
+        across = ((torch.arange(w, device=x.device) + 0.5) * (2.0 / w) - 1.0) * self.reach
+        down = ((torch.arange(h, device=x.device) + 0.5) * (2.0 / h) - 1.0) * self.reach
+        right, below = self.weight[:, None, :, None, None]
+        return x + (right * across + below * down[:, None]).to(x.dtype)
+
+
 class Mix(nn.Module):
     """Depthwise 5×5, then 1×1, added to the input: context at little cost."""
 
@@ -64,6 +89,8 @@ class LiteHead(nn.Module):
         self.predict = nn.Conv2d(width, MAPS, 1)
         self.early16 = nn.Conv2d(width, MAPS, 1)
         self.early8 = nn.Conv2d(width, MAPS, 1)
+        self.place16, self.place8 = Place(width, 4.0), Place(width, 4.0)
+        self.place_delta, self.place_maps = Place(3 * JOINTS, 30.0), Place(MAPS, 30.0)
         for name in ("delta", "predict", "early16", "early8"):
             layer = getattr(self, name)
             nn.init.normal_(layer.weight, std=0.002)
@@ -74,13 +101,13 @@ class LiteHead(nn.Module):
     ) -> torch.Tensor | dict[str, torch.Tensor]:
         """Map the features to [B, 84, h, w] (training: a dict, see `VNectLite`)."""
         p32 = F.relu6(self.lateral32(c32))
-        p16 = F.relu6(self.lateral16(c16) + self.up16(p32))
+        p16 = F.relu6(self.place16(self.lateral16(c16) + self.up16(p32)))
         p16 = F.relu6(self.join16(p16))
-        p8 = F.relu6(self.lateral8(c8) + self.up8(p16))
+        p8 = F.relu6(self.place8(self.lateral8(c8) + self.up8(p16)))
         p8 = self.join8(p8)
-        delta = self.delta(p8)
+        delta = self.place_delta(self.delta(p8))
         joined = torch.cat([p8, delta, bone_length_maps(delta)], dim=1)
-        maps = self.predict(self.refine(F.relu6(self.read(joined))))
+        maps = self.place_maps(self.predict(self.refine(F.relu6(self.read(joined)))))
         if not self.training:
             return maps
         return {

@@ -72,7 +72,12 @@ class Learner:
             backbones.load_imagenet(self.network.trunk, file)  # type: ignore[arg-type]
         if config.start_from:
             state = checkpoints.read(config.start_from)["average"]
-            self.network.load_state_dict({k: v.float() for k, v in state.items()})
+            own = self.network.state_dict()
+            strange = sorted(k for k in state if k not in own or state[k].shape != own[k].shape)
+            if strange:
+                raise ConfigError(describe("start_from", strange[0], "weights of this network"))
+            # layers that the checkpoint lacks keep their initial weights
+            self.network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
 
     def _optimizer(self, trunk: Any) -> torch.optim.Optimizer:
         config = self.config

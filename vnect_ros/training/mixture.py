@@ -57,7 +57,7 @@ class Mixture:
             pattern.append(chosen)
             used[chosen] += 1
         self._pattern = np.array(pattern)
-        self._orders: dict[tuple[int, int], np.ndarray] = {}
+        self._orders: dict[tuple[int, int, int], np.ndarray] = {}
 
     def place(self, n: int) -> tuple[int, int]:
         """Source and index within it of sample `n`."""
@@ -68,7 +68,7 @@ class Mixture:
         count = n // _PERIOD * a_period + before
         length = len(self._sources[source])
         epoch, place = divmod(count, length)
-        key = (source, epoch)
+        key = (source, epoch, length)
         if key not in self._orders:
             self._orders = {k: v for k, v in self._orders.items() if k[0] != source}
             rng = np.random.default_rng([self._seed, source, epoch])
