@@ -49,7 +49,7 @@ def terms(rng, q):
         "E_smooth": energy.Smoothness(MODEL, expected, root),
         "E_depth": energy.Depth(MODEL.forward(expected), 0.11, 0.04),
         "E_range": energy.Range(3.7, 0.05),
-        "E_rest": energy.Rest(),
+        "E_rest": energy.Rest(rng.random(kin.NUM_ANGLES) < 0.3, 0.04),
     }
 
 

@@ -28,6 +28,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from vnect_ros.body import Q_NAMES
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting.kinematics import NV, REST, ROOT_Q, ROOT_V, Kinematics
 from vnect_ros.skeleton import NUM_JOINTS, PELVIS
@@ -43,6 +44,10 @@ _UNIT_DEPTH_SPEED: Final = 10.0 * 0.11**0.5
 _OUTLIER_M: Final = 0.20
 """Where the robust kernel's influence has fallen to a quarter [m]."""
 _REST_STD_RAD: Final = 8.0
+_HIDDEN_REST_STD_RAD: Final = 2.5
+"""Likewise for an angle that moves no seen joint, a frame of FRAME_S."""
+_SPINE_REST_STD_RAD: Final = 1.0
+"""Likewise for the spine: short bones show it poorly, and its ease is where it mostly is."""
 _NEAREST_M: Final = 0.05
 """Points nearer than this are projected as if at it."""
 
@@ -234,15 +239,29 @@ class Range(_Plain):
 
 
 class Rest(_Plain):
-    """E_rest: angles that nothing shows stay at ease; too weak to matter for others."""
+    """E_rest: angles that nothing shows stay at ease; too weak to matter for others.
 
-    _JACOBIAN = np.hstack([np.zeros((len(REST), ROOT_V)), np.eye(len(REST))]) / _REST_STD_RAD
+    Args:
+        hidden: [N] bool: angles that move no seen joint; these return to ease
+            within about a second.
+        dt_s: since the last frame [s].
+    """
+
+    def __init__(self, hidden: np.ndarray | None = None, dt_s: float = FRAME_S) -> None:
+        std = np.where(_SPINE, _SPINE_REST_STD_RAD, _REST_STD_RAD)
+        if hidden is not None:
+            std[hidden] = _HIDDEN_REST_STD_RAD * np.sqrt(FRAME_S / dt_s)
+        self._std = std
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
-        return (q[ROOT_Q:] - REST) / _REST_STD_RAD
+        return (q[ROOT_Q:] - REST) / self._std
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
-        return self._JACOBIAN
+        return _ANGLES / self._std[:, None]
+
+
+_SPINE: Final = np.isin(Q_NAMES, ("lumbar", "waist", "r_waist", "y_waist"))
+_ANGLES: Final = np.hstack([np.zeros((len(REST), ROOT_V)), np.eye(len(REST))])
 
 
 def data_terms(

@@ -207,6 +207,8 @@ class Fitter:
         std = np.sqrt((track.std_m(moves) * _STD_FACTOR) ** 2 + _STD_FLOOR_M**2)
         std[:, 2] = np.hypot(std[:, 2], _RANGE_STD * np.abs(points[:, 2]))
         velocities = moves @ track.v
+        speed = np.linalg.norm(velocities, axis=1, keepdims=True)
+        velocities *= np.minimum(1.0, self._config.max_speed / np.maximum(speed, 1e-9))
         if not (np.isfinite(points).all() and np.isfinite(std).all()):
             return None
         raw_m = np.full((NUM_JOINTS, 3), np.nan)

@@ -19,7 +19,7 @@ from vnect_ros.fitting.energy import (
     Term,
     data_terms,
 )
-from vnect_ros.fitting.kinematics import Kinematics, neutral
+from vnect_ros.fitting.kinematics import ROOT_V, Kinematics, neutral
 from vnect_ros.fitting.motion import Motion
 from vnect_ros.fitting.solver import Solution, minimise
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, NUM_JOINTS, PARENTS, knee_neck_length
@@ -147,7 +147,7 @@ class Track:
             *data,
             Smoothness(self._kinematics, self.q, root),
             Depth(self._last_points_m, config.weight_depth, dt_s),
-            Rest(),
+            Rest(self._hidden(observation), dt_s),
         ]
         position = _root_position(observation, self._size)
         if position is not None:
@@ -168,6 +168,12 @@ class Track:
         surprise_m = float(np.mean(np.abs(solution.points_m - expected_m)))
         sudden = surprise_m > _SUDDEN_M + _SUDDEN_ACCELERATION * dt_s**2 / 2.0
         self.jumped = returned or sudden or self._checks.yielded
+
+    def _hidden(self, observation: Observation) -> np.ndarray:
+        """[N] bool: angles that move no joint seen in this frame."""
+        seen = (observation.local_weight > 0.0) | (observation.ray_weight > 0.0)
+        _, moves = self._kinematics.jacobian(self.q)
+        return np.abs(moves[seen, :, ROOT_V:]).sum(axis=(0, 1)) < 1e-9
 
     def _measure_size(self, observation: Observation) -> None:
         """Compare the network's bones, along the fitted ones, with the body's."""
