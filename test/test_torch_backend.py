@@ -63,3 +63,65 @@ def test_closed_is_closed() -> None:
     backend.close()
     with pytest.raises(BackendError, match="closed"):
         backend.infer(tiny_bundles.crops(1)[0])
+
+
+def test_every_operator_computes_what_onnxruntime_does(tmp_path) -> None:
+    """A graph of the operators that read-outs behind the maps consist of."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    from vnect_ros.backends.torch import Graph
+
+    rng = np.random.default_rng(5)
+    constants = {
+        "w": rng.normal(size=(3, 8)).astype(np.float32),
+        "b": rng.normal(size=8).astype(np.float32),
+        "spatial": np.array([2, 3]),
+        "last": np.array([2]),
+        "first": np.array(0),
+        "pair": np.array([2, 0]),
+        "wide": np.array([1, 8, 4, 4]),
+        "flat": np.array([0, -1]),
+        "two": np.array(2.0, np.float32),
+    }
+    steps = [
+        ("ReduceMax", ["x", "spatial"], "peak", {"keepdims": 1}),
+        ("Div", ["x", "peak"], "share", {}),
+        ("Pow", ["share", "two"], "steep", {}),
+        ("ReduceSum", ["steep", "spatial"], "sum", {"keepdims": 0}),
+        ("ReduceMean", ["x", "spatial"], "mean", {"keepdims": 0}),
+        ("Sub", ["sum", "mean"], "less", {}),
+        ("Gather", ["peak", "first"], "column", {"axis": 3}),
+        ("Squeeze", ["column", "last"], "row", {}),
+        ("Gather", ["row", "pair"], "swapped", {"axis": 1}),
+        ("Concat", ["swapped", "row"], "five", {"axis": 1}),
+        ("Slice", ["five", "starts", "ends", "axes"], "three", {}),
+        ("Add", ["three", "less"], "features", {}),
+        ("Gemm", ["features", "w", "b"], "hidden", {"alpha": 0.5}),
+        ("MatMul", ["features", "w"], "product", {}),
+        ("Add", ["hidden", "product"], "both", {}),
+        ("Unsqueeze", ["both", "spatial"], "cells", {}),
+        ("Expand", ["cells", "wide"], "maps", {}),
+        ("Transpose", ["maps"], "turned", {"perm": [0, 2, 3, 1]}),
+        ("Reshape", ["turned", "flat"], "y", {}),
+    ]
+    constants |= {"starts": np.array([1]), "ends": np.array([4]), "axes": np.array([1])}
+    graph = helper.make_graph(
+        [helper.make_node(op, i, [o], **attributes) for op, i, o, attributes in steps],
+        "read-out",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 128])],
+        [numpy_helper.from_array(v, k) for k, v in constants.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(made, full_check=True)
+    onnx.save(made, str(tmp_path / "read_out.onnx"))
+    x = rng.uniform(0.5, 2.0, (1, 3, 4, 4)).astype(np.float32)
+    session = onnxruntime.InferenceSession(
+        str(tmp_path / "read_out.onnx"), providers=["CPUExecutionProvider"]
+    )
+    (expected,) = session.run(None, {"x": x})
+    import torch
+
+    got = Graph(tmp_path / "read_out.onnx", torch.device("cpu"))(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)

@@ -165,13 +165,31 @@ def _operator(node: onnx.NodeProto) -> Callable[..., Any]:
         return lambda x: x.to(kinds[a["to"]])
     if kind == "Concat":
         return lambda *several: torch.cat(several, dim=a["axis"])
+    if kind in ("ReduceSum", "ReduceMax", "ReduceMean"):
+        return _reduction(kind, a)
+    if kind == "Gather":
+        axis_of = a.get("axis", 0)
+        return lambda x, index: x.index_select(axis_of, index.reshape(-1)).reshape(
+            *x.shape[:axis_of], *index.shape, *x.shape[axis_of + 1 :]
+        )
+    if kind == "Gemm":
+        return _gemm(a)
     plain: dict[str, Callable[..., Any]] = {
         "Relu": torch.relu,
         "Add": torch.add,
         "Mul": torch.mul,
         "Sub": torch.sub,
+        "Div": torch.div,
+        "Pow": torch.pow,
         "Sqrt": torch.sqrt,
+        "MatMul": torch.matmul,
         "Identity": lambda x: x,
+        "Transpose": lambda x: x.permute(a["perm"]),
+        "Expand": lambda x, shape: x.expand(torch.broadcast_shapes(x.shape, shape.tolist())),
+        "Reshape": _reshape,
+        "Flatten": lambda x: x.flatten(a.get("axis", 1)),
+        "Squeeze": lambda x, axes: x.squeeze(tuple(axes.tolist())),
+        "Unsqueeze": _unsqueeze,
     }
     if kind not in plain:
         raise BackendError(
@@ -197,6 +215,41 @@ def _convolution(node: onnx.NodeProto, a: dict[str, Any]) -> Callable[..., Any]:
     return lambda x, w, b=None: functional.conv_transpose2d(
         x, w, b, strides, pads[:2], 0, groups, dilations
     )
+
+
+def _reduction(kind: str, a: dict[str, Any]) -> Callable[..., Any]:
+    import torch
+
+    by_kind = {"ReduceSum": torch.sum, "ReduceMax": torch.amax, "ReduceMean": torch.mean}
+    kept = bool(a.get("keepdims", 1))
+
+    def reduce(x: torch.Tensor, axes: torch.Tensor | None = None) -> Any:
+        several = a.get("axes", range(x.ndim)) if axes is None else axes.tolist()
+        return by_kind[kind](x, dim=tuple(several), keepdim=kept)
+
+    return reduce
+
+
+def _gemm(a: dict[str, Any]) -> Callable[..., Any]:
+    alpha, beta = a.get("alpha", 1.0), a.get("beta", 1.0)
+
+    def gemm(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None) -> Any:
+        product = (x.T if a.get("transA") else x) @ (w.T if a.get("transB") else w)
+        return alpha * product if b is None else alpha * product + beta * b
+
+    return gemm
+
+
+def _reshape(x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
+    sizes = [x.shape[i] if n == 0 else n for i, n in enumerate(shape.tolist())]
+    return x.reshape(sizes)
+
+
+def _unsqueeze(x: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
+    dims = x.ndim + len(axes)
+    for axis in sorted(n % dims for n in axes.tolist()):
+        x = x.unsqueeze(axis)
+    return x
 
 
 def _slice(

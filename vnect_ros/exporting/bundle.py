@@ -71,7 +71,6 @@ def export_bundle(
     crops: Sequence[np.ndarray] = (),
     precisions: Sequence[str] = ("fp32",),
     calibration: str = "minmax",
-    keep_last: int = 1,
     training: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
     card_text: str = "",
@@ -85,7 +84,7 @@ def export_bundle(
         crops: [S, S, 3] uint8 RGB images of people.  The int8 ranges come from
             every other one, the table from the rest.
         precisions: of "fp32", "fp16", "int8"; fp32 is always written.
-        calibration, keep_last: of `graph.to_int8`.
+        calibration: of `graph.to_int8`.
         training: for the bundle's file: how the weights came to be.
         card: {heading: text or {key: value}} for MODEL_CARD.md.
         card_text: Markdown that follows them.
@@ -120,7 +119,7 @@ def export_bundle(
             prepared = model.prepare
             graph.to_int8(
                 files["fp32"], files["int8"], lambda: map(prepared, crops[::2]),
-                calibration=calibration, keep_last=keep_last,
+                calibration=calibration,
             )  # fmt: skip
         if default:
             fields["default_precision"] = default

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OPSET: Final = 18
 INPUT: Final = "image"
 OUTPUT: Final = "maps"
+MAPS: Final = 84
 
 # A bone's length: its square overflows fp16 beyond 2.5 m, and its root loses the small ones.
 _ROOTS: Final = ("Sqrt", "ReduceL2")
@@ -114,8 +115,34 @@ def bone_length_nodes(model: onnx.ModelProto) -> set[str]:
     return found
 
 
+def map_nodes(model: onnx.ModelProto) -> tuple[str, set[str]]:
+    """The convolution that gives the 84 maps, and the nodes behind it, by name.
+
+    Heatmaps stay below 1 and locations reach several decimetres: what handles both
+    (a shift by the place, a read-out by soft maxima) needs more than a reduced
+    precision holds.
+    """
+    weights = {w.name: list(w.dims) for w in model.graph.initializer}
+    nodes = list(model.graph.node)
+    giving = [
+        n for n in nodes
+        if n.op_type == "Conv" and weights.get(n.input[1], [0])[0] == MAPS
+    ]  # fmt: skip
+    if not giving:
+        return "", set()
+    reached = set(giving[0].output)
+    behind = set()
+    for node in nodes[nodes.index(giving[0]) + 1 :]:
+        if reached & set(node.input):
+            behind.add(node.name)
+            reached |= set(node.output)
+    return giving[0].name, behind
+
+
 def to_fp16(source: Path, file: Path) -> None:
-    """Write the fp16 form of an fp32 file: float32 in and out, bone lengths in float32.
+    """Write the fp16 form of an fp32 file: float32 in and out.
+
+    Bone lengths stay in float32, and so does what follows the maps.
 
     One cast stands where a tensor passes from one type to the other.
     (ONNX Runtime's own converter casts down and up again between two nodes that
@@ -126,7 +153,7 @@ def to_fp16(source: Path, file: Path) -> None:
 
     model = onnx.load(str(source))
     graph = model.graph
-    full = bone_length_nodes(model)
+    full = bone_length_nodes(model) | map_nodes(model)[1]
     weights = {w.name: w for w in graph.initializer if w.data_type == TensorProto.FLOAT}
     constants = {w.name for w in graph.initializer}
     wide = {graph.input[0].name}  # tensors that are float32
@@ -180,13 +207,14 @@ def to_int8(
     inputs: Callable[[], Iterable[np.ndarray]],
     *,
     calibration: str = "minmax",
-    keep_last: int = 1,
 ) -> None:
     """Write the int8 form of an fp32 file: quantise and dequantise nodes.
 
     Activations are uint8 with a zero point and biases int32, the one form that
     ONNX Runtime and OpenVINO compute in integers on a CPU (symmetric int8 runs
     slower than fp32 there).  Weights are symmetric, one scale a channel.  The
+    convolution that gives the maps, and what follows it, stays in float32:
+    quantised, joints move five times as far.  The
     TensorRT backend makes the activations symmetric when it builds
     (`backends.trt.symmetric`), since its parser refuses anything else.
 
@@ -194,10 +222,6 @@ def to_int8(
         inputs: gives, each time it is called, prepared [1, 3, S, S] float32
             inputs whose activations set the ranges.
         calibration: "minmax", "percentile" (99.99 %) or "entropy".
-        keep_last: convolutions before the output that stay in fp32, with all that
-            follows them.  The last one gives heatmaps below 1 and locations of
-            several decimetres, which one scale cannot hold both: quantised,
-            joints move five times as far.
 
     Raises:
         ModelError: calibration is unknown, or there are no inputs.
@@ -215,10 +239,8 @@ def to_int8(
 
     model = onnx.load(str(source))
     excluded = bone_length_nodes(model)
-    nodes = list(model.graph.node)
-    convolutions = [i for i, n in enumerate(nodes) if n.op_type in ("Conv", "ConvTranspose")]
-    if keep_last > 0:
-        excluded |= {n.name for n in nodes[convolutions[-keep_last:][0] :]}
+    maps, behind = map_nodes(model)
+    excluded |= {maps, *behind} - {""}
 
     class Reader(quantization.CalibrationDataReader):
         """Feeds the calibration inputs one by one."""

@@ -38,9 +38,6 @@ def parser() -> argparse.ArgumentParser:
         "--calibration", default="minmax", help="int8 ranges: minmax, percentile or entropy"
     )
     p.add_argument(
-        "--keep-last", type=int, default=1, help="last convolutions that stay fp32 in the int8 file"
-    )
-    p.add_argument(
         "--fields",
         help="JSON file with fields of the bundle that the checkpoint does not know, "
         'e.g. {"confidence_curve": [[0.0, 0.0], [1.0, 1.0]]}',
@@ -117,7 +114,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         crops=crops,
         precisions=[p.strip() for p in args.precisions.split(",") if p.strip()],
         calibration=args.calibration,
-        keep_last=args.keep_last,
         training=training,
         card=card,
         card_text=middle,
