@@ -139,3 +139,16 @@ def test_bent_legs_reach_their_feet_with_their_own_bones():
     ankles = [INDEX["right_ankle"], INDEX["left_ankle"]]
     np.testing.assert_allclose(result[:, ankles], before[:, ankles], atol=2e-3)
     assert (result[3, INDEX["right_knee"], 1] < before[3, INDEX["right_knee"], 1] - 0.1).all()
+
+
+def test_a_stride_is_as_long_as_the_bearing_foot_goes_back():
+    """Legs that swing evenly: each foot goes back 0.6 m while it bears, and there are two."""
+    frames = 40
+    saw = np.concatenate([np.linspace(-0.3, 0.3, frames // 2, endpoint=False),
+                          np.linspace(0.3, -0.3, frames // 2, endpoint=False)])  # fmt: skip
+    cycle = np.stack([standing()] * frames)
+    for side, path in (("right", saw), ("left", np.roll(saw, frames // 2))):
+        for name in ("ankle", "toe"):
+            cycle[:, INDEX[f"{side}_{name}"], 1] += path
+    assert moves.stride_m(cycle) == pytest.approx(1.2, rel=0.02)
+    np.testing.assert_allclose(moves.sampled_cycle(cycle, np.array([0.0, 1.0, 2.25]))[1], cycle[0])

@@ -18,7 +18,7 @@ from vnect_ros.training.synthetic.appearance import Look
 from vnect_ros.training.synthetic.bodies import BodyModel, Shape
 from vnect_ros.training.synthetic.render import Renderer
 from vnect_ros.training.synthetic.retarget import Style
-from vnect_ros.training.synthetic.scene import Person, Scene, Set, View, dress
+from vnect_ros.training.synthetic.scene import Person, Picture, Scene, Set, View, dress
 from vnect_ros.training.synthetic.visibility import hidden
 
 
@@ -51,12 +51,12 @@ def film(
     width, height = take.view.width, take.view.height
     fine = _finer(take.view, fineness)
     renderer = Renderer(model, fine.width, fine.height)
+    empty = renderer.draw(Scene((), tuple(stage.solids), stage.lighting, stage.backdrop), fine)
     writer = _writer(video, width, height, take.rate_hz, crf)
     joints_px, joints_camera, occluded = [], [], []
     try:
         for person, joints in tqdm(acted(model, take, stage.look), total=len(take.joints_world_m)):
-            scene = Scene((person,), tuple(stage.solids), stage.lighting, stage.backdrop)
-            picture = renderer.draw(scene, fine)
+            picture = _over(empty, renderer, person, stage, fine)
             frame = cv2.resize(picture.colour, (width, height), interpolation=cv2.INTER_AREA)
             assert writer.stdin is not None
             writer.stdin.write(frame.tobytes())
@@ -89,6 +89,29 @@ def acted(model: BodyModel, take: Take, look: Look) -> Iterator[tuple[Person, np
         place = np.eye(4)
         place[:3, 3] = placed[PELVIS] - posed[PELVIS]
         yield dress(model, take.shape, look, transforms, place), posed + place[:3, 3]
+
+
+def _over(empty: Picture, renderer: Renderer, person: Person, stage: Set, view: View) -> Picture:
+    """The empty stage with the person in it: only what they and their shadow change is drawn."""
+    points = person.layers[0][1].astype(np.float64)
+    sun = stage.lighting.sun_direction
+    fallen = points - sun * (points[:, 2:] / max(sun[2], 0.05))
+    reach = np.linalg.norm(fallen[:, :2] - points[:, :2], axis=1) < 6.0
+    pixels, camera = view.project(np.concatenate([points, fallen[reach]]))
+    scene = Scene((person,), tuple(stage.solids), stage.lighting, stage.backdrop)
+    if (camera[:, 2] < 0.2).any():
+        return renderer.draw(scene, view)
+    size = np.array([view.width, view.height])
+    low = np.clip(np.floor(pixels.min(axis=0)) - 12, 0, size - 1).astype(int)
+    high = np.clip(np.ceil(pixels.max(axis=0)) + 12, low + 1, size).astype(int)
+    drawn = renderer.draw(scene, view, (*low.tolist(), *(high - low).tolist()))
+    window = (slice(low[1], high[1]), slice(low[0], high[0]))
+    whole = replace(
+        empty, colour=empty.colour.copy(), part=empty.part.copy(), depth_m=empty.depth_m.copy()
+    )
+    for name in ("colour", "part", "depth_m"):
+        getattr(whole, name)[window] = getattr(drawn, name)[window]
+    return whole
 
 
 def _finer(view: View, by: float) -> View:

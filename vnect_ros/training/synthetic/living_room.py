@@ -37,9 +37,8 @@ def living_room() -> Set:
     def block(x, y, z, dx, dy, dz, a, b=None, pattern=0, scale=1.0, gloss=0.03, ball=False):
         """A solid by its middle on the floor plan, its underside and its edges [m]."""
         b = a * 0.85 if b is None else b
-        casts = max(dx, dy, dz) < 2.5
         where = box([x, y, z + dz / 2], [dx, dy, dz])
-        return Solid(where, a, b, pattern, scale, 3.0, gloss, ball, casts)
+        return Solid(where, a, b, pattern, scale, 3.0, gloss, ball, False)
 
     solids = [
         block(0, 0, -0.1, 14, 14, 0.1, wood, dark, PLANKS, 1.6, 0.06),

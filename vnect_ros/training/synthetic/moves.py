@@ -237,12 +237,16 @@ def walk_cycle(clip_m: np.ndarray) -> np.ndarray:
     return cycle - share * drift
 
 
-def stride_m(cycle_m: np.ndarray, shape: Shape) -> float:
-    """How far one stride of a cycle, already on the body, carries it [m]."""
-    twice = np.concatenate([cycle_m, cycle_m, cycle_m])
-    path = walked(twice, shape)[:, PELVIS]
-    period = len(cycle_m)
-    return float(np.linalg.norm(path[2 * period - 1] - path[period - 1]))
+def stride_m(cycle_m: np.ndarray) -> float:
+    """How far one stride of a cycle, already on the body and facing -y, carries it [m].
+
+    Seen from the pelvis the foot that bears the body goes backwards as fast as
+    the body walks, and no foot goes back faster.
+    """
+    relative = cycle_m - cycle_m[:, PELVIS : PELVIS + 1]
+    feet = np.stack([relative[:, foot[2:], 1].mean(axis=1) for foot in _FEET], axis=1)
+    back = np.diff(feet, axis=0, append=feet[:1])
+    return float(back.max(axis=1).sum())
 
 
 def sampled_cycle(cycle_m: np.ndarray, phase: np.ndarray) -> np.ndarray:
@@ -276,7 +280,7 @@ def along_path(
     facing = gaussian_filter1d(facing, 0.12 * rate_hz)
     if hold is not None:
         facing = (1.0 - hold) * facing
-    phase = np.cumsum(speed / rate_hz) / stride_m(cycle_m, shape)
+    phase = np.cumsum(speed / rate_hz) / stride_m(cycle_m)
     share = ease(speed / 0.5)[:, None, None]
     posed = share * sampled_cycle(cycle_m, phase) + (1 - share) * stand_m
     posed = posed - posed[:, PELVIS : PELVIS + 1]

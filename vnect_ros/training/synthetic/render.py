@@ -187,6 +187,8 @@ class Renderer:
 
     def _light_matrix(self, scene: Scene) -> np.ndarray:
         """[4, 4] world to the shadow map: a box around the people."""
+        if not scene.people:
+            return np.diag([1.0, 1.0, 1.0, 1e-9])  # all lies outside it
         points = np.concatenate([p.layers[0][1][::50] for p in scene.people if p.known])
         centre = (points.min(axis=0) + points.max(axis=0)) / 2.0
         radius = 0.75 * np.linalg.norm(points.max(axis=0) - points.min(axis=0)) + 0.3
@@ -199,14 +201,22 @@ class Renderer:
         matrix[:3, 3] = -matrix[:3, :3] @ centre
         return matrix
 
-    def draw(self, scene: Scene, view: View) -> Picture:
-        """The scene as the view shows it."""
+    def draw(
+        self, scene: Scene, view: View, part: tuple[int, int, int, int] | None = None
+    ) -> Picture:
+        """The scene as the view shows it.
+
+        Args:
+            part: (left, top, width, height) [px] of the picture to draw; the rest is
+                undefined.
+        """
         gl = self._gl
         gl.enable(self._moderngl.DEPTH_TEST)
         light = self._light_matrix(scene)
         self._shadow.use()
         self._shadow.clear(depth=1.0)
         self._draw(scene, "_depth", {"camera": light})
+        self._frame.scissor = part
         self._frame.use()
         self._frame.clear(depth=1.0)
         if scene.backdrop is not None:

@@ -8,6 +8,7 @@ something that stands before the person.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,8 @@ def stage_for(
         shape = scenery.box([at[0] + 0.2, at[1], tall / 2], [wide, 0.2, tall], 0.3)
         solids.append(Solid(shape, scenery.wall_colour(rng), scenery.wall_colour(rng), 4, 2.0))
     look = sample_look(rng, female, held_out=True)
+    # the shadow map follows the person: what stands still would gain and lose its shadow
+    solids = [replace(solid, casts=False) for solid in solids]
     return Set(look, solids, scenery.sample_lighting(rng), backdrop)
 
 
