@@ -138,7 +138,8 @@ def cut(image: np.ndarray, crop: Crop) -> np.ndarray:
         [S, S, 3] uint8, S = crop.input_size.
     """
     height, width = image.shape[:2]
-    block = max(round(crop.scale), 1)
+    # No block is larger than the image, however far off a window was predicted.
+    block = min(max(round(crop.scale), 1), max(width, height))
     left = max(math.floor(crop.left_px) - block, 0)
     top = max(math.floor(crop.top_px) - block, 0)
     right = min(math.ceil(crop.left_px + crop.size_px) + block, width)

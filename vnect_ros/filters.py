@@ -24,6 +24,10 @@ def smoothing(cutoff_hz: np.ndarray | float, dt_s: float) -> np.ndarray | float:
     return 1.0 / (1.0 + 1.0 / (2.0 * math.pi * cutoff_hz * dt_s))
 
 
+SAME_S = 1e-9
+"""Stamps nearer than this are the same: messages count nanoseconds."""
+
+
 class OneEuro:
     """A 1-Euro filter over every element of an array, each on its own.
 
@@ -97,7 +101,7 @@ class OneEuro:
             self._value = np.where(seen, values, np.nan)
             self._speed = np.zeros_like(values)
             return values.copy()
-        if stamp_s == self._stamp_s:
+        if stamp_s - self._stamp_s < SAME_S:
             return np.where(np.isfinite(self._value), self._value, values)
         dt_s = stamp_s - self._stamp_s
         known = np.isfinite(self._value) & seen

@@ -122,7 +122,8 @@ class Pose:
     """Five characters, kept while the person is tracked (REP-155)."""
     state: State
     joints_px: np.ndarray
-    """[21, 2] float64: filtered detections in the image [px] (distorted, as the image is)."""
+    """[21, 2] float64: filtered detections in the image [px] (distorted, as the image is).
+    A joint that was not detected is where the fit projects; NaN behind the camera."""
     joints_raw_m: np.ndarray
     """[21, 3] float64: the network's own output, root-relative, camera axes [m]."""
     joints_camera_m: np.ndarray
