@@ -81,9 +81,9 @@ class Fitter:
             if dt_s < 0.0:
                 self.reset()
         self._stamp_s = stamp_s
-        frame = observe.frame(joints, camera)
         try:
             with np.errstate(all="ignore"):
+                frame = observe.frame(joints, camera)
                 pose = self._step(stamp_s, dt_s, frame, joints, camera)
         except np.linalg.LinAlgError:
             pose = None

@@ -27,9 +27,9 @@ from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, NUM_JOINTS, PARENTS, knee
 _START_ITERATIONS: Final = 40
 _OLD_S: Final = 0.15
 """A prediction this far ahead is compared with a start from the frame alone."""
-_SUSPICIOUS: Final = 0.7
-"""Mean agreement of the seen joints below which the fit may sit in a wrong minimum."""
-_BETTER: Final = 0.6
+_SUSPICIOUS: Final = 0.4
+"""Agreement of a seen joint below which the fit may sit in a wrong minimum."""
+_BETTER: Final = 0.8
 """A fit of the frame alone replaces it if its energy is below this share."""
 _STUCK_S: Final = 0.10
 _SUDDEN_M: Final = 0.03
@@ -57,7 +57,7 @@ class Track:
         self._observation, self._solution = observation, solution
         self._last_points_m = solution.points_m
         self._agreement = np.ones(NUM_JOINTS)
-        self._stuck_s = 0.0
+        self._stuck_s = np.zeros(NUM_JOINTS)
         self._size = _expected_size(kinematics)
         self._size_frames = _SIZE_FRAMES[0]
         self._adopt(solution, observation)
@@ -154,7 +154,7 @@ class Track:
             terms.append(Range(position[2], _RANGE_STD * position[2] / share**0.5))
         start = self.q
         returned = self.unseen_s > 1.5 * dt_s
-        if returned or dt_s > _OLD_S:
+        if returned or dt_s > _OLD_S or self._checks.yielded:
             alone = _configuration_alone(observation, self._size)
             if alone is not None and self._energy(terms, alone) < self._energy(terms, start):
                 start = alone
@@ -192,11 +192,11 @@ class Track:
     def _leave_wrong_minimum(self, dt_s: float, config: FitConfig) -> None:
         """Where a fit of the frame alone shows this minimum to be a wrong one, go there."""
         observation = self._observation
-        weight = np.minimum(observation.local_weight, observation.ray_weight)
-        doubtful = weight @ self._agreement < _SUSPICIOUS * weight.sum()
-        self._stuck_s = self._stuck_s + dt_s if doubtful else 0.0
-        if self._stuck_s > _STUCK_S:
-            self._stuck_s = 0.0
+        seen = np.minimum(observation.local_weight, observation.ray_weight) > 0.0
+        doubtful = seen & (self._agreement < _SUSPICIOUS)
+        self._stuck_s = np.where(doubtful, self._stuck_s + dt_s, 0.0)
+        if self._stuck_s.max() > _STUCK_S:
+            self._stuck_s = np.zeros(NUM_JOINTS)
             cost = self._data_cost(self._solution, config)
             alone = _fit_alone(self._kinematics, observation, config, self._size)
             if alone is not None and self._data_cost(alone, config) < _BETTER * cost:
