@@ -65,7 +65,7 @@ def test_auto_goes_on_to_the_next(monkeypatch) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     name, detail = done.stdout.splitlines()
     assert name == "torch"
-    for reason in ("not tensorrt: ", "not onnxruntime: ", "not openvino: "):
+    for reason in ("not tensorrt: ", "not openvino: ", "not onnxruntime: "):
         assert reason in detail
 
 

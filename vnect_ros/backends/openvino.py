@@ -35,6 +35,7 @@ class OpenVinoBackend:
         options: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # a robot's cores are others' too
             "INFERENCE_PRECISION_HINT": "f32",
         }
         if threads > 0:
