@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from rclpy.time import Time
 from ros_rig import CAMERA, Rig, fake_bundle, wait
-from stage import ScriptedBackend, Stage
+from sensor_msgs.msg import CompressedImage
+from stage import ScriptedBackend, Stage, jpeg
 
 from vnect_ros import backends
 from vnect_ros.camera import Camera
@@ -43,6 +44,7 @@ class Scene:
     def start(self, **parameters: Any) -> Scene:
         """Start the node and wait until it listens."""
         given = {"model": self.bundle, "backend": "scripted", "diagnostics_period": 0.1}
+        self._compressed = parameters.get("image_transport") == "compressed"
         self.heard = self.rig.start(**{**given, **parameters})
         self.rig.here.create_subscription(
             SkeletonArray, "skeletons",
@@ -73,8 +75,15 @@ class Scene:
         """One image of a shot, with its CameraInfo unless that is None; its stamp [s]."""
         if camera is not None:
             self.camera.inform(camera)
-        stamp = self.camera.show(self.stage.image(number, camera), stamp_s).stamp
-        self.sent.append(seconds(stamp))
+        image = self.stage.image(number, camera)
+        if self._compressed:
+            header = self.camera.header(stamp_s)
+            self.camera.images.publish(
+                CompressedImage(header=header, format="jpeg", data=jpeg(image))
+            )
+        else:
+            header = self.camera.show(image, stamp_s)
+        self.sent.append(seconds(header.stamp))
         return self.sent[-1]
 
     def play(
