@@ -59,3 +59,19 @@ def test_the_confidence_curve_recovers_a_known_rise_and_never_falls():
     falling = rng.random(50000) < 1.0 - peaks
     pooled = calibration.confidence_curve(peaks, falling)
     assert len(pooled) == 2 and pooled[1][1] == pytest.approx(0.5, abs=0.02)
+
+
+def test_lasting_errors_that_no_deviation_stated_are_found():
+    rng = np.random.default_rng(1)
+    stated = np.full((400, 21), 0.02)
+    error = rng.normal(size=(400, 21, 3)) * 0.02
+    assert calibration.missing_std(error, stated) == pytest.approx((0.0, 0.0), abs=0.006)
+    error = error + rng.normal(size=(400, 21, 3)) * (0.05, 0.05, 0.12)
+    across, along = calibration.missing_std(error, stated)
+    assert across == pytest.approx(0.05, rel=0.15) and along == pytest.approx(0.12, rel=0.15)
+    wider = np.hypot(stated[..., None], (across, across, along))
+    found = calibration.coverage(calibration.ratios(error, wider))
+    assert 0.67 < found["within_1_std"] < 0.75 and 0.94 < found["within_2_std"] < 0.98
+    assert calibration.missing_std(error, wider) == pytest.approx((0.0, 0.0), abs=0.03)
+    unknown = np.full((3, 21, 3), np.nan)
+    assert calibration.missing_std(unknown, np.ones((3, 21))) == (0.0, 0.0)

@@ -6,6 +6,8 @@ shown; what it "sees" there is the projection of a person whose place is known.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -229,6 +231,16 @@ def test_two_scales_see_the_same_with_twice_the_calls(scene):
 def test_an_image_that_is_not_the_cameras_is_refused(scene, image):
     with pytest.raises(ImageError, match=r"image: got '.*', accepted: uint8 \(540, 960, 3\)"):
         scene.pipeline().step(image, scene.camera, 0.0)
+
+
+def test_the_networks_lasting_errors_are_in_the_deviations(scene):
+    sure = scene.run(scene.pipeline(), 30)[-1]
+    scene.model = dataclasses.replace(scene.model, position_std_m=(0.3, 0.4))
+    doubtful = scene.run(scene.pipeline(), 30)[-1]
+    added = np.sqrt(doubtful.std_axes_m**2 - sure.std_axes_m**2)
+    np.testing.assert_allclose(added, np.tile((0.3, 0.3, 0.4), (21, 1)), rtol=1e-6)
+    np.testing.assert_allclose(doubtful.std_m, np.sqrt(np.mean(doubtful.std_axes_m**2, axis=1)))
+    assert np.array_equal(doubtful.joints_camera_m, sure.joints_camera_m)
 
 
 def test_each_stage_is_timed(scene):

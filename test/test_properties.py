@@ -113,6 +113,9 @@ def test_any_bytes_for_a_bundle_are_refused(bundle, content):
         (("output", "confidence_curve"), [[0, 0], [10**400, 1]]),
         (("output", "confidence_curve"), [["0", "0"], ["1", "1"]]),
         (("output", "confidence_curve"), [[0, 0, 1, 1]]),
+        (("output", "position_std_m"), [0.1]),
+        (("output", "position_std_m"), [0.1, -0.1]),
+        (("output", "position_std_m"), [float("nan"), 0.1]),
         (("training",), []),
     ],
 )
@@ -218,8 +221,8 @@ def test_a_search_covers_any_image(width, height, scales):
 
 @quickly
 @given(
-    st.tuples(coordinates, coordinates), st.floats(1.0, 1e5) | st.floats(1.0, 1e12), st.integers(1, 50),
-    st.integers(1, 50),
+    st.tuples(coordinates, coordinates), st.floats(1.0, 1e5) | st.floats(1.0, 1e12),
+    st.integers(1, 50), st.integers(1, 50),
 )  # fmt: skip
 def test_any_window_can_be_cut(corner, size, width, height):
     image = np.full((height, width, 3), 9, np.uint8)

@@ -72,6 +72,9 @@ class Model:
     """How the weights came to be: free-form, for people."""
     precisions: tuple[str, ...]
     """Those the bundle has files for."""
+    position_std_m: tuple[float, float] = (0.0, 0.0)
+    """Standard deviation of a fitted joint across and along the viewing direction that
+    no single sequence shows: the network's lasting errors, measured on held-out clips."""
 
     @property
     def map_size(self) -> int:
@@ -215,6 +218,7 @@ def load(name: str | Path, precision: str = "") -> Model:
         confidence_curve=_curve(output),
         training=fields.get("training", dict),
         precisions=precisions,
+        position_std_m=_position_std(output),
     )
 
 
@@ -236,6 +240,7 @@ def write_bundle(
     unit_m: float = 0.1,
     location_frame: str = "crop_ray",
     confidence_curve: tuple[tuple[float, float], ...] = ((0.0, 0.0), (1.0, 1.0)),
+    position_std_m: tuple[float, float] = (0.0, 0.0),
     training: Mapping[str, Any] | None = None,
 ) -> Model:
     """Make (or make anew) the bundle in `folder`; the fields are those of Model.
@@ -284,6 +289,7 @@ def write_bundle(
             "unit_m": unit_m,
             "location_frame": location_frame,
             "confidence_curve": [list(pair) for pair in confidence_curve],
+            "position_std_m": list(position_std_m),
         },
         "training": dict(training or {}),
     }
@@ -319,6 +325,16 @@ def _verified(folder: Path, entry: Fields) -> Path:
     if actual != sha256:
         raise entry.refusal("sha256", sha256, f"the file's {actual}")
     return file
+
+
+def _position_std(output: Fields) -> tuple[float, float]:
+    """The pair, or zeros where a bundle does not state it."""
+    if "position_std_m" not in output.values:
+        return 0.0, 0.0
+    pair = output.get("position_std_m", list)
+    if len(pair) != 2 or any(type(v) not in (int, float) or not 0 <= v <= 10 for v in pair):
+        raise output.refusal("position_std_m", pair, "[across, along], each 0 to 10")
+    return float(pair[0]), float(pair[1])
 
 
 def _curve(output: Fields) -> tuple[tuple[float, float], ...]:

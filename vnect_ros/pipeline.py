@@ -218,7 +218,7 @@ class Pipeline:
         elif crop is not None:
             self._lose(crop)
         self._watch.lap("fit")
-        return dataclasses.replace(pose, crop=crop)
+        return _with_doubt(dataclasses.replace(pose, crop=crop), self.model.position_std_m)
 
     def _lose(self, crop: Crop | None) -> None:
         """Nobody is followed; the search begins where the person was, if one was tracked."""
@@ -228,6 +228,17 @@ class Pipeline:
             self._local_filter.reset()
         self._tracking = False
         self._window.drop()
+
+
+def _with_doubt(pose: Pose, position_std_m: tuple[float, float]) -> Pose:
+    """The pose with the network's lasting errors in its deviations, which no fit can know."""
+    if pose.std_axes_m is None:
+        return pose
+    across_m, along_m = position_std_m
+    axes = np.hypot(pose.std_axes_m, (across_m, across_m, along_m))
+    return dataclasses.replace(
+        pose, std_axes_m=axes, std_m=np.sqrt(np.mean(axes**2, axis=1))
+    )
 
 
 class _Now(NamedTuple):

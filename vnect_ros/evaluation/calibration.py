@@ -59,6 +59,39 @@ def coverage_curve(ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return CURVE_SIGMAS, share, erf(CURVE_SIGMAS / np.sqrt(2))
 
 
+def missing_std(error_m: np.ndarray, std_m: np.ndarray) -> tuple[float, float]:
+    """What has to be added to stated deviations, squares summed, for errors to be covered.
+
+    The least that brings a Gaussian's shares within both one and two deviations:
+    the errors that last through a clip, which a fit of that clip cannot know.
+
+    Args:
+        error_m: [..., 3] prediction minus truth, camera axes.
+        std_m: [...] or [..., 3] as stated.
+
+    Returns:
+        Across and along the viewing direction [m]; what a bundle's
+        `position_std_m` gains.  (0, 0) where nothing is missing.
+    """
+    if std_m.ndim < error_m.ndim:
+        std_m = std_m[..., None]
+    error, std = (a.reshape(-1, 3) for a in np.broadcast_arrays(np.abs(error_m), std_m))
+    valid = np.isfinite(error).all(axis=1) & np.isfinite(std).all(axis=1)
+    error, std = error[valid], std[valid]
+
+    def missing(axes: slice) -> float:
+        if not len(error):
+            return 0.0
+        needed = 0.0
+        for sigmas, share in GAUSSIAN_SHARES.items():
+            # Joint by joint the least addition that covers it; then the share's quantile.
+            least = np.sqrt(np.maximum((error[:, axes] / sigmas) ** 2 - std[:, axes] ** 2, 0.0))
+            needed = max(needed, float(np.quantile(least, share)))
+        return needed
+
+    return missing(slice(0, 2)), missing(slice(2, 3))
+
+
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> dict[str, object]:
     """Stated confidence against how often it is right.
 

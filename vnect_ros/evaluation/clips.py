@@ -316,6 +316,8 @@ def score_clips(runs: Sequence[Run]) -> dict[str, Any]:
     raw, fitted = (pooled([row[side] for row in rows]) for side in ("raw", "fitted"))
     ratio = np.concatenate([std_ratios(run) for run in runs])
     judgements = [judged(run) for run in runs]
+    errors = np.concatenate([run.fitted_m - run.clip.joints_camera_m for run in runs])
+    across, along = calibration.missing_std(errors, np.concatenate([r.std_m for r in runs]))
     return {
         "frames": int(weights.sum()),
         "tracked": pooled(rows)["tracked"],
@@ -323,7 +325,9 @@ def score_clips(runs: Sequence[Run]) -> dict[str, Any]:
         "raw": raw,
         "fitted": fitted,
         "acceleration_gain": raw["acceleration_error"] / max(fitted["acceleration_error"], 1e-9),
-        "calibration": calibration.coverage(ratio),
+        "calibration": {
+            **calibration.coverage(ratio), "missing_across_m": across, "missing_along_m": along
+        },
         "confidence": calibration.reliability(*(np.concatenate(j) for j in zip(*judgements))),
         "clips": each,
     }

@@ -278,8 +278,13 @@ def on_videos(
     stated = scores["calibration"]
     print(
         f"stated standard deviation: {stated['within_1_std']:.3f} within 1, "
-        f"{stated['within_2_std']:.3f} within 2 (Gaussian: 0.683, 0.954), rms {stated['rms']:.2f}\n"
+        f"{stated['within_2_std']:.3f} within 2 (Gaussian: 0.683, 0.954), rms {stated['rms']:.2f}"
     )
+    held = backend.model.position_std_m
+    pair = [float(np.hypot(held[i], stated[k])) for i, k in enumerate(
+        ("missing_across_m", "missing_along_m"))]  # fmt: skip
+    scores["position_std_m"] = [round(value, 3) for value in pair]
+    print(f"position_std_m for the bundle, by these clips: {scores['position_std_m']}\n")
     if folder:
         ratio = np.concatenate([clips.std_ratios(run) for run in runs])
         plots.coverage(folder / f"{name}_std.png", ratio)
