@@ -113,7 +113,7 @@ def coordinate_card(width: int, height: int) -> np.ndarray:
 def read_card(image: np.ndarray) -> Crop | None:
     """The window of a coordinate card that a crop [S, S, 3] shows, to a fraction of a pixel."""
     size = image.shape[0]
-    rows, columns = np.nonzero(image[:, :, 2] == 255)
+    rows, columns = (2 * i for i in np.nonzero(image[::2, ::2, 2] == 255))
     if len(rows) < 16:
         return None
     red, green = ((image[rows, columns, c] - 1.0) * CARD_STEP_PX for c in (0, 1))
