@@ -24,7 +24,7 @@ def test_every_broken_picture_is_named_and_the_next_good_one_followed(scene, fau
         "cut off": whole[: len(whole) // 2],
         "damaged": whole[:20] + whole[-20:],
         "accepted: a JPEG or PNG image": b"GIF89a" + bytes(100),
-        "got '0 bytes": b"",
+        "0 bytes of format": b"",
     }
     for named, data in broken.items():
         scene.settle()
