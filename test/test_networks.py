@@ -95,6 +95,31 @@ def test_imagenet_weights_load_and_wrong_ones_are_refused(tmp_path):
         load_imagenet(trunk, str(tmp_path / "w.pth"))
 
 
+def test_weights_come_back_from_the_exported_file(tmp_path):
+    pytest.importorskip("onnxscript", reason="needs the exporter")
+    from vnect_ros.exporting.graph import export_onnx
+    from vnect_ros.networks.lite_onnx import load_onnx
+
+    torch.manual_seed(0)
+    network = build_network("vnect_lite", width=32).eval()
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if "place" in name:
+                value.normal_(0.0, 0.02)
+            elif "_bn" in name:
+                value.add_(0.1 * torch.randn_like(value))
+        for layer in (network.head.delta, network.head.predict):
+            layer.weight.normal_(0.0, 0.1)
+    export_onnx(network, 64, tmp_path / "model.onnx")
+    other = build_network("vnect_lite", width=32).eval()
+    load_onnx(other, tmp_path / "model.onnx")
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(other(x), network(x), rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="lateral32"):
+        load_onnx(build_network("vnect_lite", width=16), tmp_path / "model.onnx")
+
+
 def test_frozen_blocks_do_not_learn():
     network = build_network("vnect_lite")
     network.trunk.freeze(3)

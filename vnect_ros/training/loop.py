@@ -70,7 +70,14 @@ class Learner:
             if file == "installed":
                 file = backbones.installed_imagenet(config.network_options.get("backbone", "lite0"))
             backbones.load_imagenet(self.network.trunk, file)  # type: ignore[arg-type]
-        if config.start_from:
+        if config.start_from.endswith(".onnx"):
+            from vnect_ros.networks.lite import VNectLite
+            from vnect_ros.networks.lite_onnx import load_onnx
+
+            if not isinstance(self.network, VNectLite):
+                raise ConfigError(describe("start_from", config.start_from, "a checkpoint"))
+            load_onnx(self.network, config.start_from)
+        elif config.start_from:
             state = checkpoints.read(config.start_from)["average"]
             own = self.network.state_dict()
             strange = sorted(k for k in state if k not in own or state[k].shape != own[k].shape)
