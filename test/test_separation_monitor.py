@@ -263,5 +263,3 @@ def test_doubt_brings_a_person_nearer(spoken_to):
     assert monitor.separation_m(torn, at, 2.0, 0.15) == -np.inf
     torn.joints.pop()
     assert monitor.separation_m(torn, at, 2.0, 0.15) == -np.inf
-
-

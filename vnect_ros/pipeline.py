@@ -236,9 +236,7 @@ def _with_doubt(pose: Pose, position_std_m: tuple[float, float]) -> Pose:
         return pose
     across_m, along_m = position_std_m
     axes = np.hypot(pose.std_axes_m, (across_m, across_m, along_m))
-    return dataclasses.replace(
-        pose, std_axes_m=axes, std_m=np.sqrt(np.mean(axes**2, axis=1))
-    )
+    return dataclasses.replace(pose, std_axes_m=axes, std_m=np.sqrt(np.mean(axes**2, axis=1)))
 
 
 class _Now(NamedTuple):

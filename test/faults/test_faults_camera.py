@@ -110,7 +110,7 @@ def test_a_person_who_leaves(scene, fault_table):
     scene.play_until(lambda: bool(scene.lost()), "LOST", NOBODY)
     states = scene.states()
     assert Skeleton.PREDICTED in states, states
-    unseen = states[states.index(Skeleton.PREDICTED):]
+    unseen = states[states.index(Skeleton.PREDICTED) :]
     assert set(unseen[:-1]) == {Skeleton.PREDICTED} and unseen[-1] == Skeleton.LOST
     predicted = [s for s in scene.tracked() if s.state == Skeleton.PREDICTED]
     stamps = [seconds(s.header.stamp) for s in predicted]

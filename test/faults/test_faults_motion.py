@@ -153,5 +153,3 @@ def hold_to_bounds(skeletons: list[Skeleton], config: FitConfig) -> None:
     assert stated <= config.max_speed * ROUNDING
     assert all(np.isfinite(points).all(axis=(1, 2)))
     assert all(a.header.stamp != b.header.stamp for a, b in pairwise(skeletons))
-
-

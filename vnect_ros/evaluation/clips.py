@@ -326,7 +326,9 @@ def score_clips(runs: Sequence[Run]) -> dict[str, Any]:
         "fitted": fitted,
         "acceleration_gain": raw["acceleration_error"] / max(fitted["acceleration_error"], 1e-9),
         "calibration": {
-            **calibration.coverage(ratio), "missing_across_m": across, "missing_along_m": along
+            **calibration.coverage(ratio),
+            "missing_across_m": across,
+            "missing_along_m": along,
         },
         "confidence": calibration.reliability(*(np.concatenate(j) for j in zip(*judgements))),
         "clips": each,
