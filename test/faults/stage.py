@@ -119,7 +119,8 @@ class Stage:
             return None
         number = int(np.median(blue[blue > 0]))
         card = crop_image.copy()
-        card[:, :, 2] = np.where(np.abs(blue.astype(int) - number) <= 8, 255, 0)
+        alike = (np.abs(blue.astype(int) - number) <= 8) & (blue > 0)  # 0: outside the image
+        card[:, :, 2] = np.where(alike, 255, 0)
         crop = read_card(card)
         return None if crop is None else (crop, self.shots.get(number, (Person(),)))
 
