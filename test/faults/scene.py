@@ -154,7 +154,8 @@ class Scene:
         """Until nothing that was sent can still be answered."""
         count, since = -1, time.monotonic()
         while time.monotonic() - since < 2.0:
-            last = seconds(self.arrivals[-1][1].header.stamp) if self.arrivals else 0.0
+            ends = [a[-1] for a in (self.heard["skeletons"], [m for _, m in self.arrivals]) if a]
+            last = min((seconds(m.header.stamp) for m in ends), default=0.0)
             if abs(last - self.sent[-1]) < 1e-6:
                 time.sleep(0.05)  # the topics that come behind the skeletons
                 return

@@ -302,7 +302,7 @@ class VnectNode(LifecycleNode):
             raise ImageError(describe("image frame_id", "", "the camera's optical frame"))
         if stamp_s <= 0.0:
             raise ImageError(describe("image stamp", stamp_s, "the time the image was taken"))
-        if stamp_s == self._last_stamp_s:
+        if abs(stamp_s - self._last_stamp_s) < 1e-6:  # rounding on the way does not make it new
             raise ImageError(describe("image stamp", f"{stamp_s:.6f} again", "each stamp once"))
         back_s = self._last_stamp_s - stamp_s
         # More, or after a silence, is a clock that jumped back.
