@@ -134,7 +134,7 @@ class Pipeline:
 
     def _look_for_somebody(self, now: _Now) -> None:
         """Try a few windows; the best find, if it is a person, is looked at next time."""
-        best, found_px = 0.0, None
+        best, found_px = self.config.crop.min_evidence, None
         height, width = now.image.shape[:2]
         for window in self._search.next_windows(width, height):
             maps = self._infer(now.image, window)
@@ -144,7 +144,7 @@ class Pipeline:
             seen = confidence > 0.0
             score = float(confidence.sum()) * agreement
             enough = seen.sum() >= self.config.decode.min_joints
-            if enough and agreement >= self.config.crop.min_agreement and score > best:
+            if enough and agreement >= self.config.crop.min_agreement and score >= best:
                 best, found_px = score, pixels_px[seen]
         if found_px is not None:
             self._window.start(found_px, now.stamp_s)
@@ -190,13 +190,14 @@ class Pipeline:
         return _Found(pixels_px, confidence)
 
     def _filter(self, found: _Found, maps: Maps, crop: Crop, now: _Now) -> Joints | None:
-        """Smooth K, read P^L where it says, smooth that; None where too few joints are seen.
+        """Smooth K, read P^L where it says, smooth that; None where too little is seen.
 
         The others are taken to be where they are expected.
         """
         pixels_px, confidence = found
         unseen = confidence == 0.0
-        if NUM_JOINTS - unseen.sum() < self.config.decode.min_joints:
+        few = NUM_JOINTS - unseen.sum() < self.config.decode.min_joints
+        if few or confidence.sum() < self.config.decode.min_evidence:
             return None
         if now.expected_px is not None:
             pixels_px = np.where(unseen[:, None], now.expected_px, pixels_px)
