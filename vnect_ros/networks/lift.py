@@ -33,8 +33,8 @@ class SoftMaxima(nn.Module):
         """Features of maps [B, 84, h, w].
 
         Returns:
-            [B, 126]: x of the 21 joints, y, peaks, then the 63 locations [m / 10 of
-            the maps' decimetres].  x and y run from -1 to 1 over the crop.
+            [B, 126]: x of the 21 joints, y, peaks, then the 63 locations [m].  x and y
+            run from -1 to 1 over the crop.
         """
         h, w = maps.shape[-2:]
         heat = F.relu(maps[:, :JOINTS])
