@@ -66,8 +66,29 @@ class Mix(nn.Module):
         return F.relu6(x + self.mix(y))
 
 
+class Belief(nn.Module):
+    """Adds what is believed of all joints so far to the features.
+
+    Which of two legs is the left one is seen at the hips, the chest and the face, not at
+    the foot: with the maps read so far among the features, the layers behind can carry
+    that along the body (as the stages of Wei et al., Convolutional Pose Machines, 2016).
+    Starts as nothing.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.add = nn.Conv2d(MAPS, channels, 1)
+        nn.init.zeros_(self.add.weight)
+        nn.init.zeros_(self.add.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        return F.relu6(x + self.add(maps))
+
+
 class LiteHead(nn.Module):
-    """Join the features of three strides and read the maps.
+    """Join the features of three strides and read the maps, three times over.
+
+    The maps read at stride 16 and first at stride 8 are inputs of what follows.
 
     Args:
         channels: of the features at strides 8, 16 and 32.
@@ -79,10 +100,14 @@ class LiteHead(nn.Module):
         self.lateral8 = nn.Conv2d(channels[0], width, 1)
         self.lateral16 = nn.Conv2d(channels[1], width, 1)
         self.lateral32 = nn.Conv2d(channels[2], width, 1)
+        self.context32 = nn.Sequential(Mix(width), Mix(width))
         self.up16 = nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False)
         self.join16 = nn.Conv2d(width, width, 3, padding=1)
+        self.belief16 = Belief(width)
+        self.context16 = nn.Sequential(Mix(width), Mix(width), Mix(width), Mix(width))
         self.up8 = nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False)
         self.join8 = Mix(width)
+        self.belief8 = Belief(width)
         self.delta = nn.Conv2d(width, 3 * JOINTS, 1)
         self.read = nn.Conv2d(width + MAPS, width, 1)
         self.refine = nn.Sequential(Mix(width), Mix(width))
@@ -95,16 +120,23 @@ class LiteHead(nn.Module):
             layer = getattr(self, name)
             nn.init.normal_(layer.weight, std=0.002)
             nn.init.zeros_(layer.bias)
+        for mix in (*self.context32, *self.context16):
+            nn.init.zeros_(mix.mix.weight)
+            nn.init.zeros_(mix.mix.bias)
 
     def forward(
         self, c8: torch.Tensor, c16: torch.Tensor, c32: torch.Tensor
     ) -> torch.Tensor | dict[str, torch.Tensor]:
         """Map the features to [B, 84, h, w] (training: a dict, see `VNectLite`)."""
-        p32 = F.relu6(self.lateral32(c32))
+        p32 = self.context32(F.relu6(self.lateral32(c32)))
         p16 = F.relu6(self.place16(self.lateral16(c16) + self.up16(p32)))
         p16 = F.relu6(self.join16(p16))
+        early16 = self.early16(p16)
+        p16 = self.context16(self.belief16(p16, early16))
         p8 = F.relu6(self.place8(self.lateral8(c8) + self.up8(p16)))
         p8 = self.join8(p8)
+        early8 = self.early8(p8)
+        p8 = self.belief8(p8, early8)
         delta = self.place_delta(self.delta(p8))
         joined = torch.cat([p8, delta, bone_length_maps(delta)], dim=1)
         maps = self.place_maps(self.predict(self.refine(F.relu6(self.read(joined)))))
@@ -113,6 +145,6 @@ class LiteHead(nn.Module):
         return {
             "maps": maps,
             "delta": delta,
-            "early16": self.early16(p16),
-            "early8": self.early8(p8),
+            "early16": early16,
+            "early8": early8,
         }
