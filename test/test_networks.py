@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch")
@@ -95,29 +97,134 @@ def test_imagenet_weights_load_and_wrong_ones_are_refused(tmp_path):
         load_imagenet(trunk, str(tmp_path / "w.pth"))
 
 
-def test_weights_come_back_from_the_exported_file(tmp_path):
-    pytest.importorskip("onnxscript", reason="needs the exporter")
+WIDTH = 40  # the exporter stores equal tensors of up to 1024 numbers once: 40 * 40 is more
+
+
+def _folded(network) -> dict[str, torch.Tensor]:
+    """Every weight, with batch norm multiplied into the convolutions before it."""
+    trunk, folded = network.trunk, {}
+    pairs = [("stem", trunk._conv_stem, trunk._bn0)]
+    for number, block in enumerate(trunk._blocks):
+        if block.expands:
+            pairs.append((f"{number} expand", block._expand_conv, block._bn0))
+        pairs.append((f"{number} depthwise", block._depthwise_conv, block._bn1))
+        pairs.append((f"{number} project", block._project_conv, block._bn2))
+    for name, conv, norm in pairs:
+        scale, shift = norm.scale_shift()
+        folded[f"{name} weight"] = conv.weight * scale[:, None, None, None]
+        folded[f"{name} bias"] = shift
+    return folded | {k: v for k, v in network.named_parameters() if not k.startswith("trunk.")}
+
+
+def _randomise(network) -> None:
+    """Other weights in every layer, also where nothing is how a training starts."""
+    for name, value in network.named_parameters():
+        if name.endswith("weight") and "place" not in name and value.ndim > 1:
+            value.normal_(0.0, value[0].numel() ** -0.5)
+        elif "_bn" in name and name.endswith("weight"):
+            value.uniform_(0.8, 1.2)
+        else:
+            value.normal_(0.0, 0.05)
+    for name, value in network.named_buffers():
+        value.normal_(0.0, 0.05) if name.endswith("mean") else value.uniform_(0.8, 1.2)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A network with random weights in all layers and the lifter; a fresh one without: files."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason=f"the export needs {package}")
     from vnect_ros.exporting.graph import export_onnx
-    from vnect_ros.networks.lite_onnx import load_onnx
 
     torch.manual_seed(0)
-    network = build_network("vnect_lite", width=32).eval()
+    folder, made = tmp_path_factory.mktemp("exports"), {}
+    for lift in (True, False):
+        network = build_network("vnect_lite", width=WIDTH, lift=lift).eval()
+        if lift:
+            with torch.no_grad():
+                _randomise(network)
+        export_onnx(network, 64, folder / f"{lift}.onnx")
+        made[lift] = network, folder / f"{lift}.onnx"
+    return made
+
+
+@pytest.mark.timeout(600)  # two exports
+@pytest.mark.parametrize("lift", [True, False])
+def test_every_weight_comes_back_from_the_exported_file(exported, lift):
+    from vnect_ros.networks.lite_onnx import load_onnx
+
+    network, file = exported[lift]
+    other = build_network("vnect_lite", width=WIDTH, lift=lift).eval()
     with torch.no_grad():
-        for name, value in network.named_parameters():
-            if "place" in name:
-                value.normal_(0.0, 0.02)
-            elif "_bn" in name:
-                value.add_(0.1 * torch.randn_like(value))
-        for layer in (network.head.delta, network.head.predict):
-            layer.weight.normal_(0.0, 0.1)
-    export_onnx(network, 64, tmp_path / "model.onnx")
-    other = build_network("vnect_lite", width=32).eval()
-    load_onnx(other, tmp_path / "model.onnx")
-    x = torch.randn(1, 3, 64, 64)
+        _randomise(other)
+    assert load_onnx(other, file) == ()
+    expected, got = _folded(network), _folded(other)
+    assert expected.keys() == got.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6, msg=name)
+    x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(other(x), network(x), rtol=1e-3, atol=1e-3)
-    with pytest.raises(ValueError, match="lateral32"):
-        load_onnx(build_network("vnect_lite", width=16), tmp_path / "model.onnx")
+        maps = network.double()(x)
+        torch.testing.assert_close(other.double()(x), maps, rtol=0.0, atol=1e-5 * maps.abs().max())
+    network.float()
+
+
+@pytest.mark.timeout(600)
+def test_a_lifter_is_left_aside_or_kept(exported):
+    from vnect_ros.networks.lite_onnx import load_onnx
+
+    plain = build_network("vnect_lite", width=WIDTH)
+    assert load_onnx(plain, exported[True][1]) == ()
+    torch.testing.assert_close(plain.head.predict.weight, exported[True][0].head.predict.weight)
+    lifting = build_network("vnect_lite", width=WIDTH, lift=True)
+    before = {k: v.clone() for k, v in lifting.lifter.state_dict().items()}
+    assert load_onnx(lifting, exported[False][1]) == ("lifter",)
+    assert all(torch.equal(v, before[k]) for k, v in lifting.lifter.state_dict().items())
+
+
+@pytest.mark.timeout(600)
+def test_files_of_other_networks_are_refused(exported, tmp_path):
+    import onnx
+
+    from vnect_ros.networks.lite_onnx import load_onnx
+
+    file = exported[True][1]
+    with pytest.raises(ValueError, match="lateral8"):
+        load_onnx(build_network("vnect_lite", width=16), file)
+    with pytest.raises(ValueError, match="trunk"):
+        load_onnx(build_network("vnect_lite", backbone="lite1"), file)
+    network = build_network("vnect_lite", width=WIDTH)
+    model = onnx.load(str(file))
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == "head.context16.2.mix.weight":
+                node.input[place] = "head.context16.1.mix.weight"
+    onnx.save(model, str(tmp_path / "shared.onnx"))
+    with pytest.raises(ValueError, match=r"no head\.context16\.2\.mix"):
+        load_onnx(network, tmp_path / "shared.onnx")
+    (tmp_path / "text.onnx").write_text("no protobuf")
+    with pytest.raises(ValueError, match="no ONNX"):
+        load_onnx(network, tmp_path / "text.onnx")
+
+
+def test_the_shipped_file_serves_a_network_with_and_without_lifter():
+    onnxruntime = pytest.importorskip("onnxruntime", reason="runs the file")
+    pytest.importorskip("onnx", reason="reads the file")
+    from vnect_ros.networks.lite_onnx import load_onnx
+
+    file = Path(__file__).parent.parent / "models" / "vnect_lite" / "model.onnx"
+    torch.manual_seed(0)
+    network = build_network("vnect_lite", lift=True).eval()
+    lacking = load_onnx(network, file)
+    assert all(name.startswith("head.") for name in lacking)
+    assert load_onnx(build_network("vnect_lite"), file) == lacking
+    x = 0.5 * torch.randn(1, 3, 224, 224)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    with torch.no_grad():
+        got = network(x).numpy()
+    # what an older file lacks starts as next to nothing
+    assert abs(got - expected).max() < (5e-3 if lacking else 1e-4) * abs(expected).max()
 
 
 def test_frozen_blocks_do_not_learn():

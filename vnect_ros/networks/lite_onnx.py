@@ -1,14 +1,16 @@
 """Weights of `vnect_lite` taken back from the ONNX file that was exported from them.
 
-So that a training can go on from a shipped bundle: batch norm comes back folded
-(scale 1, the shift its bias), and the early read-outs, which no export holds, keep
-their initial weights.
+So that a training can go on from a shipped bundle.  An export keeps the names of the
+head's and the lifter's layers.  It loses those of the trunk, whose weights come back
+with batch norm folded (scale 1, the shift its bias); but the trunk is one chain, so the
+order of its convolutions in the file is the order in which they are applied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -18,96 +20,154 @@ from vnect_ros.networks.backbones import StillBatchNorm
 from vnect_ros.networks.head import Place
 from vnect_ros.networks.lite import VNectLite
 
+if TYPE_CHECKING:
+    import onnx
 
-def _convolutions(network: VNectLite) -> Iterator[tuple[str, nn.Module, StillBatchNorm | None]]:
-    """Every convolution with its name and norm, in the order in which they are applied."""
-    trunk, head = network.trunk, network.head
-    yield "stem", trunk._conv_stem, trunk._bn0
-    for number, block in enumerate(trunk._blocks):
-        if block.expands:
-            yield f"block {number} expand", block._expand_conv, block._bn0
-        yield f"block {number} depthwise", block._depthwise_conv, block._bn1
-        yield f"block {number} project", block._project_conv, block._bn2
-    for name in (
-        "lateral32", "lateral16", "up16", "join16", "lateral8", "up8",
-        "join8.spread", "join8.mix", "delta", "read",
-        "refine.0.spread", "refine.0.mix", "refine.1.spread", "refine.1.mix", "predict",
-    ):  # fmt: skip
-        yield name, head.get_submodule(name), None
+_BELIEFS: Final = ("context32", "belief16", "context16", "belief8")
+"""Layers that the head did not always have: an export has all of them or none."""
 
 
-def load_onnx(network: VNectLite, file: str | Path) -> None:
+def load_onnx(network: VNectLite, file: str | Path) -> tuple[str, ...]:
     """Fill a network with the weights of its float32 export.
 
+    A lifter in the file is left aside if the network has none.
+
+    Returns:
+        The layers that the file lacks; they keep the weights they have.  That may be
+        the lifter, and in older files the head's context and beliefs, which add next to
+        nothing as they are initialised.
+
     Raises:
+        OSError: The file cannot be read.
         ValueError: The file is not an export of this network.
     """
-    import onnx
-    from onnx import numpy_helper
+    export = _Export(file)
+    head, lifter = network.head, network.lifter
+    lacking = [f"head.{name}" for name in _BELIEFS if not export.has(f"head.{name}")]
+    if 0 < len(lacking) < len(_BELIEFS):
+        raise ValueError(_refusal(file, f"no {lacking[0]}", "all layers of the head"))
+    if lifter is not None and not export.has("lifter"):
+        lacking.append("lifter")
 
-    graph = onnx.load(str(file)).graph
-    held = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
-    left = [n for n in graph.node if n.op_type in ("Conv", "ConvTranspose")]
+    trunk = list(_trunk_layers(network))
+    if len(export.trunk) != len(trunk):
+        raise ValueError(_refusal(file, f"trunk of {len(export.trunk)} layers", str(len(trunk))))
     with torch.no_grad():
-        for name, conv, norm in _convolutions(network):
-            kind = "ConvTranspose" if isinstance(conv, nn.ConvTranspose2d) else "Conv"
-            expected = tuple(conv.weight.shape)  # type: ignore[union-attr, arg-type]
-            # parallel branches may change places in the file, equal shapes do not
-            node = next(
-                (
-                    n
-                    for n in left
-                    if n.op_type == kind
-                    and n.input[1] in held
-                    and held[n.input[1]].shape == expected
-                ),
-                None,
-            )
-            if node is None:
-                raise ValueError(_refusal(file, f"no {name}", f"one of {expected} in float32"))
-            left.remove(node)
-            weight = held[node.input[1]]
-            conv.weight.copy_(torch.from_numpy(weight.copy()))  # type: ignore[union-attr, operator]
-            bias = held[node.input[2]] if len(node.input) > 2 else None
-            if norm is not None:
-                norm.weight.fill_(1.0)
-                norm.running_mean.zero_()
-                norm.running_var.fill_(1.0 - norm.eps)
-                norm.bias.zero_()
-            target = norm.bias if norm is not None else conv.bias
-            if bias is not None and target is not None:
-                target.copy_(torch.from_numpy(bias.copy()))  # type: ignore[operator]
-        _load_places(network, graph, held)
+        for node, (name, conv, norm) in zip(export.trunk, trunk):
+            norm.weight.fill_(1.0)
+            norm.running_mean.zero_()
+            norm.running_var.fill_(1.0 - norm.eps)
+            export.copy(node, name, conv.weight, norm.bias)
+        for name, layer in network.named_modules():
+            is_ours = name.startswith(("head.", "lifter."))
+            if not is_ours or name.startswith(tuple(lacking)):
+                continue
+            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                export.copy(export.node(name), name, layer.weight, layer.bias)
+        for place, tensor in (
+            (head.place16, export.sum_with("head.up16")),
+            (head.place8, export.sum_with("head.up8")),
+            (head.place_delta, export.node("head.delta").output[0]),
+            (head.place_maps, export.node("head.predict").output[0]),
+        ):
+            _fill_place(place, export.added_to(tensor))
+    return tuple(lacking)
 
 
-def _load_places(network: VNectLite, graph, held: dict[str, np.ndarray]) -> None:  # type: ignore[no-untyped-def]
-    """The maps added by place are linear in x and y: solve for their slopes."""
-    head = network.head
-    places = [head.place16, head.place8, head.place_delta, head.place_maps]
-    added = [
-        held[name]
-        for node in graph.node
-        if node.op_type == "Add"
-        for name in node.input
-        if name in held and held[name].ndim >= 3 and held[name].shape[-1] > 1
-    ]
-    for place in places:
-        channels = place.weight.shape[1]
-        fitting = [a for a in added if a.shape[-3] == channels]
-        if not fitting:
-            nn.init.zeros_(place.weight)  # an older export, or one that learned nothing here
-            continue
-        added = added[next(i for i, a in enumerate(added) if a is fitting[0]) + 1 :]
-        place.weight.copy_(_slopes(place, fitting[0]))
+def _trunk_layers(network: VNectLite) -> Iterator[tuple[str, nn.Conv2d, StillBatchNorm]]:
+    """Every convolution of the trunk, named, with its norm, in the order of their use."""
+    trunk = network.trunk
+    yield "trunk._conv_stem", trunk._conv_stem, trunk._bn0
+    for number, block in enumerate(trunk._blocks):
+        name = f"trunk._blocks.{number}"
+        if block.expands:
+            yield f"{name}._expand_conv", block._expand_conv, block._bn0
+        yield f"{name}._depthwise_conv", block._depthwise_conv, block._bn1
+        yield f"{name}._project_conv", block._project_conv, block._bn2
 
 
-def _slopes(place: Place, added: np.ndarray) -> torch.Tensor:
-    flat = added.reshape(added.shape[-3], -1)
+class _Export:
+    """An exported graph: its layers by the names of their modules."""
+
+    def __init__(self, file: str | Path) -> None:
+        import onnx
+        from google.protobuf.message import DecodeError
+        from onnx import numpy_helper
+
+        self.file = file
+        try:
+            self.graph = onnx.load(str(file)).graph
+        except DecodeError as error:
+            raise ValueError(_refusal(file, "no ONNX", "a float32 export")) from error
+        self.held = {i.name: numpy_helper.to_array(i) for i in self.graph.initializer}
+        layers = [
+            n for n in self.graph.node
+            if n.op_type in ("Conv", "ConvTranspose", "Gemm") and n.input[1] in self.held
+        ]  # fmt: skip
+        self.named = {
+            n.input[1][: -len(".weight")]: n
+            for n in layers
+            if n.input[1].startswith(("head.", "lifter.")) and n.input[1].endswith(".weight")
+        }
+        self.trunk = [n for n in layers if not n.input[1].startswith(("head.", "lifter."))]
+
+    def has(self, name: str) -> bool:
+        """Whether the file has this layer, or one inside it."""
+        return any(n == name or n.startswith(f"{name}.") for n in self.named)
+
+    def node(self, name: str) -> onnx.NodeProto:
+        """The node of a layer; ValueError if there is none."""
+        if name not in self.named:
+            raise ValueError(_refusal(self.file, f"no {name}", "a float32 export of this network"))
+        return self.named[name]
+
+    def copy(self, node: onnx.NodeProto, name: str, weight: Any, bias: Any) -> None:
+        """Fill a layer with a node's weight and bias.
+
+        The bias is the one that the node reads, whatever its name: the exporter stores
+        equal small tensors once, and drops a bias of zeros.
+        """
+        for target, source in zip((weight, bias), (*node.input[1:], "")):
+            if target is None:
+                continue
+            values, expected = self.held.get(source), tuple(target.shape)
+            if not source:
+                target.zero_()
+            elif values is None or values.shape != expected or values.dtype != np.float32:
+                got = "no constant" if values is None else f"{values.shape} {values.dtype}"
+                raise ValueError(_refusal(self.file, f"{name} {got}", f"{expected} float32"))
+            else:
+                target.copy_(torch.from_numpy(values.copy()))
+
+    def sum_with(self, name: str) -> str:
+        """Name of the tensor that is the sum of a layer's output and something."""
+        output = self.node(name).output[0]
+        for node in self.graph.node:
+            if node.op_type == "Add" and output in node.input:
+                return str(node.output[0])
+        raise ValueError(_refusal(self.file, f"{name} alone", f"a sum with {name}"))
+
+    def added_to(self, tensor: str) -> np.ndarray | None:
+        """The constant [..., C, h, w] that is added to a tensor; None if there is none."""
+        for node in self.graph.node:
+            if node.op_type == "Add" and tensor in node.input:
+                for other in node.input:
+                    if other in self.held:
+                        return self.held[other]
+        return None
+
+
+def _fill_place(place: Place, added: np.ndarray | None) -> None:
+    """Solve for the slopes of a map that is linear in x and y (none: it learned nothing)."""
+    if added is None:
+        nn.init.zeros_(place.weight)
+        return
+    flat = added.reshape(added.shape[-3], -1).astype(np.float64)
     probe = Place(2, place.reach)
-    with torch.no_grad():
-        probe.weight.copy_(torch.eye(2))
-        grid = probe(torch.zeros(1, 2, *added.shape[-2:])).reshape(2, -1).numpy()
-    return torch.from_numpy(np.linalg.lstsq(grid.T, flat.T, rcond=None)[0].astype(np.float32))
+    probe.weight.copy_(torch.eye(2))
+    grid = probe(torch.zeros(1, 2, *added.shape[-2:])).reshape(2, -1).double().numpy()
+    slopes = np.linalg.lstsq(grid.T, flat.T, rcond=None)[0]
+    place.weight.copy_(torch.from_numpy(slopes.astype(np.float32)))
 
 
 def _refusal(file: str | Path, got: str, accepted: str) -> str:
