@@ -23,8 +23,11 @@ from vnect_ros.networks.lite import VNectLite
 if TYPE_CHECKING:
     import onnx
 
-_BELIEFS: Final = ("context32", "belief16", "context16", "belief8")
-"""Layers that the head did not always have: an export has all of them or none."""
+_FIRST: Final = (
+    "lateral8", "lateral16", "lateral32", "up16", "join16", "up8", "join8",
+    "delta", "read", "refine", "predict",
+)  # fmt: skip
+"""Layers that the head always had; of the others a file holds all or none."""
 
 
 def load_onnx(network: VNectLite, file: str | Path) -> tuple[str, ...]:
@@ -34,8 +37,8 @@ def load_onnx(network: VNectLite, file: str | Path) -> tuple[str, ...]:
 
     Returns:
         The layers that the file lacks; they keep the weights they have.  That may be
-        the lifter, and in older files the head's context and beliefs, which add next to
-        nothing as they are initialised.
+        the lifter, and in older files what the head got later (its context and beliefs),
+        which adds next to nothing as it is initialised.
 
     Raises:
         OSError: The file cannot be read.
@@ -43,8 +46,13 @@ def load_onnx(network: VNectLite, file: str | Path) -> tuple[str, ...]:
     """
     export = _Export(file)
     head, lifter = network.head, network.lifter
-    lacking = [f"head.{name}" for name in _BELIEFS if not export.has(f"head.{name}")]
-    if 0 < len(lacking) < len(_BELIEFS):
+    newer = [
+        f"head.{name}"
+        for name, layer in head.named_children()
+        if name not in _FIRST and not isinstance(layer, Place)
+    ]
+    lacking = [name for name in newer if not export.has(name)]
+    if 0 < len(lacking) < len(newer):
         raise ValueError(_refusal(file, f"no {lacking[0]}", "all layers of the head"))
     if lifter is not None and not export.has("lifter"):
         lacking.append("lifter")
