@@ -12,6 +12,7 @@ import training_fixtures as made  # noqa: E402
 
 from vnect_ros.camera import Camera  # noqa: E402
 from vnect_ros.errors import VnectError  # noqa: E402
+from vnect_ros.evaluation.lspet import TO_VNECT  # noqa: E402
 from vnect_ros.records import Crop  # noqa: E402
 from vnect_ros.skeleton import INDEX, MIRROR, PARENTS, knee_neck_length  # noqa: E402
 from vnect_ros.training import augment, layouts, targets  # noqa: E402
@@ -197,7 +198,7 @@ def test_the_teacher_is_trusted_only_where_it_agrees(tmp_path):
     with np.load(folder / "labels.npz") as data:
         content = dict(data)
     ours = np.zeros((4, 21, 2))
-    ours[:, list(layouts_lsp())] = content["joints14"][..., :2]
+    ours[:, list(TO_VNECT)] = content["joints14"][..., :2]
     landmarks = np.zeros((4, 39, 5))
     sides = {"shoulder": 12, "elbow": 14, "wrist": 16, "hip": 24, "knee": 26, "ankle": 28}
     for name, right in sides.items():
@@ -206,24 +207,18 @@ def test_the_teacher_is_trusted_only_where_it_agrees(tmp_path):
     landmarks[2, 11:29] = landmarks[2, [i + 1 if i % 2 else i - 1 for i in range(11, 29)]]
     world = np.random.default_rng(0).normal(0, 0.5, (4, 39, 3))
     np.savez(folder / "labels.npz", **content, teacher_landmarks=landmarks, teacher_world=world)
-    labels = read_labels(folder / "labels.npz")
+    labels = read_labels(folder)
     assert labels.trusted.tolist() == [True, True, False, True]
     assert (labels.weight_3d[2] == 0).all() and labels.weight_3d[0, INDEX["left_knee"]] == 1
     assert (labels.joints_m[:, INDEX["pelvis"]] == 0).all()
     # sides that only the annotation has exchanged are put right when asked
-    corrected = read_labels(folder / "labels.npz", correct_sides=True)
+    corrected = read_labels(folder, correct_sides=True)
     assert corrected.trusted.all()
     np.testing.assert_array_equal(corrected.joints_px[[0, 1, 3]], labels.joints_px[[0, 1, 3]])
     limbs = slice(2, 14)
     np.testing.assert_allclose(
         corrected.joints_px[2, limbs], labels.joints_px[2, list(MIRROR)][limbs], atol=1e-5
     )
-
-
-def layouts_lsp():
-    from vnect_ros.training.lspet import JOINTS_FROM_LSP
-
-    return JOINTS_FROM_LSP
 
 
 def test_landmarks_of_a_right_hand_become_the_right_hand():

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vnect_ros.evaluation.lspet import TO_VNECT
 from vnect_ros.skeleton import BONES, INDEX, NUM_JOINTS
 from vnect_ros.training.layouts import HUMAN36M_JOINTS, MPI_INF_3DHP_JOINTS, MPII_JOINTS
-from vnect_ros.training.lspet import JOINTS_FROM_LSP
 
 STANDING_M = np.array(
     [
@@ -85,7 +85,7 @@ def write_lspet(folder: Path, count: int = 40, size: int = 64) -> Path:
         joints_px = body(rng)[:, :2] * size * 0.36 + size / 2
         image = picture(joints_px, size, size, i)
         cv2.imwrite(str(images / f"im{i:05d}.jpg"), image[..., ::-1])
-        joints14[i, :, :2] = joints_px[list(JOINTS_FROM_LSP)]
+        joints14[i, :, :2] = joints_px[list(TO_VNECT)]
         joints14[i, :, 2] = 1
     np.savez(folder / "labels.npz", index=np.arange(count), joints14=joints14)
     return folder

@@ -3,7 +3,8 @@
 A folder holds `labels.npz` (one row an image) and the crops: a tar file, row i
 being its i-th image, or images in the folder (or in one folder in it), row i
 being the i-th by name.  Of the labels, `joints14` [N, 14, 3] is needed: x, y in
-pixels of the crop and visible 0/1, in the order of `JOINTS`.
+pixels of the crop and visible 0/1, in the order of `JOINTS`.  The training reads
+the same layout through this module.
 """
 
 from __future__ import annotations
@@ -57,23 +58,28 @@ class Crops:
     """[N, 14, 3] float32: x, y [px of the crop], visible 0/1."""
     folder: Path
 
+    def coded(self) -> Iterator[bytes]:
+        """The bytes of each row's image file."""
+        archive = _archive(self.folder)
+        if not archive:
+            yield from ((self.folder / name).read_bytes() for name in self.names)
+            return
+        with tarfile.open(archive) as tar:
+            members = {member.name: member for member in tar}
+            for name in self.names:
+                file = tar.extractfile(members[name])
+                yield file.read() if file else b""
+
     def images(self) -> Iterator[np.ndarray]:
         """Each row's [h, w, 3] uint8 RGB image."""
-        archive = _archive(self.folder)
-        if archive:
-            with tarfile.open(archive) as tar:
-                for name in self.names:
-                    member = tar.extractfile(name)
-                    yield _decoded(name, member.read() if member else b"")
-        else:
-            for name in self.names:
-                yield _decoded(name, (self.folder / name).read_bytes())
+        return (decoded(name, data) for name, data in zip(self.names, self.coded()))
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-def _decoded(name: str, data: bytes) -> np.ndarray:
+def decoded(name: str, data: bytes) -> np.ndarray:
+    """[h, w, 3] uint8 RGB of an image file's bytes; VnectError, by name, if it is none."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise VnectError(describe("image", name, "a readable image"))
@@ -100,35 +106,45 @@ def _image_names(folder: Path) -> list[str]:
     raise VnectError(describe("lspet", str(folder), "a folder with one tar file or images"))
 
 
-def load(folder: str | Path, split: str = "all") -> Crops:
+def read_labels(folder: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a folder's labels.npz by name: `joints14`, and what else there is.
+
+    Raises:
+        VnectError: there is no such file, or no `joints14` [N, 14, 3] in it.
+    """
+    file = Path(folder) / "labels.npz"
+    if not file.is_file():
+        raise VnectError(describe("lspet", str(folder), "a folder that holds labels.npz"))
+    with np.load(file, allow_pickle=False) as data:
+        if "joints14" not in data or data["joints14"].shape[1:] != (14, 3):
+            raise VnectError(describe("labels.npz", sorted(data.files), "joints14 [N, 14, 3]"))
+        return {name: data[name] for name in data.files}
+
+
+def load(folder: str | Path, split: str = "all", images: str | Path | None = None) -> Crops:
     """Read the layout.
 
     Args:
         folder: holds labels.npz and the crops.
         split: "all" rows, or the "heldout" ones (i % 20 == 7) that training leaves out,
             or the "train" ones that it takes.
+        images: where the crops are, if not in `folder`.
 
     Raises:
         VnectError: the folder, the labels or the split are not as declared.
     """
     if split not in SPLITS:
         raise VnectError(describe("split", split, ", ".join(SPLITS)))
-    folder = Path(folder)
-    labels = folder / "labels.npz"
-    if not labels.is_file():
-        raise VnectError(describe("lspet", str(folder), "a folder that holds labels.npz"))
-    with np.load(labels, allow_pickle=False) as data:
-        if "joints14" not in data or data["joints14"].shape[1:] != (14, 3):
-            raise VnectError(describe("labels.npz", sorted(data.files), "joints14 [N, 14, 3]"))
-        joints14 = data["joints14"].astype(np.float32)
-    names = _image_names(folder)
+    joints14 = read_labels(folder)["joints14"].astype(np.float32)
+    place = Path(folder if images is None else images)
+    names = _image_names(place)
     if len(names) != len(joints14):
         raise VnectError(describe("images", len(names), f"one a row of labels, {len(joints14)}"))
     rows = np.arange(len(names))
     held_out = rows % HELD_OUT_EVERY == HELD_OUT_REMAINDER
     kept = {"all": np.ones_like(held_out), "heldout": held_out, "train": ~held_out}
     rows = rows[kept[split]]
-    return Crops(tuple(names[i] for i in rows), rows, joints14[rows], folder)
+    return Crops(tuple(names[i] for i in rows), rows, joints14[rows], place)
 
 
 def torso_px(joints14: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

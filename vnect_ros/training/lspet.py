@@ -1,9 +1,7 @@
-"""Leeds Sports Pose Extended in the layout of the shared data.
+"""Leeds Sports Pose Extended, as `evaluation.lspet` reads it, with what a training takes.
 
-A folder with `labels.npz` (`index`, `joints14` [N, 14, 3] of x, y [px] and
-visible, and optionally `teacher_landmarks` [N, 39, 5], `teacher_world`
-[N, 39, 3]) and the crops either as files `<index>.jpg` or in one tar, in the
-order of the rows.
+Besides the annotation, `labels.npz` may hold a teacher's `teacher_landmarks`
+[N, 39, 5] (x, y [px] first) and `teacher_world` [N, 39, 3] [m].
 
 The teacher (BlazePose heavy) gives 3D, and 2D of the joints that the annotation
 lacks, where its 2D agrees with the annotation.  Where it agrees only with left and
@@ -13,16 +11,14 @@ images looked at most had), and is exchanged, in training alone.
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 
-from vnect_ros.errors import VnectError, describe
+from vnect_ros.evaluation import lspet
 from vnect_ros.skeleton import (
     INDEX,
     MIRROR,
@@ -32,9 +28,6 @@ from vnect_ros.skeleton import (
     knee_neck_length,
 )
 from vnect_ros.training.sample import Sample
-
-JOINTS_FROM_LSP: Final = (10, 9, 8, 11, 12, 13, 4, 3, 2, 5, 6, 7, 1, 0)
-"""Our joint for each of the 14 of the annotation."""
 
 # (our joint, landmark or landmarks to average)
 _FROM_TEACHER: Final = (
@@ -92,32 +85,31 @@ def from_teacher(landmarks: np.ndarray) -> np.ndarray:
 
 
 def read_labels(
-    file: Path, agree: float = 0.08, share: float = 0.75, correct_sides: bool = False
+    folder: Path, agree: float = 0.08, share: float = 0.75, correct_sides: bool = False
 ) -> Labels:
-    """Read `labels.npz` and decide where the teacher is trusted.
+    """Read a folder's labels and decide where the teacher is trusted.
 
     Args:
-        file: the archive.
+        folder: the layout above.
         agree: largest distance of teacher and annotation, as a share of the
             person's size (the larger edge of the joints' box).
         share: of the visible limb joints that must agree for the crop to be trusted.
+        correct_sides: exchange an annotation's sides where the teacher then agrees.
     """
-    with np.load(file) as data:
-        joints14 = data["joints14"].astype(np.float64)
-        has_teacher = "teacher_landmarks" in data and "teacher_world" in data
-        landmarks = data["teacher_landmarks"].astype(np.float64) if has_teacher else None
-        world = data["teacher_world"].astype(np.float64) if has_teacher else None
+    data = lspet.read_labels(folder)
+    joints14 = data["joints14"].astype(np.float64)
+    landmarks, world = data.get("teacher_landmarks"), data.get("teacher_world")
     n = len(joints14)
     joints_px = np.zeros((n, NUM_JOINTS, 2))
     visible = np.zeros((n, NUM_JOINTS))
-    joints_px[:, list(JOINTS_FROM_LSP)] = joints14[..., :2]
-    visible[:, list(JOINTS_FROM_LSP)] = joints14[..., 2] > 0.5
+    joints_px[:, list(lspet.TO_VNECT)] = joints14[..., :2]
+    visible[:, list(lspet.TO_VNECT)] = joints14[..., 2] > 0.5
     _derive_centre(joints_px, visible)
     joints_m = np.zeros((n, NUM_JOINTS, 3))
     weight_3d = np.zeros((n, NUM_JOINTS))
     trusted = np.zeros(n, bool)
     if landmarks is not None and world is not None:
-        teacher_px = from_teacher(landmarks[..., :2])
+        teacher_px = from_teacher(landmarks[..., :2].astype(np.float64))
         limbs = list(_LIMBS)
         seen = visible[:, limbs] > 0
         box = np.where(seen[..., None], joints_px[:, limbs], np.nan)
@@ -205,7 +197,7 @@ def _take_from_teacher(
 def _teacher_3d(
     world: np.ndarray, trusted: np.ndarray, close: np.ndarray, visible: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    joints_m = from_teacher(world)
+    joints_m = from_teacher(world.astype(np.float64))
     joints_m -= joints_m[:, PELVIS : PELVIS + 1]
     length = knee_neck_length(joints_m)
     joints_m *= (NORMALISED_KNEE_NECK_M / np.maximum(length, 0.3))[:, None, None]
@@ -224,7 +216,7 @@ class Lspet:
 
     Args:
         folder: the layout above.
-        images: folder of unpacked `*.jpg`; default the tar in `folder`.
+        images: where the crops are, if not in `folder`.
         part: "train", "held_out" (every row i with i % 20 == 7) or "all".
         trusted_repeat: how often an image with a trusted teacher is there (in "train").
     """
@@ -238,27 +230,23 @@ class Lspet:
     ) -> None:
         if part not in ("train", "held_out", "all"):
             raise ValueError(f"part: got {part!r}, accepted: train, held_out, all")
-        folder = Path(folder)
-        labels = read_labels(folder / "labels.npz", correct_sides=part == "train")
-        rows = np.arange(len(labels.visible))
-        held_out = rows % 20 == 7
-        keep = {"train": ~held_out, "held_out": held_out, "all": rows >= 0}[part]
-        self.rows = rows[keep]
+        crops = lspet.load(folder, "heldout" if part == "held_out" else part, images)
+        labels = read_labels(Path(folder), correct_sides=part == "train")
+        place = np.arange(len(crops))
         if part == "train" and trusted_repeat > 1:
-            again = self.rows[labels.trusted[self.rows]]
-            self.rows = np.concatenate([self.rows, *[again] * (trusted_repeat - 1)])
+            again = place[labels.trusted[crops.rows]]
+            place = np.concatenate([place, *[again] * (trusted_repeat - 1)])
+        self.rows, self.joints14 = crops.rows[place], crops.joints14[place]
         self.labels = labels
-        with np.load(folder / "labels.npz") as data:
-            self.joints14 = data["joints14"][self.rows].astype(np.float32)
-        self._jpeg = _read_jpegs(folder, Path(images) if images else None, self.rows)
+        coded = list(crops.coded())
+        self._coded = [(crops.names[i], coded[i]) for i in place]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def image(self, i: int) -> np.ndarray:
         """[224, 224, 3] uint8 RGB of the i-th crop of this part."""
-        coded = np.frombuffer(self._jpeg[i], np.uint8)
-        return cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        return lspet.decoded(*self._coded[i])
 
     def __getitem__(self, i: int) -> Sample:
         row = self.rows[i]
@@ -266,26 +254,3 @@ class Lspet:
         return Sample(
             self.image(i), of.joints_px[row], of.visible[row], of.joints_m[row], of.weight_3d[row]
         )
-
-
-def _read_jpegs(folder: Path, images: Path | None, rows: np.ndarray) -> list[bytes]:
-    if images is not None:
-        files = sorted(images.glob("*.jpg"))
-        return [files[row].read_bytes() for row in rows]
-    tars = sorted(folder.glob("*.tar"))
-    if not tars:
-        raise VnectError(describe("folder", str(folder), "a folder with one tar of crops"))
-    found: dict[int, bytes] = {}
-    wanted = set(rows.tolist())
-    with tarfile.open(tars[0]) as tar:
-        members = [m for m in tar if m.isfile()]
-        for row, member in enumerate(members):
-            handle = tar.extractfile(member) if row in wanted else None
-            if handle is not None:
-                found[row] = handle.read()
-    missing = wanted - set(found)
-    if missing:
-        raise VnectError(
-            describe(f"{tars[0].name}", f"{len(members)} images", f"one for row {min(missing)}")
-        )
-    return [found[row] for row in rows.tolist()]
