@@ -44,6 +44,7 @@ MAY_IMPORT = {
         "models", "records", "skeleton",
     },
     "networks": {"errors"},
+    "training": {"camera", "errors", "evaluation", "networks", "skeleton"},
 }  # fmt: skip
 """Module or folder of the package: what of ours it may import, besides itself."""
 CORE = set(MAY_IMPORT)
@@ -91,6 +92,23 @@ def test_imports_point_one_way(file):
         assert "ros" not in there or file.name in hooks
     else:
         assert not there & {"ros", "tools"}, f"{here} is below the tools and beside ros"
+
+
+def dotted(file):
+    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+
+
+def test_no_module_reaches_itself():
+    """Below the tools; also not through imports in functions, or for type checking alone."""
+    graph = {dotted(p.values[0]): set() for p in sources() if room(p.values[0]) != "tools"}
+    for name in graph:
+        for used in imported(PACKAGE.parent / Path(*name.split(".")).with_suffix(".py")):
+            # a module, or something in it
+            graph[name] |= {used, used.rpartition(".")[0]} & set(graph)
+    assert "vnect_ros.training.mixture" in graph["vnect_ros.training.sources"]
+    while ends := {name for name, used in graph.items() if not used & set(graph)}:
+        graph = {name: used for name, used in graph.items() if name not in ends}
+    assert not graph, "circles among these: " + ", ".join(sorted(graph))
 
 
 @pytest.mark.parametrize("file", sources())

@@ -17,7 +17,9 @@ from vnect_ros.errors import ConfigError  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
 from vnect_ros.tools import train as tool  # noqa: E402
 from vnect_ros.training import checkpoints, config, loop, losses, plots, validation  # noqa: E402
+from vnect_ros.training.batches import made_ahead  # noqa: E402
 from vnect_ros.training.schedule import Progress, rate_share  # noqa: E402
+from vnect_ros.training.sources import of_recipe  # noqa: E402
 from vnect_ros.training.team import Team  # noqa: E402
 
 RECIPES = sorted((Path(__file__).parent.parent / "config" / "train").glob("*.yaml"))
@@ -75,13 +77,13 @@ def weights(file: Path) -> dict[str, torch.Tensor]:
 
 def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(lspet, tmp_path):
     whole = loop.train(recipe(lspet), tmp_path / "whole")
-    mixture = loop.of_recipe(recipe(lspet))
+    mixture = of_recipe(recipe(lspet))
     learner = loop.Learner(recipe(lspet), Team())
-    batches = loop._batches(mixture, recipe(lspet), Team(), 0, torch.device("cpu"))
+    stream = made_ahead(mixture, recipe(lspet), Team(), 0, torch.device("cpu"))
     for _ in range(2):
-        learner.step(next(batches))
+        learner.step(next(stream))
         learner.progress.advance(0.1)
-    batches.close()
+    stream.close()
     checkpoints.save(tmp_path / "half" / loop.LATEST, learner.state())
     resumed = loop.train(recipe(lspet), tmp_path / "half", resume=True)
     theirs = weights(resumed)

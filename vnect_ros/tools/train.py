@@ -93,8 +93,8 @@ def _places(pairs: Sequence[str]) -> dict[str, str]:
 def _sheet(recipe: Any, file: Path) -> None:
     import cv2
 
-    from vnect_ros.training.mixture import of_recipe
     from vnect_ros.training.sheet import contact_sheet
+    from vnect_ros.training.sources import of_recipe
 
     mixture = of_recipe(recipe)
     sheet = contact_sheet([mixture.sample(n) for n in range(48)])

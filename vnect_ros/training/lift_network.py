@@ -17,10 +17,12 @@ from torch import nn
 
 from vnect_ros.networks import build_network
 from vnect_ros.networks.lift import SoftMaxima
-from vnect_ros.training import checkpoints, mixture
+from vnect_ros.training import checkpoints
+from vnect_ros.training.batches import normalise
 from vnect_ros.training.config import TrainConfig, from_mapping
 from vnect_ros.training.lift import Viewer, train_lifter
-from vnect_ros.training.loop import normalise
+from vnect_ros.training.mixture import collate
+from vnect_ros.training.sources import of_recipe
 
 _BATCH = 16
 
@@ -36,7 +38,7 @@ def told_by(network: nn.Module, config: TrainConfig, count: int) -> tuple[torch.
     """
     from tqdm import tqdm
 
-    stream, read = mixture.of_recipe(config), SoftMaxima()
+    stream, read = of_recipe(config), SoftMaxima()
     kept: list[tuple[torch.Tensor, ...]] = []
     number, waiting = 0, []
     bar = tqdm(total=count, unit="image", mininterval=5)
@@ -48,7 +50,7 @@ def told_by(network: nn.Module, config: TrainConfig, count: int) -> tuple[torch.
         waiting.append(sample)
         if len(waiting) < _BATCH:
             continue
-        batch = mixture.collate(waiting)
+        batch = collate(waiting)
         with torch.no_grad():
             maps = network(normalise(torch.from_numpy(batch["image"]), network))
             features = read(maps)

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.networks import build_network
 from vnect_ros.training import checkpoints, losses, validation
+from vnect_ros.training.batches import made_ahead, normalise
 from vnect_ros.training.config import TrainConfig, to_mapping
-from vnect_ros.training.mixture import Mixture, of_recipe
 from vnect_ros.training.schedule import Progress, rate_share
-from vnect_ros.training.sources import open_source
+from vnect_ros.training.sources import of_recipe, open_source
 from vnect_ros.training.team import Team, run
 
 LATEST = "latest.pt"
 LOG = "log.jsonl"
-
-
-def normalise(image: torch.Tensor, network: nn.Module) -> torch.Tensor:
-    """[B, S, S, 3] uint8 RGB to the network's [B, 3, S, S] float32 input, channels last.
-
-    A network without `mean` and `std` is VNect: BGR, value / 255 - 0.4.
-    """
-    mean, std = float(getattr(network, "mean", 0.4)), float(getattr(network, "std", 1.0))
-    x = image.permute(0, 3, 1, 2).float()
-    if not hasattr(network, "mean"):
-        x = x.flip(1)
-    return x.mul_(1.0 / (255.0 * std)).sub_(mean / std)
 
 
 class Learner:
@@ -76,7 +60,12 @@ class Learner:
 
             if not isinstance(self.network, VNectLite):
                 raise ConfigError(describe("start_from", config.start_from, "a checkpoint"))
-            load_onnx(self.network, config.start_from)
+            try:
+                lacking = load_onnx(self.network, config.start_from)
+            except ValueError as error:
+                raise ConfigError(f"start_from: {error}") from error
+            if lacking and self.team.leads:
+                print(f"start_from lacks {', '.join(lacking)}: they start anew", flush=True)
         elif config.start_from:
             state = checkpoints.read(config.start_from)["average"]
             own = self.network.state_dict()
@@ -180,55 +169,6 @@ class Learner:
         self.validation = list(content["validation"])
 
 
-def _batches(
-    mixture: Mixture, config: TrainConfig, team: Team, step: int, device: torch.device
-) -> Iterator[dict[str, torch.Tensor]]:
-    """This process's share of each batch from `step` on, made ahead."""
-    own = config.batch // team.size
-    pool: Executor
-    if config.loaders:
-        pool = ProcessPoolExecutor(
-            config.loaders, multiprocessing.get_context("spawn"), _open_mixture, (config,)
-        )
-        make: Callable[[int, int], dict[str, np.ndarray]] = _make_elsewhere
-    else:
-        pool = ThreadPoolExecutor(1)
-        make = mixture.batch
-    with pool:
-        ahead: deque[Future[dict[str, np.ndarray]]] = deque()
-        try:
-            while True:
-                while len(ahead) < 2 + 2 * config.loaders:
-                    first = (step + len(ahead)) * config.batch + team.rank * own
-                    ahead.append(pool.submit(make, first, own))
-                batch = ahead.popleft().result()
-                step += 1
-                yield {
-                    k: torch.from_numpy(v).to(device, non_blocking=True) for k, v in batch.items()
-                }
-        finally:
-            for waiting in ahead:
-                waiting.cancel()
-
-
-_elsewhere: Mixture | None = None
-
-
-def _open_mixture(config: TrainConfig) -> None:
-    global _elsewhere
-    import cv2
-
-    cv2.setNumThreads(1)
-    _elsewhere = of_recipe(config)
-
-
-def _make_elsewhere(first: int, count: int) -> dict[str, np.ndarray]:
-    assert _elsewhere is not None
-    if first % (512 * count) == 0:
-        _elsewhere.refresh()
-    return _elsewhere.batch(first, count)
-
-
 def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
     import cv2
     from tqdm import tqdm
@@ -256,10 +196,10 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
     )
     since = dict.fromkeys(("validate", "checkpoint"), p.elapsed_s)
     smooth: dict[str, float] = {}
-    batches = _batches(mixture, config, team, p.step, learner.device)
+    stream = made_ahead(mixture, config, team, p.step, learner.device)
     last = time.perf_counter()
     while not p.done:
-        terms = learner.step(next(batches))
+        terms = learner.step(next(stream))
         now = time.perf_counter()
         p.advance(team.from_leader(now - last))
         last = now

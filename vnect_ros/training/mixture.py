@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from vnect_ros.training.augment import Augmentation, augment
 from vnect_ros.training.sample import Sample
-
-if TYPE_CHECKING:
-    from vnect_ros.training.config import TrainConfig
 
 _PERIOD = 64
 
@@ -94,19 +90,6 @@ class Mixture:
     def batch(self, first: int, count: int) -> dict[str, np.ndarray]:
         """Samples `first` to `first + count`, stacked."""
         return collate([self.sample(n) for n in range(first, first + count)])
-
-
-def of_recipe(config: TrainConfig) -> Mixture:
-    """The stream of samples that a recipe names."""
-    from vnect_ros.training.sources import open_source
-
-    return Mixture(
-        [open_source(s) for s in config.sources],
-        [s.share for s in config.sources],
-        [replace(config.augmentation, **s.augmentation) for s in config.sources],
-        config.size,
-        config.seed,
-    )
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, np.ndarray]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vnect_ros.errors import ConfigError, describe
-from vnect_ros.training.config import SourceConfig
-from vnect_ros.training.mixture import Source
+from vnect_ros.training.config import SourceConfig, TrainConfig
+from vnect_ros.training.mixture import Mixture, Source
 from vnect_ros.training.sample import Sample
 
 
@@ -83,3 +84,14 @@ def open_source(config: SourceConfig) -> Source:
         return READERS[config.kind](**config.options)
     except TypeError as error:
         raise ConfigError(f"sources.options of {config.kind}: {error}") from error
+
+
+def of_recipe(config: TrainConfig) -> Mixture:
+    """The stream of samples that a recipe names."""
+    return Mixture(
+        [open_source(s) for s in config.sources],
+        [s.share for s in config.sources],
+        [replace(config.augmentation, **s.augmentation) for s in config.sources],
+        config.size,
+        config.seed,
+    )

@@ -11,6 +11,7 @@ from torch import nn
 from vnect_ros.evaluation import lspet
 from vnect_ros.training import metrics
 from vnect_ros.training.augment import plain
+from vnect_ros.training.batches import normalise
 from vnect_ros.training.config import TrainConfig
 from vnect_ros.training.mixture import Source, collate
 from vnect_ros.training.team import Team
@@ -35,8 +36,6 @@ def validate(
         former "pck02_strict" and "pck05_strict".  Where there is 3D truth also
         "<set> mpjpe_mm" and "<set> pck3d".
     """
-    from vnect_ros.training.loop import normalise
-
     row: dict[str, float] = {}
     device = next(network.parameters()).device
     for name, source in held_out:
