@@ -8,6 +8,7 @@ show size, that comes from the person's height.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -23,7 +24,8 @@ _TRUST: Final = 0.75
 """Share of the measured deviation from the mean body that is believed at the end."""
 _MAX_DEVIATION: Final = 1.35
 """No adult's bone differs more than this from the mean body's, as a factor."""
-_CHILDREN: Final = [c for _, c in BONES]
+_CHILDREN: Final = np.array([c for _, c in BONES])
+_PARENTS: Final = np.array(PARENTS)
 
 
 class BoneCalibration:
@@ -65,8 +67,8 @@ class BoneCalibration:
         if self.state is Calibration.DONE:
             return False
         self.state = Calibration.RUNNING
-        along = np.einsum("ij,ij->i", local_m - local_m[list(PARENTS)], bone_directions(fitted_m))
-        seen = (confidence > 0.0) & (confidence[list(PARENTS)] > 0.0)
+        along = np.einsum("ij,ij->i", local_m - local_m[_PARENTS], bone_directions(fitted_m))
+        seen = (confidence > 0.0) & (confidence[_PARENTS] > 0.0)
         seen[_CHILDREN] &= along[_CHILDREN] > 0.0
         self._samples.append(along)
         self._seen.append(seen)
@@ -76,7 +78,7 @@ class BoneCalibration:
             self.state = Calibration.DONE
             self._samples, self._seen = [], []
             return True
-        if count in [int(np.ceil(step * self._frames)) for step in _STEPS]:
+        if count in [math.ceil(step * self._frames) for step in _STEPS]:
             self._take_over()
             return True
         return False

@@ -88,25 +88,29 @@ class Term(Protocol):
         ...
 
 
+_SUMS: Final = {d: np.repeat(np.eye(NUM_JOINTS), d, axis=0) for d in (2, 3)}
+"""[21 * d, 21] what sums each joint's d components."""
+
+
 class _Robust:
     """Geman-McClure over each joint's residual vector."""
 
     def __init__(self, scale: np.ndarray, dimension: int) -> None:
         self._scale = scale[:, None]
         self._dimension = dimension
+        self._sums = _SUMS[dimension]
         # An outlier is one in metres, however little its joint weighs.
         self._bound = np.maximum((_OUTLIER_M * scale) ** 2, 1e-12)
 
     def _excess(self, residual: np.ndarray) -> np.ndarray:
-        square = residual.reshape(NUM_JOINTS, self._dimension)
-        return np.einsum("ij,ij->i", square, square) / self._bound
+        return (residual * residual) @ self._sums / self._bound
 
     def scales(self, residual: np.ndarray) -> np.ndarray:
-        return np.repeat(1.0 / (1.0 + self._excess(residual)), self._dimension)
+        return self.agreement(residual).repeat(self._dimension)
 
     def cost(self, residual: np.ndarray) -> float:
         excess = self._excess(residual)
-        return 0.5 * float(np.sum(self._bound * excess / (1.0 + excess)))
+        return 0.5 * float(self._bound @ (excess / (1.0 + excess)))
 
     def agreement(self, residual: np.ndarray) -> np.ndarray:
         """[21] 1 where a joint agrees with the fit, falling to 0 for outliers."""
@@ -145,11 +149,14 @@ class Projection(_Robust):
         return ((points_m[:, :2] / depth - self._rays) * self._factor).ravel()
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
-        depth = np.maximum(points_m[:, 2], _NEAREST_M)[:, None, None]
-        ahead = (points_m[:, 2] > _NEAREST_M)[:, None, None]
-        unit = points_m[:, :2, None] / depth
-        along = (moves[:, :2] - np.where(ahead, unit * moves[:, 2:], 0.0)) / depth
-        return (along * self._factor[:, :, None]).reshape(-1, NV)
+        depth = np.maximum(points_m[:, 2:], _NEAREST_M)
+        # Nearer than that, the distance makes no difference.
+        unit = np.where(points_m[:, 2:] > _NEAREST_M, points_m[:, :2] / depth, 0.0)
+        factor = self._factor / depth
+        by_point = np.zeros((NUM_JOINTS, 2, 3))
+        by_point[:, 0, 0] = by_point[:, 1, 1] = factor[:, 0]
+        by_point[:, :, 2] = -unit * factor
+        return (by_point @ moves).reshape(-1, NV)
 
 
 class _Plain:
@@ -252,12 +259,13 @@ class Rest(_Plain):
         if hidden is not None:
             std[hidden] = _HIDDEN_REST_STD_RAD * np.sqrt(FRAME_S / dt_s)
         self._std = std
+        self._jacobian = _ANGLES / std[:, None]
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
         return (q[ROOT_Q:] - REST) / self._std
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
-        return _ANGLES / self._std[:, None]
+        return self._jacobian
 
 
 _SPINE: Final = np.isin(Q_NAMES, ("lumbar", "waist", "r_waist", "y_waist"))

@@ -8,13 +8,19 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body import Q_NAMES, standing_height
+from vnect_ros.body import Q_NAMES
 from vnect_ros.camera import Camera
 from vnect_ros.config import FilterConfig, FitConfig
 from vnect_ros.fitting import observe
 from vnect_ros.fitting.calibration import BoneCalibration
 from vnect_ros.fitting.energy import FRAME_S
-from vnect_ros.fitting.kinematics import NUM_ANGLES, ROOT_Q, Kinematics, body_transform
+from vnect_ros.fitting.kinematics import (
+    NUM_ANGLES,
+    ROOT_Q,
+    Kinematics,
+    body_transform,
+    joint_velocities,
+)
 from vnect_ros.fitting.output import Output
 from vnect_ros.fitting.track import Track
 from vnect_ros.records import Joints, JointState, Pose, State
@@ -204,10 +210,10 @@ class Fitter:
         """The pose as it is published, all of it from one configuration; None if not finite."""
         q = self._output.q
         points, moves = self._kinematics.jacobian(q)
-        std = np.sqrt((track.std_m(moves) * _STD_FACTOR) ** 2 + _STD_FLOOR_M**2)
+        std = np.hypot(track.std_m(moves) * _STD_FACTOR, _STD_FLOOR_M)
         std[:, 2] = np.hypot(std[:, 2], _RANGE_STD * np.abs(points[:, 2]))
-        velocities = moves @ track.v
-        speed = np.linalg.norm(velocities, axis=1, keepdims=True)
+        velocities = joint_velocities(moves, track.v)
+        speed = np.sqrt((velocities**2).sum(axis=1, keepdims=True))
         velocities *= np.minimum(1.0, self._config.max_speed / np.maximum(speed, 1e-9))
         if not (np.isfinite(points).all() and np.isfinite(std).all()):
             return None
@@ -217,8 +223,8 @@ class Fitter:
         if joints is not None and frame is not None:
             raw_m = np.array(joints.root_relative_m, dtype=np.float64)
             pixels_px = np.where(frame.seen[:, None], joints.pixels_px, projected_px)
-            off = np.sum((projected_px - pixels_px) ** 2, axis=1)[frame.seen & ~track.set_aside]
-            residual_px = float(np.sqrt(np.mean(off))) if len(off) else float("nan")
+            off = ((projected_px - pixels_px) ** 2).sum(axis=1)[frame.seen & ~track.set_aside]
+            residual_px = float(np.sqrt(off.mean())) if len(off) else float("nan")
         return Pose(
             stamp_s=stamp_s,
             id=self._id,
@@ -229,12 +235,12 @@ class Fitter:
             orientations_xyzw=self._kinematics.orientations_xyzw(q),
             velocities_mps=velocities,
             confidence=self._confidence.copy(),
-            std_m=np.sqrt(np.mean(std**2, axis=1)),
+            std_m=np.sqrt((std**2).mean(axis=1)),
             joint_states=joint_states,
             transform_camera_from_body=body_transform(q),
             q=q[ROOT_Q:].copy(),
             q_names=Q_NAMES,
-            height_m=standing_height(self._kinematics.lengths_m),
+            height_m=self._kinematics.height_m,
             calibration=self._bones.state,
             bone_lengths_m=self._kinematics.lengths_m.copy(),
             residual_px=residual_px,

@@ -21,6 +21,7 @@ from vnect_ros.fitting.kinematics import (
 )
 from vnect_ros.skeleton import INDEX, PARENTS
 
+_PARENTS = np.array(PARENTS)
 _AXES = {s.joint: np.array(s.axis) for s in MOVING}
 _REST = {s.joint: s.rest for s in MOVING}
 _STRAIGHT = math.sin(math.radians(12.0))
@@ -33,8 +34,8 @@ def bone_directions(joints_m: np.ndarray) -> np.ndarray:
     Args:
         joints_m: [21, 3] positions, any origin and scale.
     """
-    bones = joints_m - joints_m[list(PARENTS)]
-    return bones / np.maximum(np.sqrt(np.sum(bones * bones, axis=1, keepdims=True)), 1e-9)
+    bones = joints_m - joints_m[_PARENTS]
+    return bones / np.maximum(np.sqrt((bones * bones).sum(axis=1, keepdims=True)), 1e-9)
 
 
 def with_lengths(joints_m: np.ndarray, lengths_m: np.ndarray) -> np.ndarray:

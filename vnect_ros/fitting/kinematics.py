@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from vnect_ros.body import LINK_NAMES, MOVING, Q_NAMES, ROOT, SEGMENTS, urdf
+from vnect_ros.body import LINK_NAMES, MOVING, Q_NAMES, ROOT, SEGMENTS, standing_height, urdf
 from vnect_ros.skeleton import JOINT_NAMES, NUM_JOINTS, PELVIS
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Kinematics:
         """Exchange the bone lengths [21] [m]; configurations keep their meaning."""
         pin = self._pin
         self.lengths_m = np.array(lengths_m, dtype=np.float64)
+        self.height_m = standing_height(self.lengths_m)
+        """Of this body standing [m]."""
         self._model: pinocchio.Model = pin.buildModelFromXML(
             urdf(self.lengths_m), pin.JointModelFreeFlyer()
         )
@@ -67,11 +69,14 @@ class Kinematics:
         self._frames = [
             placements[model.getFrameId(name, pin.FrameType.BODY)] for name in JOINT_NAMES
         ]
+        # Windows into Pinocchio's memory, which show where it placed the joints last.
+        self._translations = [frame.translation for frame in self._frames]
         self._links = [
             placements[model.getFrameId(name, pin.FrameType.BODY)] for name in LINK_NAMES
         ]
-        self._moves = _supports()
-        self._last_q = self._last_points = self._last_moves = np.empty(0)
+        self._moves = _supports()[:, None, :]
+        self._last_key = b""
+        self._last_points = self._last_moves = np.empty(0)
 
     def forward(self, q: np.ndarray) -> np.ndarray:
         """[21, 3] the joints in the camera frame [m]."""
@@ -83,29 +88,26 @@ class Kinematics:
 
         Kept until q changes: the answers are not to be written to.
         """
-        if np.array_equal(q, self._last_q):
+        key = q.tobytes()
+        if key == self._last_key:
             return self._last_points, self._last_moves
         pin, model, data = self._pin, self._model, self._data
         theirs = self._theirs(q)
         # Runs the forward kinematics of the joints as well.
-        spatial = pin.computeJointJacobians(model, data, theirs)[:, self._v_from_ours]
+        spatial = pin.computeJointJacobians(model, data, theirs).take(self._v_from_ours, axis=1)
         pin.updateFramePlacements(model, data)
         points = self._positions()
-        linear, angular = spatial[:3], spatial[3:]
-        x, y, z = points[:, 0, None], points[:, 1, None], points[:, 2, None]
-        moves = np.empty((NUM_JOINTS, 3, NV))
-        moves[:, 0] = linear[0] + angular[1] * z - angular[2] * y
-        moves[:, 1] = linear[1] + angular[2] * x - angular[0] * z
-        moves[:, 2] = linear[2] + angular[0] * y - angular[1] * x
-        moves *= self._moves[:, None, :]
-        self._last_q, self._last_points, self._last_moves = q.copy(), points, moves
+        # A point moves with the body's own axes: by the shift, and by turn x point.
+        levers = (_SHIFT + points @ _TURN).reshape(-1, 6)
+        moves = (levers @ spatial).reshape(NUM_JOINTS, 3, NV) * self._moves
+        self._last_key, self._last_points, self._last_moves = key, points, moves
         return points, moves
 
     def orientations_xyzw(self, q: np.ndarray) -> np.ndarray:
         """[21, 4] unit quaternions: each joint's axes seen from the camera frame."""
         pin = self._pin
         pin.framesForwardKinematics(self._model, self._data, self._theirs(q))
-        return np.array([pin.Quaternion(frame.rotation).coeffs() for frame in self._frames])
+        return np.array([pin.SE3ToXYZQUAT(frame) for frame in self._frames])[:, 3:]
 
     def link_transforms(self, q: np.ndarray) -> np.ndarray:
         """[L, 4, 4] camera from link, in the order of `body.LINK_NAMES`."""
@@ -139,7 +141,13 @@ class Kinematics:
         return theirs
 
     def _positions(self) -> np.ndarray:
-        return np.array([frame.translation for frame in self._frames])
+        return np.array(self._translations)
+
+
+def put_within_limits(q: np.ndarray) -> None:
+    """Change the angles of q [NQ] that are past a limit to that limit."""
+    angles = q[ROOT_Q:]
+    np.minimum(np.maximum(angles, LOWER), UPPER, out=angles)
 
 
 def neutral() -> np.ndarray:
@@ -150,12 +158,31 @@ def neutral() -> np.ndarray:
     return q
 
 
+def joint_velocities(moves: np.ndarray, tangent: np.ndarray) -> np.ndarray:
+    """[21, 3] how joints whose derivatives are moves [21, 3, NV] go with a tangent [NV]."""
+    # As one matrix: NumPy would multiply joint by joint.
+    return (moves.reshape(-1, NV) @ tangent).reshape(-1, 3)
+
+
 def body_transform(q: np.ndarray) -> np.ndarray:
     """[4, 4] camera from body."""
     transform = np.eye(4)
     transform[:3, :3] = rotation_from_quaternion(q[3:7])
     transform[:3, 3] = q[:3]
     return transform
+
+
+_SHIFT: Final = np.hstack([np.eye(3), np.zeros((3, 3))]).ravel()
+"""[18] of [3, 6]: how a spatial velocity (linear, angular) moves the origin, row by row."""
+_TURN: Final = np.array(
+    [
+        [(0, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 1), (0, 0, 0, 0, -1, 0)],
+        [(0, 0, 0, 0, 0, -1), (0, 0, 0, 0, 0, 0), (0, 0, 0, 1, 0, 0)],
+        [(0, 0, 0, 0, 1, 0), (0, 0, 0, -1, 0, 0), (0, 0, 0, 0, 0, 0)],
+    ],
+    dtype=np.float64,
+).reshape(3, 18)
+"""[3, 18] what each coordinate of a point adds to that: angular x point."""
 
 
 def _supports() -> np.ndarray:

@@ -17,8 +17,19 @@ from typing import Final
 
 import numpy as np
 
+from vnect_ros.fitting import symmetric
 from vnect_ros.fitting.energy import FRAME_S
-from vnect_ros.fitting.kinematics import LOWER, NV, OBSERVED, ROOT_Q, ROOT_V, UPPER, Kinematics
+from vnect_ros.fitting.kinematics import (
+    LOWER,
+    NV,
+    OBSERVED,
+    ROOT_Q,
+    ROOT_V,
+    UPPER,
+    Kinematics,
+    joint_velocities,
+    put_within_limits,
+)
 from vnect_ros.fitting.solver import Solution
 
 _UNIT_ACCELERATION: Final = 12.0 * 0.07**0.5
@@ -56,7 +67,7 @@ class Motion:
     def predicted_q(self, dt_s: float) -> np.ndarray:
         """[NQ] where the motion leads dt_s from now, within the limits."""
         q = self._kinematics.integrate(self.q, self.v * _coasted(dt_s)[1])
-        q[ROOT_Q:] = np.clip(q[ROOT_Q:], LOWER, UPPER)
+        put_within_limits(q)
         return q
 
     def predict(self, dt_s: float, weight_smooth: float) -> None:
@@ -80,17 +91,20 @@ class Motion:
         """[NV, NV] R with R^T R the inverse of the covariance."""
         covariance = self.covariance.copy()
         covariance.flat[:: NV + 1] += _JITTER
-        return np.linalg.inv(np.linalg.cholesky(covariance))
+        return symmetric.inverse_root(covariance)
 
     def correct(self, solution: Solution, root_information: np.ndarray) -> None:
         """Take the fit's answer: the pose, and what it says of the velocity."""
         prior = root_information.T @ root_information
         moved = self._kinematics.difference(self.q, solution.q)
         gain = prior @ self._cross
-        covariance = np.linalg.inv(solution.information + np.eye(NV) * _JITTER)
+        information = solution.information.copy()
+        information.flat[:: NV + 1] += _JITTER
+        covariance = symmetric.inverse(information)
         self.v = self.v + gain.T @ moved
-        self._speed_covariance = self._speed_covariance - gain.T @ (self._cross - covariance @ gain)
-        self._cross = covariance @ gain
+        cross = covariance @ gain
+        self._speed_covariance = self._speed_covariance - gain.T @ (self._cross - cross)
+        self._cross = cross
         self.covariance = covariance
         self.q = solution.q
         self._stop_at_limits()
@@ -107,18 +121,19 @@ class Motion:
 
     def joint_variance(self, moves: np.ndarray) -> np.ndarray:
         """[21, 3] variance of each joint along the camera's axes [m^2]."""
-        return np.einsum("jci,jci->jc", moves @ self.covariance, moves)
+        rows = moves.reshape(-1, NV)
+        return np.einsum("ij,ij->i", rows @ self.covariance, rows).reshape(-1, 3)
 
     def _acceleration_covariance(self, weight_smooth: float) -> np.ndarray:
         """[NV, NV] of the tangent's acceleration, from that allowed to the joints."""
         _, moves = self._kinematics.jacobian(self.q)
-        speed = np.linalg.norm(moves @ self.v, axis=1)
+        speed = np.sqrt((joint_velocities(moves, self.v) ** 2).sum(axis=1))
         allowed = _UNIT_ACCELERATION / np.sqrt(max(weight_smooth, 1e-6))
         allowed = allowed + _ACCELERATION_PER_SPEED * speed
         rows = (moves / allowed[:, None, None]).reshape(-1, NV)
         information = rows.T @ rows
         information.flat[:: NV + 1] += 1.0 / _ANGLE_ACCELERATION**2
-        return np.linalg.inv(information)
+        return symmetric.inverse(information)
 
     def _stop_at_limits(self) -> None:
         angles, speed = self.q[ROOT_Q:], self.v[ROOT_V:]

@@ -40,6 +40,8 @@ _BELIEVE_JOINT_S: Final = 0.10
 """A joint that keeps disagreeing for so long is right after all [s]."""
 _BELIEVE_ROOT_S: Final = 0.20
 _BELIEVE_FLIP_S: Final = 0.60
+_SMALLEST_SPREAD: Final = 1e-12
+"""Variance of the rays, on the plane z = 1, below which they do not show a distance."""
 MIN_SEEN: Final = 4
 """Joints below which a frame says nothing of the whole body."""
 
@@ -74,8 +76,7 @@ def frame(joints: Joints | None, camera: Camera) -> Frame | None:
     confidence = np.clip(np.nan_to_num(np.asarray(joints.confidence, dtype=np.float64)), 0.0, 1.0)
     centre, focal = np.array((camera.cx, camera.cy)), np.array((camera.fx, camera.fy))
     rays = (camera.undistort(pixels) - centre) / focal
-    finite = np.isfinite(rays).all(axis=1) & np.isfinite(local).all(axis=1)
-    finite &= (np.abs(rays) < 50.0).all(axis=1) & (np.abs(local) < 50.0).all(axis=1)
+    finite = (np.abs(np.concatenate([rays, local], axis=1)) < 50.0).all(axis=1)  # and not NaN
     confidence = np.where(finite, confidence, 0.0)
     if int((confidence > 0.0).sum()) < MIN_SEEN:
         return None
@@ -87,9 +88,9 @@ def frame(joints: Joints | None, camera: Camera) -> Frame | None:
 def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
     """Where the pelvis must be for root-relative joints to be seen along their rays.
 
-    Each ray gives two equations linear in the pelvis d: x + dx = u (z + dz),
-    y + dy = v (z + dz).  Solved by weighted least squares, twice, the second
-    time with less weight for what disagrees.
+    Each ray (u, v) gives two equations linear in the pelvis d: x + dx = u (z + dz),
+    y + dy = v (z + dz).  Solved by weighted least squares, twice, the second time
+    with less weight for what disagrees.
 
     Args:
         local_m: [21, 3] metric, camera axes.
@@ -100,26 +101,33 @@ def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> 
         [3] in the camera frame [m], or None where the joints leave it open or
         put the body behind the camera.
     """
-    rows = np.zeros((2, NUM_JOINTS, 3))
-    rows[0, :, 0] = rows[1, :, 1] = 1.0
-    rows[:, :, 2] = -rays.T
-    rows = rows.reshape(-1, 3)
-    right = (rays * local_m[:, 2:] - local_m[:, :2]).T.ravel()
-    robust = np.concatenate([weight, weight])
-    position = None
-    for _ in range(2):
-        weighted = rows.T * robust
-        try:
-            position = np.linalg.solve(weighted @ rows, weighted @ right)
-        except np.linalg.LinAlgError:
-            return None
-        square = ((rows @ position - right) ** 2).reshape(2, NUM_JOINTS).sum(axis=0)
-        robust = np.tile(weight / (1.0 + square / _GATE_M**2) ** 2, 2)
+    across = rays * local_m[:, 2:] - local_m[:, :2]
+    position = _meeting_point(rays, across, weight)
+    if position is not None:
+        off = position[:2] - position[2] * rays - across
+        robust = weight / (1.0 + (off * off).sum(axis=1) / _GATE_M**2) ** 2
+        position = _meeting_point(rays, across, robust)
     if position is None or not np.isfinite(position).all():
         return None
     if position[2] + local_m[weight > 0.0, 2].min() < 0.1 or position[2] > 1e3:
         return None
     return position
+
+
+def _meeting_point(rays: np.ndarray, across: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
+    """[3] the d of least squares in dxy - rays dz = across [21, 2]; None where it is open."""
+    total = weight.sum()
+    if not total > 0.0:
+        return None
+    # A straight line: -dz is its slope over the rays, dxy its height at ray 0.
+    middle = weight @ rays / total
+    lever = (rays - middle) * weight[:, None]
+    spread = np.vdot(lever, rays)
+    if not spread > _SMALLEST_SPREAD * total:
+        return None
+    dz = -np.vdot(lever, across) / spread
+    x, y = weight @ across / total + dz * middle
+    return np.array([x, y, dz])
 
 
 def unchecked(frame: Frame, lengths_m: np.ndarray) -> Observation:
@@ -214,9 +222,9 @@ class Checks:
     ) -> tuple[Frame, np.ndarray]:
         """Exchange the sides of limbs that then fit the prediction far better."""
         both = np.minimum(frame.confidence, frame.confidence[_MIRROR])
-        size = knee_neck_length(frame.local_m)
         expected = predicted_m - predicted_m[PELVIS]
-        scale = float(knee_neck_length(expected) / size) if size > 1e-3 else 1.0
+        size, wanted_size = knee_neck_length(np.array([frame.local_m, expected])).tolist()
+        scale = wanted_size / size if size > 1e-3 else 1.0
         ahead = np.maximum(predicted_m[:, 2:], 0.1)
         # Two views, P^L and K, each in metres at the body.
         seen = np.zeros((2, NUM_JOINTS, 3))
@@ -226,12 +234,15 @@ class Checks:
         wanted[1, :, :2] = predicted_m[:, :2] / ahead * ahead[PELVIS]
         weights = _LIMBS * both
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+        flipped = np.zeros(NUM_JOINTS, dtype=bool)
         kept = _length(seen - wanted) @ weights.T
+        if not (kept > _FLIP_M).any():
+            self._flip_s = np.zeros(2)
+            return frame, flipped
         swapped = _length(seen[:, _MIRROR] - wanted) @ weights.T
         exchanged = (kept > _FLIP_M) & (swapped < _FLIP_GAIN * kept)
         groups = exchanged.any(axis=0)
         self._flip_s = np.where(groups, self._flip_s + dt_s, 0.0)
-        flipped = np.zeros(NUM_JOINTS, dtype=bool)
         if not groups.any():
             return frame, flipped
         arrays = (frame.local_m.copy(), frame.rays.copy())

@@ -12,7 +12,7 @@ import numpy as np
 
 from vnect_ros.config import FilterConfig, FitConfig
 from vnect_ros.filters import smoothing
-from vnect_ros.fitting.kinematics import LOWER, NV, ROOT_Q, ROOT_V, UPPER, Kinematics
+from vnect_ros.fitting.kinematics import NV, ROOT_V, Kinematics, put_within_limits
 from vnect_ros.skeleton import NUM_JOINTS
 
 _BLEND_S: Final = 0.08
@@ -136,11 +136,12 @@ class Output:
     def _beyond(self, points: np.ndarray, dt_s: float) -> np.ndarray:
         """[21] how many times its bound each joint's motion to `points` would be."""
         velocity = (points - self.points_m) / dt_s
-        speed = np.linalg.norm(velocity, axis=1) / self._fit.max_speed
-        acceleration = np.linalg.norm(velocity - self._velocity, axis=1) / dt_s
-        return np.maximum(speed, acceleration / self._fit.max_acceleration)
+        acceleration = (velocity - self._velocity) / dt_s
+        of_speed = (velocity**2).sum(axis=1) / self._fit.max_speed**2
+        of_acceleration = (acceleration**2).sum(axis=1) / self._fit.max_acceleration**2
+        return np.sqrt(np.maximum(of_speed, of_acceleration))
 
     @staticmethod
     def _clipped(q: np.ndarray) -> np.ndarray:
-        q[ROOT_Q:] = np.clip(q[ROOT_Q:], LOWER, UPPER)
+        put_within_limits(q)
         return q

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vnect_ros.fitting import symmetric
 from vnect_ros.fitting.energy import Term
-from vnect_ros.fitting.kinematics import LOWER, NV, OBSERVED, ROOT_Q, ROOT_V, UPPER, Kinematics
+from vnect_ros.fitting.kinematics import (
+    LOWER,
+    NV,
+    OBSERVED,
+    ROOT_Q,
+    ROOT_V,
+    UPPER,
+    Kinematics,
+    put_within_limits,
+)
 
 _FIRST_DAMPING = 1e-4
 _ATTEMPTS = 6
@@ -55,7 +65,7 @@ def minimise(
     """
     small_step, small_gain = _TINY if thorough else _SMALL
     q = start_q.copy()
-    q[ROOT_Q:] = np.clip(q[ROOT_Q:], LOWER, UPPER)
+    put_within_limits(q)
     damping = _FIRST_DAMPING
     points, moves = kinematics.jacobian(q)
     residuals, cost = _energy(terms, q, points)
@@ -67,7 +77,7 @@ def minimise(
         for _ in range(_ATTEMPTS):
             step = _step(information, gradient, free, damping)
             trial_q = kinematics.integrate(q, step)
-            trial_q[ROOT_Q:] = np.clip(trial_q[ROOT_Q:], LOWER, UPPER)
+            put_within_limits(trial_q)
             trial_points = kinematics.forward(trial_q)
             trial_residuals, trial_cost = _energy(terms, trial_q, trial_points)
             if trial_cost < cost:
@@ -124,13 +134,9 @@ def _free(q: np.ndarray, gradient: np.ndarray) -> np.ndarray:
 def _step(
     information: np.ndarray, gradient: np.ndarray, free: np.ndarray, damping: float
 ) -> np.ndarray:
-    matrix = information.copy()
+    kept = free.astype(np.float64)
+    matrix = information * kept * kept[:, None]
     diagonal = np.diagonal(information)
-    np.fill_diagonal(matrix, diagonal + damping * np.maximum(diagonal, 1e-6))
-    if not free.all():
-        fixed = np.flatnonzero(~free)
-        matrix[fixed] = 0.0
-        matrix[:, fixed] = 0.0
-        matrix[fixed, fixed] = 1.0
-        gradient = np.where(free, gradient, 0.0)
-    return -np.linalg.solve(matrix, gradient)
+    damped = diagonal + damping * np.maximum(diagonal, 1e-6)
+    matrix.flat[:: NV + 1] = np.where(free, damped, 1.0)
+    return -symmetric.solve(matrix, gradient * kept)

@@ -41,7 +41,7 @@ _RANGE_STD: Final = 0.015
 """How well a frame's own scale shows the body's distance, parts of it."""
 _SIZE_FRAMES: Final = (60, 300)
 """Frames that the expected body size of the network weighs, and after which old ones fade."""
-_PARENTS: Final = list(PARENTS)
+_PARENTS: Final = np.array(PARENTS)
 
 
 class Track:
@@ -113,7 +113,8 @@ class Track:
 
     def advance(self, dt_s: float, config: FitConfig) -> None:
         """Go on by dt_s [s] with nothing seen (yet)."""
-        self._last_points_m = self._kinematics.forward(self._motion.q)
+        # The motion needs this pose's Jacobian anyway.
+        self._last_points_m, _ = self._kinematics.jacobian(self._motion.q)
         self._motion.predict(dt_s, config.weight_smooth)
         self.unseen_s += dt_s
         self.set_aside = np.zeros(NUM_JOINTS, dtype=bool)
@@ -158,14 +159,14 @@ class Track:
             alone = _configuration_alone(observation, self._size)
             if alone is not None and self._energy(terms, alone) < self._energy(terms, start):
                 start = alone
-        expected_m = self._kinematics.forward(self.q)
+        expected_m, _ = self._kinematics.jacobian(self.q)
         solution = minimise(self._kinematics, terms, start, config.max_iterations)
         self._motion.correct(solution, root)
         self._observation, self._solution = observation, solution
         agreements = [t.agreement(r) for t, r in zip(data, solution.residuals)]
         self._agreement = np.minimum(*agreements)
         self._measure_size(observation)
-        surprise_m = float(np.mean(np.abs(solution.points_m - expected_m)))
+        surprise_m = float(np.abs(solution.points_m - expected_m).mean())
         sudden = surprise_m > _SUDDEN_M + _SUDDEN_ACCELERATION * dt_s**2 / 2.0
         self.jumped = returned or sudden or self._checks.yielded
 
@@ -179,7 +180,7 @@ class Track:
         """Compare the network's bones, along the fitted ones, with the body's."""
         seen = (observation.local_weight > 0.0) & (observation.local_weight[_PARENTS] > 0.0)
         bones = observation.network_m - observation.network_m[_PARENTS]
-        along = np.sum(bones * inverse.bone_directions(self.points_m), axis=1)[seen].sum()
+        along = (bones * inverse.bone_directions(self.points_m)).sum(axis=1)[seen].sum()
         body = self._kinematics.lengths_m[seen].sum()
         if along > 0.2 * body:
             self._size_frames = min(self._size_frames + 1, _SIZE_FRAMES[1])

@@ -1,0 +1,39 @@
+"""Cholesky's ways to an inverse, its root and a solution, against NumPy's general ones."""
+
+import numpy as np
+import pytest
+
+from vnect_ros.fitting import symmetric
+
+
+def definite(size, condition, seed=0):
+    rng = np.random.default_rng(seed)
+    axes, _ = np.linalg.qr(rng.normal(size=(size, size)))
+    matrix = axes @ np.diag(np.geomspace(1.0, condition, size)) @ axes.T
+    return (matrix + matrix.T) / 2.0
+
+
+@pytest.mark.parametrize("size", [1, 3, 42])
+@pytest.mark.parametrize("condition", [1.0, 1e6])
+def test_agree_with_the_general_ways(size, condition):
+    matrix = definite(size, condition)
+    kept, right = matrix.copy(), np.arange(1.0, size + 1.0)
+    inverse, root = symmetric.inverse(matrix), symmetric.inverse_root(matrix)
+    assert np.allclose(inverse, np.linalg.inv(matrix), rtol=0.0, atol=1e-9)
+    assert np.array_equal(inverse, inverse.T)
+    assert np.allclose(root.T @ root, inverse, rtol=0.0, atol=1e-9)
+    assert np.array_equal(root, np.tril(root))
+    solution = symmetric.solve(matrix, right)
+    assert np.allclose(solution, np.linalg.solve(matrix, right), rtol=0.0, atol=1e-7)
+    assert np.array_equal(matrix, kept)
+    assert np.array_equal(right, np.arange(1.0, size + 1.0))
+
+
+@pytest.mark.parametrize("smallest", [0.0, -1e-3])
+def test_what_is_not_positive_definite_is_refused(smallest):
+    matrix = np.diag([2.0, 1.0, smallest])
+    for refused in (symmetric.inverse, symmetric.inverse_root):
+        with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
+            refused(matrix)
+    with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
+        symmetric.solve(matrix, np.ones(3))
