@@ -14,7 +14,7 @@ from vnect_ros.networks.backbones import (  # noqa: E402
     installed_imagenet,
     load_imagenet,
 )
-from vnect_ros.networks.head import Place, bone_length_maps  # noqa: E402
+from vnect_ros.networks.head import Belief, Place, bone_length_maps  # noqa: E402
 
 
 @pytest.mark.parametrize("size", [64, 96])
@@ -33,7 +33,26 @@ def test_training_mode_also_gives_offsets_and_early_predictions():
         "delta": (63, 8, 8),
         "early8": (84, 8, 8),
         "early16": (84, 4, 4),
+        "apparent8": (4, 8, 8),
+        "apparent16": (4, 4, 4),
+        "sides8": (4, 8, 8),
+        "sides16": (4, 4, 4),
+        "facing": (),
     }
+
+
+def test_the_same_limb_is_the_other_side_from_behind():
+    """Sides are the product of what is seen in the picture and of front or back."""
+    belief = Belief(8)
+    with torch.no_grad():
+        belief.sides.weight.zero_()
+    x = torch.rand(2, 8, 5, 5)
+    one = torch.ones(2, 1, 1, 1)
+    _, _, apparent, front = belief(x, one)
+    _, _, same, behind = belief(x, -one)
+    torch.testing.assert_close(apparent, same)
+    torch.testing.assert_close(front, -behind)
+    assert front.abs().max() > 0
 
 
 def test_unknown_network_names_the_known():

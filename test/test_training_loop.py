@@ -15,6 +15,7 @@ import training_fixtures as made  # noqa: E402
 
 from vnect_ros.errors import ConfigError  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
+from vnect_ros.skeleton import MIRROR  # noqa: E402
 from vnect_ros.tools import train as tool  # noqa: E402
 from vnect_ros.training import checkpoints, config, loop, losses, plots, validation  # noqa: E402
 from vnect_ros.training.batches import made_ahead  # noqa: E402
@@ -157,6 +158,81 @@ def test_a_perfect_prediction_costs_nothing_and_unknown_joints_never_do():
     assert float(losses.total_loss(wrong, batch, 64, losses.LossWeights(), 0.5)[0]) > 0.1
     unknown = batch | {"visible": torch.zeros(2, 21), "weight_3d": torch.zeros(2, 21)}
     assert float(losses.total_loss(wrong, unknown, 64, losses.LossWeights(), 0.5)[0]) == 0.0
+
+
+def standing(front: float = 1.0):
+    """[1, 21, 2] px in a 64 px crop and all visible: upright, arms down, facing or not."""
+    from vnect_ros.skeleton import INDEX
+
+    joints_px = torch.full((1, 21, 2), 32.0)
+    for name, x, y in (
+        ("neck", 0, 14), ("pelvis", 0, 32), ("shoulder", 9, 16), ("elbow", 12, 24),
+        ("wrist", 13, 32), ("hip", 5, 33), ("knee", 6, 45), ("ankle", 7, 58),
+    ):  # fmt: skip
+        if name in INDEX:
+            joints_px[0, INDEX[name]] = torch.tensor([32.0, y])
+            continue
+        for side, sign in (("left", front), ("right", -front)):
+            joints_px[0, INDEX[f"{side}_{name}"]] = torch.tensor([32.0 + sign * x, y])
+    return joints_px, torch.ones(1, 21)
+
+
+@pytest.mark.parametrize(("front", "expected"), [(1.0, 1.0), (-1.0, -1.0)])
+def test_facing_is_seen_from_shoulders_and_hips(front, expected):
+    from vnect_ros.training import targets
+
+    joints_px, visible = standing(front)
+    facing, weight = targets.facing(joints_px, visible)
+    assert float(facing) == expected and float(weight) == 1.0
+    quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]])  # lying: the picture turned by 90°
+    lying, _ = targets.facing((joints_px - 32.0) @ quarter.T + 32.0, visible)
+    assert float(lying) == expected
+    visible[:, 14] = 0.0
+    assert float(targets.facing(joints_px, visible)[1]) == 0.0
+
+
+def test_side_maps_are_one_along_the_left_leg():
+    from vnect_ros.training import targets
+
+    joints_px, visible = standing()
+    sides, area, weight = targets.limb_sides(joints_px, visible, 8, 8.0, 4.0)
+    assert sides.shape == (1, 4, 8, 8) and (weight == 1).all() and (area > 1).all()
+    shin = sides[0, 3]
+    assert shin[6, 4] > 0.5 and shin[6, 3] < -0.5  # facing: the left one is right in the picture
+    assert shin[:4].abs().max() < 0.01
+    visible[:, 13] = 0.0  # left ankle
+    known = targets.limb_sides(joints_px, visible, 8, 8.0, 4.0)[2][0]
+    assert known.tolist() == [1.0, 1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("front", [1.0, -1.0])
+def test_side_losses_vanish_at_the_truth_and_only_there(front):
+    from vnect_ros.training import targets
+
+    joints_px, visible = standing(front)
+    sides = targets.limb_sides(joints_px, visible, 8, 8.0, 9.0)[0]
+    right = {
+        "facing": torch.tensor([front]),
+        "apparent8": sides * front,
+        "sides8": sides,
+    }
+    batch = {"joints_px": joints_px, "visible": visible}
+    assert all(float(v) < 1e-9 for v in losses.side_losses(right, batch, 64, 9.0).values())
+    exchanged = {k: -v for k, v in right.items()}
+    wrong = losses.side_losses(exchanged, batch, 64, 9.0)
+    assert all(float(v) > 1.0 for v in wrong.values())
+    unseen = {**batch, "visible": torch.zeros(1, 21)}
+    assert all(float(v) == 0.0 for v in losses.side_losses(exchanged, unseen, 64, 9.0).values())
+
+
+def test_one_map_for_both_sides_costs_more_than_its_own_error():
+    joints_px, visible = standing()
+    true = heat(joints_px)
+    both = (true + true[:, list(MIRROR)]) / 2.0
+    assert float(losses.opposite_loss(true, true, visible)) == 0.0
+    assert float(losses.opposite_loss(both, true, visible)) > 0.1
+    shifted = true + 0.3  # an error that is the same on both sides is none of the sides'
+    assert float(losses.opposite_loss(shifted, true, visible)) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_location_errors_far_from_the_joint_do_not_count():

@@ -18,6 +18,8 @@ from vnect_ros.networks.depthwise import depthwise_conv
 
 JOINTS: Final = 21
 MAPS: Final = 4 * JOINTS
+LIMBS: Final = 4
+"""Side maps: upper arms, forearms, thighs, shins."""
 _EPS: Final = 1e-4
 
 
@@ -67,22 +69,54 @@ class Mix(nn.Module):
 
 
 class Belief(nn.Module):
-    """Adds what is believed of all joints so far to the features.
+    """Reads maps and limbs' sides from the features, and adds them to the features.
 
-    Which of two legs is the left one is seen at the hips, the chest and the face, not at
-    the foot: with the maps read so far among the features, the layers behind can carry
-    that along the body (as the stages of Wei et al., Convolutional Pose Machines, 2016).
-    Starts as nothing.
+    Which of two legs is the left one is not seen at the foot: it takes which of the two
+    it is in the picture, and whether the person shows face or back.  Neither alone says
+    anything of the side, so a network is slow to find both at once.  Here each is read
+    (and supervised) by itself, and their product is the side.  What is believed goes on
+    among the features, and the layers behind carry it along the body (as the stages of
+    Wei et al., Convolutional Pose Machines, 2016).
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.add = nn.Conv2d(MAPS, channels, 1)
-        nn.init.zeros_(self.add.weight)
-        nn.init.zeros_(self.add.bias)  # type: ignore[arg-type]
+        self.read = nn.Conv2d(channels, MAPS, 1)
+        self.apparent = nn.Conv2d(channels, LIMBS, 1)
+        self.sides = nn.Conv2d(channels, LIMBS, 1)
+        self.add = nn.Conv2d(MAPS + 2 * LIMBS, channels, 1)
+        for layer in (self.read, self.apparent, self.sides, self.add):
+            nn.init.normal_(layer.weight, std=0.002)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-        return F.relu6(x + self.add(maps))
+    def forward(self, x: torch.Tensor, facing: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Believe something of features [B, C, h, w], with facing [B, 1, 1, 1].
+
+        Returns:
+            The next features; maps [B, 84, h, w]; apparent sides [B, 4, h, w], 1 along the
+            limbs that would be left ones if the person faced the camera, -1 along the
+            others; sides [B, 4, h, w], 1 along the left limbs, -1 along the right ones.
+        """
+        maps, apparent = self.read(x), self.apparent(x)
+        sides = apparent * facing + self.sides(x)
+        believed = torch.cat([maps, apparent, sides], dim=1)
+        return F.relu6(x + self.add(believed)), maps, apparent, sides
+
+
+class Facing(nn.Module):
+    """Whether the person shows face or back: one number, from where it is best seen."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.say = nn.Conv2d(channels, 1, 1)
+        self.look = nn.Conv2d(channels, 1, 1)
+        nn.init.normal_(self.look.weight, std=0.002)
+        nn.init.ones_(self.look.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Features [B, C, h, w] to [B, 1, 1, 1]: 1 facing the camera, -1 from behind."""
+        share = F.relu6(self.look(x)) + _EPS
+        return (share * self.say(x)).sum((2, 3), True) / share.sum((2, 3), True)
 
 
 class LiteHead(nn.Module):
@@ -101,6 +135,7 @@ class LiteHead(nn.Module):
         self.lateral16 = nn.Conv2d(channels[1], width, 1)
         self.lateral32 = nn.Conv2d(channels[2], width, 1)
         self.context32 = nn.Sequential(Mix(width), Mix(width))
+        self.facing = Facing(width)
         self.up16 = nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False)
         self.join16 = nn.Conv2d(width, width, 3, padding=1)
         self.belief16 = Belief(width)
@@ -112,11 +147,9 @@ class LiteHead(nn.Module):
         self.read = nn.Conv2d(width + MAPS, width, 1)
         self.refine = nn.Sequential(Mix(width), Mix(width))
         self.predict = nn.Conv2d(width, MAPS, 1)
-        self.early16 = nn.Conv2d(width, MAPS, 1)
-        self.early8 = nn.Conv2d(width, MAPS, 1)
         self.place16, self.place8 = Place(width, 4.0), Place(width, 4.0)
         self.place_delta, self.place_maps = Place(3 * JOINTS, 30.0), Place(MAPS, 30.0)
-        for name in ("delta", "predict", "early16", "early8"):
+        for name in ("delta", "predict"):
             layer = getattr(self, name)
             nn.init.normal_(layer.weight, std=0.002)
             nn.init.zeros_(layer.bias)
@@ -131,12 +164,12 @@ class LiteHead(nn.Module):
         p32 = self.context32(F.relu6(self.lateral32(c32)))
         p16 = F.relu6(self.place16(self.lateral16(c16) + self.up16(p32)))
         p16 = F.relu6(self.join16(p16))
-        early16 = self.early16(p16)
-        p16 = self.context16(self.belief16(p16, early16))
+        facing = self.facing(p16)
+        p16, early16, apparent16, sides16 = self.belief16(p16, facing)
+        p16 = self.context16(p16)
         p8 = F.relu6(self.place8(self.lateral8(c8) + self.up8(p16)))
         p8 = self.join8(p8)
-        early8 = self.early8(p8)
-        p8 = self.belief8(p8, early8)
+        p8, early8, apparent8, sides8 = self.belief8(p8, facing)
         delta = self.place_delta(self.delta(p8))
         joined = torch.cat([p8, delta, bone_length_maps(delta)], dim=1)
         maps = self.place_maps(self.predict(self.refine(F.relu6(self.read(joined)))))
@@ -147,4 +180,9 @@ class LiteHead(nn.Module):
             "delta": delta,
             "early16": early16,
             "early8": early8,
+            "facing": facing[:, 0, 0, 0],
+            "apparent16": apparent16,
+            "apparent8": apparent8,
+            "sides16": sides16,
+            "sides8": sides8,
         }

@@ -42,7 +42,8 @@ class VNectLite(nn.Module):
             joints in decimetres.  In training mode a dict of "maps" (the same, before
             any lifting: the lifter learns behind a trained network),
             "delta" [B, 63, S/8, S/8] (decimetres from the parent) and the
-            intermediate predictions "early8" and "early16" [B, 84, …] at those strides.
+            intermediate predictions "early8" and "early16" [B, 84, …] and "apparent8",
+            "sides8" and so on [B, 4, …] at those strides; "facing" [B].
         """
         maps = self.head(*self.trunk(x))
         if self.training or self.lifter is None:

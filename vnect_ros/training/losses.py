@@ -15,9 +15,14 @@ from typing import Any
 
 import torch
 
+from vnect_ros.skeleton import JOINT_NAMES, MIRROR
 from vnect_ros.training import targets
 
 JOINTS = 21
+_LEFT = [k for k, name in enumerate(JOINT_NAMES) if name.startswith("left_")]
+_RIGHT = [MIRROR[k] for k in _LEFT]
+_CLEARLY_FACING = 0.4
+_OF_SIDES = ("facing", "apparent", "sides")
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,12 @@ class LossWeights:
     """Intermediate supervision from the last stage before the read-out; tapers to 0."""
     early16: float = 0.5
     """Intermediate supervision from the stage before that; tapers to 0."""
+    opposite: float = 2.0
+    """What the difference of a left and its right heatmap counts besides their own errors."""
+    side: float = 1.0
+    """Side maps of the limbs, apparent and true."""
+    facing: float = 4.0
+    """Which way the trunk faces."""
     sigma_px: float = 9.0
     """Of the heatmaps [px of the input]."""
     huber_dm: float = 1.0
@@ -45,6 +56,58 @@ def heatmap_loss(predicted: torch.Tensor, true: torch.Tensor, weight: torch.Tens
         weight: [B, 21].
     """
     return ((predicted - true).square().sum((2, 3)) * weight).mean()
+
+
+def opposite_loss(
+    predicted: torch.Tensor, true: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Squared error of left minus right heatmaps, averaged over all joints.
+
+    Equal maps for a left joint and its right one are where a training stays for long:
+    half of the squared error, with nothing learnt of the sides.  This term makes that
+    place steeper; what minimises the sum stays the same.
+
+    Args:
+        predicted: [B, 21, h, w].
+        true: [B, 21, h, w].
+        weight: [B, 21].
+    """
+    error = (predicted - true)[:, _LEFT] - (predicted - true)[:, _RIGHT]
+    known = torch.minimum(weight[:, _LEFT], weight[:, _RIGHT])
+    return 0.5 * (error.square().sum((2, 3)) * known).sum(1).mean() / JOINTS
+
+
+def side_losses(
+    output: dict[str, torch.Tensor], batch: dict[str, torch.Tensor], size: int, sigma_px: float
+) -> dict[str, torch.Tensor]:
+    """What the network says of left and right (see `networks.head.Belief`).
+
+    Args:
+        output: facing [B]; side maps [B, 4, h, w] named "apparent…" and "sides…".
+        batch: joints_px [B, 21, 2] and visible [B, 21].
+        size: edge of the input [px].
+        sigma_px: how wide a limb is [px of the input].
+
+    Returns:
+        Squared errors by name; of maps by the area of the limbs, averaged over limbs.
+    """
+    joints_px, visible = batch["joints_px"], batch["visible"]
+    facing, told = targets.facing(joints_px, visible)
+    errors = {}
+    for name, found in output.items():
+        if name == "facing":
+            errors[name] = ((found.float() - facing).square() * told).mean()
+            continue
+        cells = found.shape[-1]
+        sigma = max(sigma_px, 0.75 * size / cells)
+        sides, area, known = targets.limb_sides(joints_px, visible, cells, size / cells, sigma)
+        if name.startswith("apparent"):
+            # side-on there is no apparent side
+            known = known * (told * (facing.abs() / _CLEARLY_FACING).clamp(0.0, 1.0))[:, None]
+            sides = sides * facing.sign()[:, None, None, None]
+        error = (found.float() - sides).square().sum((2, 3)) / area.clamp_min(1.0)
+        errors[name] = (error * known).mean()
+    return errors
 
 
 def location_loss(
@@ -91,7 +154,8 @@ def total_loss(
 
     Args:
         output: of the network in training mode; keys "maps", "delta" (optional) and
-            intermediate predictions: "early8", "early16", or a list "intermediate".
+            intermediate predictions: "early8", "early16", or a list "intermediate";
+            what `side_losses` takes (optional).
         batch: joints_px [B, 21, 2], visible [B, 21], joints_m [B, 21, 3], weight_3d [B, 21].
         size: edge of the input [px].
         weights: what each term counts.
@@ -104,7 +168,11 @@ def total_loss(
     heat_of: dict[int, torch.Tensor] = {}
     terms: dict[str, torch.Tensor] = {}
     loss = torch.zeros((), device=batch["visible"].device)
-    for name, maps in _named(output):
+    of_sides = {k: v for k, v in output.items() if k.startswith(_OF_SIDES)}
+    for name, error in side_losses(of_sides, batch, size, weights.sigma_px).items():
+        terms[name] = error
+        loss = loss + (weights.facing if name == "facing" else weights.side) * error
+    for name, maps in _named({k: v for k, v in output.items() if k not in of_sides}):
         maps = maps.float()
         cells = maps.shape[-1]
         if cells not in heat_of:
@@ -120,10 +188,14 @@ def total_loss(
             loss = loss + weights.offset * terms[name]
             continue
         terms[name + "_heat"] = heatmap_loss(maps[:, :JOINTS], heat, batch["visible"])
+        terms[name + "_opposite"] = opposite_loss(maps[:, :JOINTS], heat, batch["visible"])
         terms[name + "_loc"] = location_loss(
             maps[:, JOINTS:], locations, heat, batch["weight_3d"] * inside, weights.huber_dm
         )
-        part = weights.heatmap * terms[name + "_heat"] + weights.location * terms[name + "_loc"]
+        part = (
+            weights.heatmap * (terms[name + "_heat"] + weights.opposite * terms[name + "_opposite"])
+            + weights.location * terms[name + "_loc"]
+        )
         share = 1.0
         if name != "maps":
             share = (weights.early16 if name == "early16" else weights.early8) * (1.0 - progress)
