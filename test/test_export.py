@@ -100,6 +100,9 @@ def test_the_output_of_int8_is_not_quantised() -> None:
         graph_of = onnx.load(tiny_bundles.load(network, "int8").file).graph
         producer = {out: node for node in graph_of.node for out in node.output}
         assert producer[graph_of.output[0].name].op_type in ("Conv", "Add"), network
+        # a quantised convolution takes its weights through a node, the others as they are
+        wide = [n for n in graph_of.node if n.op_type == "Conv" and n.input[1] not in producer]
+        assert len(wide) == 1, f"{network}: {[n.name for n in wide]} are not quantised"
 
 
 def test_bone_lengths_stay_in_fp32(exported) -> None:

@@ -116,7 +116,7 @@ def bone_length_nodes(model: onnx.ModelProto) -> set[str]:
 
 
 def map_nodes(model: onnx.ModelProto) -> tuple[str, set[str]]:
-    """The convolution that gives the 84 maps, and the nodes behind it, by name.
+    """The convolution that gives the 84 maps at last, and the nodes behind it, by name.
 
     Heatmaps stay below 1 and locations reach several decimetres: what handles both
     (a shift by the place, a read-out by soft maxima) needs more than a reduced
@@ -130,13 +130,14 @@ def map_nodes(model: onnx.ModelProto) -> tuple[str, set[str]]:
     ]  # fmt: skip
     if not giving:
         return "", set()
-    reached = set(giving[0].output)
+    final = giving[-1]  # the ones before are what the network believes on the way
+    reached = set(final.output)
     behind = set()
-    for node in nodes[nodes.index(giving[0]) + 1 :]:
+    for node in nodes[nodes.index(final) + 1 :]:
         if reached & set(node.input):
             behind.add(node.name)
             reached |= set(node.output)
-    return giving[0].name, behind
+    return final.name, behind
 
 
 def to_fp16(source: Path, file: Path) -> None:
