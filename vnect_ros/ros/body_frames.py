@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from vnect_ros.body import Q_NAMES, REST_DIRECTIONS, SEGMENTS
+from vnect_ros.fitting.kinematics import quaternion_from_rotation as quaternion
 
 EDGES = tuple((s.parent, s.link) for s in SEGMENTS)
 """(parent, child) links without the suffix `_<id>`; each parent is `body` or stands before."""
@@ -40,16 +40,14 @@ def local(q: np.ndarray, bone_lengths_m: np.ndarray) -> Local:
         q: [N] joint angles in the order of `body.Q_NAMES` [rad].
         bone_lengths_m: [21] as in the URDF [m].
     """
-    half = np.append(q, 0.0)[_ANGLE] / 2.0
+    half = np.concatenate([q, (0.0,)])[_ANGLE] / 2.0
     turns = np.concatenate([_AXES * np.sin(half)[:, None], np.cos(half)[:, None]], axis=1)
     return Local(_OFFSETS * bone_lengths_m[_BONE, None], turns)
 
 
-def quaternions(rotations: np.ndarray) -> np.ndarray:
-    """[..., 4] unit quaternions (x, y, z, w) of [..., 3, 3] rotations."""
-    return Rotation.from_matrix(rotations).as_quat()
-
-
 def rotated(rotation: np.ndarray, quaternions_xyzw: np.ndarray) -> np.ndarray:
     """[N, 4]: the [3, 3] rotation after each of [N, 4] quaternions."""
-    return (Rotation.from_matrix(rotation) * Rotation.from_quat(quaternions_xyzw)).as_quat()
+    x, y, z, w = quaternion(rotation)
+    # What a quaternion makes of those behind it is linear in them.
+    left = np.array([(w, -z, y, x), (z, w, -x, y), (-y, x, w, z), (-x, -y, -z, w)])
+    return quaternions_xyzw @ left.T

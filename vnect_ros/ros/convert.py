@@ -1,4 +1,4 @@
-"""From ROS messages to images and cameras, and from poses to ROS messages.
+"""From ROS messages to images and cameras, and back.
 
 Nothing here keeps state.  Encodings are those of sensor_msgs; OpenCV names a
 Bayer pattern by its second row, so its BayerRG is ROS's bayer_bggr.
@@ -11,16 +11,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from geometry_msgs.msg import Point, Pose, Quaternion, TransformStamped, Vector3
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from vnect_ros import records
 from vnect_ros.camera import Camera, is_calibrated
 from vnect_ros.errors import CameraError, ImageError, describe
-from vnect_ros.msg import Joint, Skeleton
-from vnect_ros.ros import body_frames
-from vnect_ros.skeleton import JOINT_NAMES
+from vnect_ros.msg import Skeleton
 
 
 @dataclass(frozen=True)
@@ -206,91 +202,3 @@ IN_CAMERA = Placement(np.eye(3), np.zeros(3))
 def lost_skeleton(header: Header, body_id: str) -> Skeleton:
     """What says that a person is no longer tracked."""
     return Skeleton(header=header, id=body_id, state=Skeleton.LOST)
-
-
-def skeleton_message(
-    pose: records.Pose, header: Header, body_id: str, calibrated: bool, at: Placement = IN_CAMERA
-) -> Skeleton:
-    """A tracked person; `latency` is set at publishing.
-
-    Args:
-        header: the image's stamp, and the frame that `at` places the pose in.
-        calibrated: whether the camera was.
-    """
-    body = pose.transform_camera_from_body
-    positions = at.points(pose.joints_camera_m).tolist()
-    velocities = (pose.velocities_mps @ at.rotation.T).tolist()
-    turns = body_frames.rotated(at.rotation, pose.orientations_xyzw).tolist()
-    return Skeleton(
-        header=header,
-        id=body_id,
-        state=getattr(Skeleton, pose.state.name),
-        pose=Pose(
-            position=point(at.points(body[:3, 3]).tolist()),
-            orientation=quaternion(body_frames.quaternions(at.rotation @ body[:3, :3]).tolist()),
-        ),
-        joints=[
-            Joint(
-                name=name,
-                pose=Pose(position=point(positions[j]), orientation=quaternion(turns[j])),
-                velocity=vector(velocities[j]),
-                pixel=pose.joints_px[j].astype(np.float32),
-                confidence=float(pose.confidence[j]),
-                position_std=float(pose.std_m[j]),
-                state=int(pose.joint_states[j]),
-            )
-            for j, name in enumerate(JOINT_NAMES)
-        ],
-        height=float(pose.height_m),
-        calibration=getattr(Skeleton, f"CALIBRATION_{pose.calibration.name}"),
-        bone_lengths=pose.bone_lengths_m.astype(np.float32).tolist(),
-        camera_calibrated=calibrated,
-        residual=float(pose.residual_px),
-    )
-
-
-def joint_state(pose: records.Pose, header: Header, body_id: str) -> JointState:
-    """The body's angles [rad] under the names of its URDF."""
-    return JointState(
-        header=Header(stamp=header.stamp),
-        name=[f"{name}_{body_id}" for name in pose.q_names],
-        position=pose.q.tolist(),
-    )
-
-
-def transforms(pose: records.Pose, header: Header, body_id: str) -> list[TransformStamped]:
-    """`body_<id>` under the image's frame, then every link of the URDF under its parent."""
-    body = pose.transform_camera_from_body
-    local = body_frames.local(pose.q, pose.bone_lengths_m)
-    stamped = [
-        transform(
-            header, f"body_{body_id}", body[:3, 3].tolist(),
-            body_frames.quaternions(body[:3, :3]).tolist(),
-        )
-    ]  # fmt: skip
-    for (parent, child), xyz, xyzw in zip(
-        body_frames.EDGES, local.translations_m.tolist(), local.quaternions_xyzw.tolist()
-    ):
-        under = Header(stamp=header.stamp, frame_id=f"{parent}_{body_id}")
-        stamped.append(transform(under, f"{child}_{body_id}", xyz, xyzw))
-    return stamped
-
-
-def transform(header: Header, child: str, xyz: list[float], xyzw: list[float]) -> TransformStamped:
-    """One transform, `header.frame_id` from `child`."""
-    stamped = TransformStamped(header=header, child_frame_id=child)
-    stamped.transform.translation = vector(xyz)
-    stamped.transform.rotation = quaternion(xyzw)
-    return stamped
-
-
-def point(xyz: list[float]) -> Point:
-    return Point(x=xyz[0], y=xyz[1], z=xyz[2])
-
-
-def vector(xyz: list[float]) -> Vector3:
-    return Vector3(x=xyz[0], y=xyz[1], z=xyz[2])
-
-
-def quaternion(xyzw: list[float]) -> Quaternion:
-    return Quaternion(x=xyzw[0], y=xyzw[1], z=xyzw[2], w=xyzw[3])

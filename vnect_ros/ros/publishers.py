@@ -20,6 +20,8 @@ from vnect_ros.config import NodeConfig
 from vnect_ros.msg import SkeletonArray
 from vnect_ros.records import Pose, State
 from vnect_ros.ros import convert, markers
+from vnect_ros.ros.markers import PersonMarkers
+from vnect_ros.ros.person import PersonMessages
 
 if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
@@ -46,6 +48,7 @@ class Outputs:
         self._tf = make(TFMessage, "/tf", 100)
         self._debug = make(Image, "debug/image", 1)
         self._bodies: dict[str, tuple] = {}
+        self._person, self._shown = PersonMessages(body_id), PersonMarkers(body_id)
         self._tracked: tuple[str, Header] | None = None
         self._urdf_lengths_m = np.empty(0)
         self._debug_at = -np.inf
@@ -73,17 +76,19 @@ class Outputs:
         body_id = self._fixed_id or pose.id
         if self._tracked is not None and self._tracked[0] != body_id:
             self.lose(header)
+        if self._person.body_id != body_id:
+            self._person, self._shown = PersonMessages(body_id), PersonMarkers(body_id)
         at, placed = convert.IN_CAMERA, header
         if self._target is not None:
             at, placed = self._target.placement(header)
         if config.publish_tf:
-            self._tf.publish(TFMessage(transforms=convert.transforms(pose, header, body_id)))
-        skeleton = convert.skeleton_message(pose, placed, body_id, camera.calibrated, at)
+            self._tf.publish(self._person.transforms(pose, header))
+        skeleton = self._person.skeleton(pose, placed, camera.calibrated, at)
         latency_s = self._publish_skeletons(placed, [skeleton])
         self._publish_body(pose, header, body_id, config)
         if config.publish_markers:
-            shown = markers.person(pose, placed, body_id, at, Duration(seconds=config.timeout_s))
-            self._markers.publish(shown)
+            lifetime = Duration(seconds=config.timeout_s)
+            self._markers.publish(self._shown.fill(pose, placed, at, lifetime))
         self._tracked = body_id, placed
         return latency_s
 
@@ -154,4 +159,4 @@ class Outputs:
             described.publish(String(data=body.urdf(pose.bone_lengths_m, body_id)))
             self._urdf_lengths_m = pose.bone_lengths_m.copy()
         if config.publish_joint_states:
-            states.publish(convert.joint_state(pose, header, body_id))
+            states.publish(self._person.joint_state(pose, header))
