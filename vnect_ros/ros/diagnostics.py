@@ -8,6 +8,8 @@ from threading import Lock
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from vnect_ros.backends.base import Backend
+
 WINDOW = 300
 """Images that latency is taken over."""
 
@@ -63,10 +65,14 @@ class Diagnostics:
         with self._lock:
             self._fatal = error
 
-    def recovered(self) -> None:
-        """The node could be configured."""
-        with self._lock:
-            self._fatal = ""
+    def configured(self, backend: Backend) -> None:
+        """The node could be configured, with this backend."""
+        self.clear()
+        self.facts = {
+            "model": f"{backend.model.name} ({backend.model.precision})",
+            "backend": backend.name,
+            "backend detail": backend.detail,
+        }
 
     def message(self, now_s: float, name: str, state: str, stamp: object) -> DiagnosticArray:
         """One status; `state` is that of the lifecycle.  Errors are reported at least once."""
