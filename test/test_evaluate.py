@@ -17,7 +17,7 @@ from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.evaluation import clips, lspet, metrics, peers, plots, public
 from vnect_ros.evaluation.reading import NetworkReader
-from vnect_ros.evaluation.stills import load_stills
+from vnect_ros.evaluation.stills import load_stills, upright_whole
 from vnect_ros.records import State
 from vnect_ros.skeleton import INDEX, NORMALISED_KNEE_NECK_M, knee_neck_length
 from vnect_ros.tools import evaluate
@@ -170,6 +170,23 @@ def test_synthetic_stills_at_the_normalised_size_and_the_persons_own(bundle, tmp
     assert by_file["n"] == 1 and by_file["pck3d_150"] == 1.0
     with pytest.raises(VnectError, match="synthetic"):
         load_stills(tmp_path)
+
+
+def test_upright_people_are_told_from_lying_cut_off_and_hidden_ones(bundle, tmp_path):
+    shards = pytest.importorskip("vnect_ros.training.synthetic.shards")
+    writer = shards.ShardWriter(tmp_path / "stills", "heldout")
+    samples = [_sample(bundle, i) for i in range(5)]
+    lying, inverted, cut, behind = samples[1:]
+    lying["joints_px"] = lying["joints_px"][:, ::-1].copy()
+    inverted["joints_px"] = 223.0 - inverted["joints_px"]
+    cut["visible"][INDEX["left_ankle"]] = 0.0
+    behind["occluded"][[INDEX["left_ankle"], INDEX["left_knee"], INDEX["left_hip"]]] = 1.0
+    for sample in samples:
+        writer.add(sample)
+    writer.flush()
+    assert upright_whole(load_stills(tmp_path / "stills")).tolist() == [True, *[False] * 4]
+    found = _evaluate(bundle, tmp_path, "--synthetic", tmp_path / "stills")
+    assert found["upright"]["n"] == 1 and found["upright"]["pck3d_150"] == 1.0
 
 
 def test_several_sets_nest_and_plots_are_written(bundle, tmp_path):

@@ -162,6 +162,13 @@ def score_stills(readings: Readings, reader: Reader, stills: Stills) -> dict[str
         ("seen", inside & ~occluded), ("occluded", inside & occluded), ("outside", ~inside),
     ):  # fmt: skip
         found[f"mpjpe_{name}_mm"] = _masked_mean(errors, mask) * 1e3
+    plain = upright_whole(stills)
+    found["upright"] = {
+        "n": int(plain.sum()),
+        "mpjpe_mm": metrics.mpjpe(predicted[plain], truth[plain]) * 1e3,
+        "pa_mpjpe_mm": metrics.pa_mpjpe(predicted[plain], truth[plain]) * 1e3,
+        "pck3d_150": metrics.pck3d(errors[plain]),
+    }
     found["joints"] = {
         name: {
             "mpjpe_mm": _masked_mean(errors[:, [i]], np.isfinite(errors[:, [i]])) * 1e3,
@@ -170,6 +177,25 @@ def score_stills(readings: Readings, reader: Reader, stills: Stills) -> dict[str
         for i, name in enumerate(n for n, j in INDEX.items() if j in EVALUATED_14)
     }
     return found
+
+
+def upright_whole(stills: Stills) -> np.ndarray:
+    """[N] bool: head up, feet below the hips, all inside the picture, hardly anything hidden.
+
+    What a robot mostly meets: the trunk within 35 degrees of the picture's vertical and
+    at most two of the 14 joints occluded.
+    """
+    joints = stills.labels("joints_px").astype(np.float64)
+    up = joints[:, INDEX["pelvis"]] - joints[:, INDEX["neck"]]
+    lean = np.degrees(np.arctan2(np.abs(up[:, 0]), up[:, 1]))
+    feet = joints[:, [INDEX["left_ankle"], INDEX["right_ankle"]], 1].min(axis=1)
+    columns = list(EVALUATED_14)
+    whole = (stills.labels("visible")[:, columns] > 0.0).all(axis=1)
+    hidden = (stills.labels("occluded")[:, columns] > 0.5).sum(axis=1)
+    chosen: np.ndarray = (
+        (lean < 35.0) & (feet > joints[:, INDEX["pelvis"], 1]) & whole & (hidden <= 2)
+    )
+    return chosen
 
 
 def _masked_mean(values: np.ndarray, mask: np.ndarray) -> float:

@@ -216,6 +216,13 @@ def on_stills(
             [[name, *(_number(s[k]) for k in parts)] for name, s in scores],
         )
     )
+    print("\nUpright, whole and hardly hidden people alone")
+    whole = [
+        [name, *(_number(s["upright"][k]) for k in ("pck3d_150", "mpjpe_mm", "pa_mpjpe_mm")),
+         f"{s['upright']['n']}"]
+        for name, s in scores
+    ]  # fmt: skip
+    print(_cli.table(["", "3DPCK@150", "MPJPE", "PA-MPJPE", "n"], whole))
     print()
     if folder:
         joints = {name: {j: v["mpjpe_mm"] for j, v in s["joints"].items()} for name, s in scores}
