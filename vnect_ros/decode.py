@@ -16,7 +16,8 @@ _TWIN_COST = 0.05
 """Heat that a left and a right joint at one place cost; 0.05 was best on held-out images."""
 _TWIN_CELLS = 2.0
 """Standard deviation of "one place" [cells]."""
-_TWINS = tuple((j, m) for j, m in enumerate(MIRROR) if j < m)
+_TWINS = np.array([(j, m) for j, m in enumerate(MIRROR) if j < m]).T
+"""[2, P] pairs of a left and a right joint."""
 _REACH = 0.1
 """Distance from where a joint is expected at which `favour` falls [share of the input]."""
 
@@ -61,12 +62,9 @@ def find_joints(maps: Maps, favoured: np.ndarray | None = None) -> tuple[np.ndar
     """
     heat = maps.heatmaps
     _, height, width = heat.shape
-    joint = np.arange(NUM_JOINTS)
-    chosen = heat if favoured is None else heat * favoured
-    y, x = np.divmod(_maxima(chosen), width)
-    rows = np.clip(y[:, None] + (-1, 0, 1), 0, height - 1)
-    columns = np.clip(x[:, None] + (-1, 0, 1), 0, width - 1)
-    patch = heat[joint[:, None, None], rows[:, :, None], columns[:, None, :]].astype(np.float64)
+    cells = _maxima(heat if favoured is None else heat * favoured)
+    patch = heat[_about(cells, heat.shape)].astype(np.float64)
+    y, x = np.divmod(cells, width)
     highest = np.maximum(patch[:, 1, 1], 1e-6)
     log = np.log(np.maximum(patch, _FLOOR * highest[:, None, None]))
     slope = np.stack([log[:, 1, 2] - log[:, 1, 0], log[:, 2, 1] - log[:, 0, 1]], axis=1) / 2.0
@@ -82,35 +80,49 @@ def find_joints(maps: Maps, favoured: np.ndarray | None = None) -> tuple[np.ndar
     )
     offset = np.where(domed[:, None], offset / divisor[:, None], 0.0).clip(-0.5, 0.5)
     gain = np.exp((slope * offset).sum(axis=1) / 2.0).clip(1.0, _LARGEST_GAIN)
-    cells = np.stack([x, y], axis=1) + offset
-    return (cells + 0.5) * maps.stride_px - 0.5, np.maximum(patch[:, 1, 1], 0.0) * gain
+    top = np.stack([x, y], axis=1) + offset
+    return (top + 0.5) * maps.stride_px - 0.5, np.maximum(patch[:, 1, 1], 0.0) * gain
 
 
 def _maxima(heat: np.ndarray) -> np.ndarray:
     """[21] flat index of the cell that each map [21, h, w] has its joint in."""
     width = heat.shape[2]
-    cells = heat.reshape(NUM_JOINTS, -1).argmax(axis=1)
-    y, x = np.divmod(cells, width)
-    for one, other in _TWINS:
-        if (x[one] - x[other]) ** 2 + (y[one] - y[other]) ** 2 > (2.0 * _TWIN_CELLS) ** 2:
-            continue
-        best = -np.inf
-        pair = cells[one], cells[other]
-        for a in (pair[0], _second(heat[one], y[one], x[one])):
-            for b in (pair[1], _second(heat[other], y[other], x[other])):
-                square = (a % width - b % width) ** 2 + (a // width - b // width) ** 2
-                score = heat[one].flat[a] + heat[other].flat[b]
-                score -= _TWIN_COST * np.exp(-square / (2.0 * _TWIN_CELLS**2))
-                if score > best:
-                    best, cells[one], cells[other] = score, a, b
+    flat = heat.reshape(NUM_JOINTS, -1)
+    cells = flat.argmax(axis=1)
+    square = _square(cells[_TWINS[0]], cells[_TWINS[1]], width)
+    one, other = _TWINS[:, square <= (2.0 * _TWIN_CELLS) ** 2]
+    if not len(one):
+        return cells
+    # Each is in its first or its second maximum: four ways for a pair.
+    choices = np.stack([cells, _second(heat, cells)], axis=1)
+    heats = np.take_along_axis(flat, choices, axis=1)
+    square = _square(choices[one, :, None], choices[other, None, :], width)
+    score = heats[one, :, None] + heats[other, None, :]
+    score = score - _TWIN_COST * np.exp(-square / (2.0 * _TWIN_CELLS**2))
+    of_one, of_other = np.divmod(score.reshape(-1, 4).argmax(axis=1), 2)
+    cells[one], cells[other] = choices[one, of_one], choices[other, of_other]
     return cells
 
 
-def _second(heat: np.ndarray, y: int, x: int) -> int:
-    """Flat index of the highest cell [h, w] that is not about (y, x)."""
+def _square(a: np.ndarray, b: np.ndarray, width: int) -> np.ndarray:
+    """Square of the distance between cells of maps so many cells wide [cells^2]."""
+    return (a % width - b % width) ** 2 + (a // width - b // width) ** 2
+
+
+def _second(heat: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """[21] the highest cell of each map [21, h, w] that is not about the one given [21]."""
     rest = heat.copy()
-    rest[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = -np.inf
-    return int(rest.argmax())
+    rest[_about(cells, heat.shape)] = -np.inf
+    return rest.reshape(NUM_JOINTS, -1).argmax(axis=1)
+
+
+def _about(cells: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Index of the [21, 3, 3] cells about one of each map [21, h, w]; at an edge some twice."""
+    _, height, width = shape
+    y, x = np.divmod(cells, width)
+    rows = np.minimum(np.maximum(y[:, None] + (-1, 0, 1), 0), height - 1)
+    columns = np.minimum(np.maximum(x[:, None] + (-1, 0, 1), 0), width - 1)
+    return np.arange(NUM_JOINTS)[:, None, None], rows[:, :, None], columns[:, None, :]
 
 
 def confidence(peaks: np.ndarray, curve: tuple[tuple[float, float], ...]) -> np.ndarray:
@@ -140,14 +152,11 @@ def read_locations(maps: Maps, pixels_px: np.ndarray) -> np.ndarray:
     x0, y0 = x.astype(int), y.astype(int)
     x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
     u, v = x - x0, y - y0
-    joint = np.arange(NUM_JOINTS)
-    values = maps.locations_m
-    located = (
-        values[:, joint, y0, x0] * (1.0 - u) * (1.0 - v)
-        + values[:, joint, y0, x1] * u * (1.0 - v)
-        + values[:, joint, y1, x0] * (1.0 - u) * v
-        + values[:, joint, y1, x1] * u * v
-    ).T
+    # The four cells about each joint, and what each counts.
+    rows, columns = np.array([y0, y0, y1, y1]), np.array([x0, x1, x0, x1])
+    shares = np.array([(1.0 - u) * (1.0 - v), u * (1.0 - v), (1.0 - u) * v, u * v])
+    values = maps.locations_m[:, np.arange(NUM_JOINTS), rows, columns]
+    located = (values * shares).sum(axis=1).T
     return located - located[PELVIS]
 
 
