@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -76,12 +78,20 @@ def test_a_sample_is_a_function_of_its_seed():
     np.testing.assert_array_equal(a.joints_px, b.joints_px)
 
 
-def test_joints_that_leave_the_crop_lose_heatmap_but_not_location():
+def test_joints_that_leave_the_crop_are_known_to_be_nowhere_in_it():
     sample = weak_sample()
     affine = np.array([[1.0, 0, 40], [0, 1.0, 0]])
-    _, visible, joints_m = augment.warp_joints(sample, affine, 64)
-    assert visible[INDEX["left_wrist"]] == 0 and visible[INDEX["right_wrist"]] == 1
+    joints_px, visible, joints_m = augment.warp_joints(sample, affine, 64)
+    left = INDEX["left_wrist"]
+    assert joints_px[left, 0] > 64 and visible[left] == 1 and visible[INDEX["right_wrist"]] == 1
+    heat = targets.heatmaps(torch.from_numpy(joints_px)[None], 8, 8.0, 9.0)
+    assert heat[0, left].max() < 0.2 and heat[0, INDEX["right_wrist"]].max() > 0.8
     np.testing.assert_allclose(joints_m, sample.joints_m, atol=1e-6)
+    # in a validation they do not count, and from beyond the edge nothing comes into view
+    gone = dataclasses.replace(sample, joints_px=joints_px, visible=visible)
+    assert augment.plain(gone, 64).visible[left] == 0
+    back = np.array([[1.0, 0, -40], [0, 1.0, 0]])
+    assert augment.warp_joints(gone, back, 64)[1][left] == 0
 
 
 def camera_truth(offset=(0.5, -0.2, 4.0)) -> Truth:

@@ -6,13 +6,13 @@ its seed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from vnect_ros.camera import shortest_rotation
-from vnect_ros.training.sample import Sample, mirrored
+from vnect_ros.training.sample import Sample, inside, mirrored
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,20 @@ def warp_joints(sample: Sample, affine: np.ndarray, out: int) -> tuple[np.ndarra
     A rotation in the image plane turns the locations about the viewing ray by the
     same angle; a shift turns them about the axis across it, as the ray through the
     crop's centre moves (where the focal length is known).  A joint that leaves the
-    crop loses its heatmap, not its location.
+    crop is known to be nowhere in it; one that comes into it from beyond the picture's
+    edge is not seen there.
 
     Returns:
         joints_px [21, 2], visible [21], joints_m [21, 3], all float32.
     """
     joints_px = sample.joints_px @ affine[:, :2].T + affine[:, 2]
-    inside = ((joints_px > -0.5) & (joints_px < out - 0.5)).all(axis=1)
+    appears = inside(joints_px, out) & ~inside(sample.joints_px, sample.image.shape[0])
     turn = affine[:, :2] / np.sqrt(np.linalg.det(affine[:, :2]))
     joints_m = sample.joints_m @ _towards_new_centre(sample, affine, out).T
     joints_m[:, :2] = joints_m[:, :2] @ turn.T
     return (
         joints_px.astype(np.float32),
-        (sample.visible * inside).astype(np.float32),
+        (sample.visible * ~appears).astype(np.float32),
         joints_m.astype(np.float32),
     )
 
@@ -256,7 +257,9 @@ def augment(
 
 
 def plain(sample: Sample, out: int) -> Sample:
-    """Resize a sample to `out`×`out` and change nothing else."""
+    """Resize a sample to `out`×`out`; only joints inside it count, as in every evaluation."""
+    seen = sample.visible * inside(sample.joints_px, sample.image.shape[0])
+    sample = replace(sample, visible=seen.astype(np.float32))
     size = sample.image.shape[0]
     if size == out:
         return sample

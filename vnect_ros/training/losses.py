@@ -105,7 +105,8 @@ def side_losses(
             # side-on there is no apparent side
             known = known * (told * (facing.abs() / _CLEARLY_FACING).clamp(0.0, 1.0))[:, None]
             sides = sides * facing.sign()[:, None, None, None]
-        error = (found.float() - sides).square().sum((2, 3)) / area.clamp_min(1.0)
+        # where nobody is, errors are measured by the area of a small person's limbs
+        error = (found.float() - sides).square().sum((2, 3)) / area.clamp_min(0.01 * cells**2)
         errors[name] = (error * known).mean()
     return errors
 

@@ -18,13 +18,20 @@ class Sample:
     joints_px: np.ndarray
     """[21, 2] float32 in pixels of `image`."""
     visible: np.ndarray
-    """[21] float32 weight of each heatmap; 0 where the position is unknown."""
+    """[21] float32 weight of each heatmap; 0 where the position is unknown.  A joint that
+    is known to be outside has its weight and an empty heatmap."""
     joints_m: np.ndarray
     """[21, 3] float32 root-relative [m], crop-ray frame, normalised body size."""
     weight_3d: np.ndarray
     """[21] float32 weight of each joint's location; 0 where it is unknown."""
     focal_px: float = 0.0
     """Focal length of the camera in pixels of `image`; 0 if unknown."""
+
+
+def inside(joints_px: np.ndarray, size: int) -> np.ndarray:
+    """[..., 21] bool: which of the joints [..., 21, 2] lie in a picture of that edge."""
+    within: np.ndarray = ((joints_px > -0.5) & (joints_px < size - 0.5)).all(axis=-1)
+    return within
 
 
 def mirrored(sample: Sample) -> Sample:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.training.config import SourceConfig, TrainConfig
 from vnect_ros.training.mixture import Mixture, Source
-from vnect_ros.training.sample import Sample
+from vnect_ros.training.sample import Sample, inside
 
 
 class Rendered:
@@ -37,10 +39,12 @@ class Rendered:
 
     def __getitem__(self, i: int) -> Sample:
         row = self._shards[i]
+        # all of a rendered person is known: a joint outside the picture is not in it
+        outside = ~inside(row["joints_px"], row["image"].shape[0])
         return Sample(
             row["image"],
             row["joints_px"],
-            row["visible"],
+            np.where(outside, np.float32(1.0), row["visible"]),
             row["joints_m"],
             row["weight_3d"],
             float(row["k_crop"][0, 0]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +139,12 @@ class Generator:
         layers = tuple((n, p + shift, normals) for n, p, normals in person.layers)
         return Person(layers, look), joints + place[:3, 3] + shift, shape, gap
 
-    def sample(self, seed: int) -> dict[str, Any]:
-        """One training sample: `image` [S, S, 3] uint8 RGB and the labels of shards.LABELS."""
+    def sample(self, seed: int, nobody: bool = False) -> dict[str, Any]:
+        """One training sample: `image` [S, S, 3] uint8 RGB and the labels of shards.LABELS.
+
+        Args:
+            nobody: leave the person out: all joints are far outside the picture then.
+        """
         mark = 7919 if self.sources.held_out else 104729
         # Dressing a person costs as much as drawing them: two samples show the same
         # one from two sides in two places, and four share a body.
@@ -148,13 +152,15 @@ class Generator:
             rng = np.random.default_rng([seed // 2, mark])
             self._last = seed // 2, self._person(rng, seed // 4)
         for attempt in range(4):
-            sample = self._shot(np.random.default_rng([seed, mark, attempt]), seed)
+            sample = self._shot(np.random.default_rng([seed, mark, attempt]), seed, nobody)
+            if nobody:
+                break
             seen = sample["visible"] - sample["occluded"]
             if seen.sum() >= 0.35 * sample["visible"].sum():
                 break
         return sample
 
-    def _shot(self, rng: np.random.Generator, seed: int) -> dict[str, Any]:
+    def _shot(self, rng: np.random.Generator, seed: int, nobody: bool) -> dict[str, Any]:
         """The present person in some place before some camera."""
         assert self._last is not None
         person, joints, shape, _ = self._last[1]
@@ -167,9 +173,13 @@ class Generator:
         view = window_view(camera, window, self.size)
         fine = window_view(camera, window, self._fine)
         scene = self._scene(rng, person, seed // 4, joints, eye)
+        if nobody:
+            scene = replace(scene, people=())
         picture = self.renderer.draw(scene, fine)
         image = cv2.resize(picture.colour, (self.size, self.size), interpolation=cv2.INTER_AREA)
         joints_px, joints_camera = view.project(joints)
+        if nobody:
+            joints_px = np.full_like(joints_px, -1e4)
         occluded = hidden(fine.project(joints)[0], joints_camera, picture, shape.height_m)
         inside = ((joints_px > -0.5) & (joints_px < self.size - 0.5)).all(axis=1)
         full = (joints_px + 0.5) * (window.size_px / self.size) - 0.5
@@ -238,6 +248,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="folder of photographs (see --photo-labels)")
     parser.add_argument("--photo-labels", type=Path, help="npz with joints14 of the photographs")
     parser.add_argument("--held-out", action="store_true", help="make the held-out set")
+    parser.add_argument("--nobody", action="store_true", help="places without a person")
     args = parser.parse_args()
     from tqdm import tqdm
 
@@ -249,7 +260,7 @@ def main() -> None:
     generator = Generator(Sources(clips, strips, args.held_out), args.size)
     writer = ShardWriter(args.out, args.split, args.shard, first=args.first // args.shard)
     for seed in tqdm(range(args.first, args.first + args.count), mininterval=10):
-        writer.add(generator.sample(seed))
+        writer.add(generator.sample(seed, args.nobody))
     writer.flush()
 
 
