@@ -278,7 +278,7 @@ def test_rate_warms_up_and_falls_to_its_end():
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda f: f.stem)
 def test_shipped_recipes_load(file):
-    places = dict.fromkeys(("LSPET", "SYNTHETIC", "FIRST_STAGE", "DATA"), "somewhere")
+    places = dict.fromkeys(("LSPET", "SYNTHETIC", "EMPTY", "FIRST_STAGE", "DATA"), "somewhere")
     made_recipe = config.load(file, places)
     assert made_recipe.sources
     again = config.from_mapping(json.loads(json.dumps(config.to_mapping(made_recipe))))
