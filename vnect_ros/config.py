@@ -152,9 +152,9 @@ class FilterConfig(Section):
     local_beta: float = option(
         1.0, "Rise of P^L's cut-off with its speed [Hz per dm/s]", low=0.0, high=1e3
     )
-    global_min_cutoff_hz: float = option(60.0, "Cut-off of P^G at rest [Hz]", low=0.01, high=1e3)
+    global_min_cutoff_hz: float = option(5.0, "Cut-off of P^G at rest [Hz]", low=0.01, high=1e3)
     global_beta: float = option(
-        0.4, "Rise of P^G's cut-off with its speed [Hz per dm/s]", low=0.0, high=1e3
+        0.3, "Rise of P^G's cut-off with its speed [Hz per dm/s]", low=0.0, high=1e3
     )
 
 
@@ -167,7 +167,7 @@ class FitConfig(Section):
     )
     weight_ik: float = option(1.0, "Weight of E_IK", low=0.0, high=1e4)
     weight_proj: float = option(44.0, "Weight of E_proj", low=0.0, high=1e4)
-    weight_smooth: float = option(0.07, "Weight of E_smooth", low=0.0, high=1e4)
+    weight_smooth: float = option(0.2, "Weight of E_smooth", low=0.0, high=1e4)
     weight_depth: float = option(0.11, "Weight of E_depth", low=0.0, high=1e4)
     max_iterations: int = option(10, "Levenberg-Marquardt steps a frame at most", low=1, high=200)
     calibration_frames: int = option(
