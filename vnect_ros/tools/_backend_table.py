@@ -21,6 +21,7 @@ import numpy as np
 from vnect_ros import models
 from vnect_ros.backends import BACKENDS, create
 from vnect_ros.errors import BackendError, ImageError, ModelError, VnectError, describe
+from vnect_ros.tools import _cli
 
 RUNTIMES: Final = tuple(name for name in BACKENDS if name != "fake")
 R50: Final = "vnect_r50"
@@ -54,7 +55,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         VnectError: a bundle or the pictures cannot be had.
     """
-    from vnect_ros.tools import _cli
 
     threads = args.threads or 2
     found: list[dict[str, Any]] = []
@@ -100,10 +100,9 @@ def clip_crops(size: int, count: int) -> list[np.ndarray]:
     """
     from vnect_ros import crop as cropping
     from vnect_ros.config import CropConfig
-    from vnect_ros.tools.benchmark import demo_clip
     from vnect_ros.video import Video
 
-    clip = demo_clip()
+    clip = _cli.demo_clip()
     truth = Path(clip).with_name("demo_truth.npz")
     if not clip or not truth.is_file():
         raise ImageError(describe("--images", "", "a folder: the bundled clip is not installed"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,15 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog=name, description=description)
     made.add_argument("--json", metavar="FILE", help="write what the table shows to this file")
     return made
+
+
+def demo_clip() -> str:
+    """The bundled clip, in a checkout or where it is installed; "" if it is not there."""
+    shares = [Path(__file__).resolve().parents[2]]
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    shares += [Path(p) / "share" / "vnect_ros" for p in [*prefixes, sys.prefix] if p]
+    found = [share / "assets" / "demo.mp4" for share in shares]
+    return next((str(file) for file in found if file.is_file()), "")
 
 
 def add_model(to: argparse.ArgumentParser) -> None:

@@ -47,18 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _cli.run("benchmark", lambda: _benchmark(args, arguments))
 
 
-def demo_clip() -> str:
-    """The bundled clip, in a checkout or where it is installed; "" if it is not there."""
-    shares = [Path(__file__).resolve().parents[2]]
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    shares += [Path(p) / "share" / "vnect_ros" for p in [*prefixes, sys.prefix] if p]
-    found = [share / "assets" / "demo.mp4" for share in shares]
-    return next((str(file) for file in found if file.is_file()), "")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _cli.parser("benchmark", DESCRIPTION)
-    clip = demo_clip()
+    clip = _cli.demo_clip()
     parser.add_argument(
         "video",
         nargs="?",

@@ -23,7 +23,6 @@ from vnect_ros.evaluation import metrics
 from vnect_ros.records import State
 from vnect_ros.skeleton import PELVIS
 from vnect_ros.tools import _cli
-from vnect_ros.tools.benchmark import demo_clip
 from vnect_ros.video import Video, VideoWriter
 
 DESCRIPTION = """
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "video",
         nargs="?",
-        default=demo_clip(),
+        default=_cli.demo_clip(),
         metavar="VIDEO",
         help="a video file (default: the bundled clip, a rendered person)",
     )
