@@ -55,7 +55,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         VnectError: a bundle or the pictures cannot be had.
     """
-
     threads = args.threads or 2
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
