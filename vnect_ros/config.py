@@ -129,7 +129,7 @@ class DecodeConfig(Section):
         6, "Joints that must be seen for the frame to count as measured", low=1, high=21
     )
     min_evidence: float = option(
-        2.5, "Summed confidence they must have together, likewise", low=0.0, high=21.0
+        4.5, "Summed confidence they must have together, likewise", low=0.0, high=21.0
     )
     hysteresis: float = option(
         0.3,
