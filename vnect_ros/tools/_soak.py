@@ -117,7 +117,7 @@ def plot(course: Course, file: str) -> None:
     figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(8, 5))
     above.plot(minutes, course.memory_mib)
     above.set_ylabel("memory [MiB]")
-    above.set_ylim(bottom=0.0)
+    above.set_ylim(0.0, 1.2 * max(course.memory_mib))  # a flat line is seen below the frame
     below.plot(minutes, course.median_ms, label="median")
     below.plot(minutes, course.p95_ms, label="95th percentile")
     below.set_ylabel("step [ms]")
