@@ -93,14 +93,18 @@ def side_losses(
     """
     joints_px, visible = batch["joints_px"], batch["visible"]
     facing, told = targets.facing(joints_px, visible)
+    truth_of: dict[int, tuple[torch.Tensor, ...]] = {}
     errors = {}
     for name, found in output.items():
         if name == "facing":
             errors[name] = ((found.float() - facing).square() * told).mean()
             continue
         cells = found.shape[-1]
-        sigma = max(sigma_px, 0.75 * size / cells)
-        sides, area, known = targets.limb_sides(joints_px, visible, cells, size / cells, sigma)
+        if cells not in truth_of:
+            stride = size / cells
+            sigma = max(sigma_px, 0.75 * stride)
+            truth_of[cells] = targets.limb_sides(joints_px, visible, cells, stride, sigma)
+        sides, area, known = truth_of[cells]
         if name.startswith("apparent"):
             # side-on there is no apparent side
             known = known * (told * (facing.abs() / _CLEARLY_FACING).clamp(0.0, 1.0))[:, None]

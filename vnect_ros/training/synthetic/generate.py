@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from vnect_ros.skeleton import INDEX
+from vnect_ros.training.sample import inside as within
 from vnect_ros.training.synthetic import scenery
 from vnect_ros.training.synthetic.appearance import sample_look
 from vnect_ros.training.synthetic.bodies import Shape, body_model, sample_phenotypes
@@ -181,7 +182,7 @@ class Generator:
         if nobody:
             joints_px = np.full_like(joints_px, -1e4)
         occluded = hidden(fine.project(joints)[0], joints_camera, picture, shape.height_m)
-        inside = ((joints_px > -0.5) & (joints_px < self.size - 0.5)).all(axis=1)
+        inside = within(joints_px, self.size)
         full = (joints_px + 0.5) * (window.size_px / self.size) - 0.5
         full = full + [window.left_px, window.top_px]
         bounds = np.array([camera.width, camera.height]) - 0.5
