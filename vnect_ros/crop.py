@@ -46,7 +46,10 @@ class Window:
             blended = Crop(
                 keep * previous.left_px + (1.0 - keep) * target.left_px,
                 keep * previous.top_px + (1.0 - keep) * target.top_px,
-                keep * previous.size_px + (1.0 - keep) * target.size_px,
+                max(  # rounding may take a mean of two equal sizes below them
+                    keep * previous.size_px + (1.0 - keep) * target.size_px,
+                    min(previous.size_px, target.size_px),
+                ),
                 self.input_size,
             )
             inside = blended.input_from_image(points_px)
