@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tiny_bundles
 
+from vnect_ros import crop as cropping
 from vnect_ros import models
+from vnect_ros.config import CropConfig
+from vnect_ros.errors import ImageError
 from vnect_ros.exporting.compare import Difference, Reading, difference
-from vnect_ros.tools import _backend_table
+from vnect_ros.tools import _backend_table, _cli, _pictures
+from vnect_ros.video import Video
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -60,7 +66,32 @@ def test_difference_counts_only_what_the_reference_sees() -> None:
 
 
 def test_no_pictures_is_an_error(tmp_path) -> None:
-    from vnect_ros.errors import ImageError
-
     with pytest.raises(ImageError, match="images: got"):
-        _backend_table.pictures(arguments("--images", str(tmp_path)), 64)
+        _pictures.pictures(arguments("--images", str(tmp_path)), 64)
+
+
+def test_pictures_of_a_video_hold_the_person(tmp_path) -> None:
+    clip = Path(_cli.demo_clip())
+    with np.load(clip.with_name("demo_truth.npz")) as known:
+        joints_px = known["joints_px"]
+    frames = itertools.islice(Video(str(clip)), 0, 60, 2)
+    for i, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / f"{i:03}.png"), frame.image[..., ::-1])
+    args = _cli.parser("benchmark", "")
+    args.add_argument("video")
+    _backend_table.add_arguments(args)
+    _cli.add_model(args)
+    _cli.add_camera(args)
+    _cli.add_settings(args)
+    given = args.parse_args([str(tmp_path), "--count", "5"])
+    crops = _pictures.pictures(given, 128)
+    assert [crop.shape for crop in crops] == [(128, 128, 3)] * 5
+    # what was cut is what the truth's own window of a late frame shows
+    image = cv2.imread(str(tmp_path / "029.png"))[..., ::-1]
+    window = cropping.around(joints_px[58], CropConfig(), 128)
+    there = cropping.cut(image, window)
+    alike = cv2.matchTemplate(crops[-1], there[32:96, 32:96].copy(), cv2.TM_CCOEFF_NORMED)
+    assert alike.max() > 0.7
+    given.video = str(tmp_path / "nothing.mp4")
+    with pytest.raises(ImageError, match=r"nothing\.mp4"):
+        _pictures.pictures(given, 128)

@@ -10,7 +10,7 @@ import pytest
 
 from vnect_ros import backends, models
 from vnect_ros.exporting.compare import difference, person_crops, read
-from vnect_ros.tools import _backend_table
+from vnect_ros.tools import _pictures
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -34,7 +34,7 @@ def pictures(size: int) -> list[np.ndarray]:
     crops = []
     clip = ROOT / "assets" / "demo.mp4"
     if clip.is_file():
-        crops += _backend_table.clip_crops(size, 50)
+        crops += _pictures.clip_crops(size, 50)
     photographs = ROOT.parent / "shared" / "data" / "lspet" / "lspet_224.tar"
     if photographs.is_file():
         crops += photographs_of(photographs, size, 50)

@@ -86,16 +86,17 @@ def person_crops(folder: str | Path, size: int, count: int) -> list[np.ndarray]:
     folder = Path(folder)
     files = sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES)
     if files:
-        return [_picture(files[i], size) for i in _spread(len(files), count)]
+        return [_picture(files[i], size) for i in spread(len(files), count)]
     if any(folder.glob("train_[0-9]*.npz")):
         from vnect_ros.training.synthetic.shards import Shards
 
         samples = Shards(folder, "train")
-        return [_square(samples[i]["image"], size) for i in _spread(len(samples), count)]
+        return [_square(samples[i]["image"], size) for i in spread(len(samples), count)]
     raise ImageError(describe("images", str(folder), "a folder with " + ", ".join(SUFFIXES)))
 
 
-def _spread(length: int, count: int) -> list[int]:
+def spread(length: int, count: int) -> list[int]:
+    """`count` indices, evenly spread over `length`; all of them if there are fewer."""
     even = np.linspace(0, length - 1, min(count, length)).round().astype(int)
     return [int(i) for i in np.unique(even)]
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from vnect_ros import models
 from vnect_ros.backends import BACKENDS, create
-from vnect_ros.errors import BackendError, ImageError, ModelError, VnectError, describe
+from vnect_ros.errors import BackendError, ModelError, VnectError
 from vnect_ros.tools import _cli
 
 RUNTIMES: Final = tuple(name for name in BACKENDS if name != "fake")
@@ -42,8 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "network, with random weights unless a bundle of that name is installed)",
     )  # fmt: skip
     group.add_argument(
-        "--images", metavar="DIR", help="pictures of one person each (default: the bundled clip)"
-    )
+        "--images", metavar="DIR",
+        help="pictures of one person each (default: frames of VIDEO, around the person)",
+    )  # fmt: skip
     group.add_argument("--count", type=int, default=50, help="pictures to run (default: 50)")
     group.add_argument("--rounds", type=int, default=2, help="times each is run (default: 2)")
     group.add_argument("--no-peers", action="store_true", help="leave the BlazePose rows out")
@@ -82,41 +83,6 @@ def _printed(row: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def pictures(args: argparse.Namespace, size: int) -> list[np.ndarray]:
-    """The crops [S, S, 3] uint8 that every row runs on."""
-    from vnect_ros.exporting.compare import person_crops
-
-    if args.images:
-        return person_crops(args.images, size, args.count)
-    return clip_crops(size, args.count)
-
-
-def clip_crops(size: int, count: int) -> list[np.ndarray]:
-    """Windows around the person of the bundled clip, as tracking cuts them.
-
-    Raises:
-        ImageError: the clip or its truth is not installed.
-    """
-    from vnect_ros import crop as cropping
-    from vnect_ros.config import CropConfig
-    from vnect_ros.video import Video
-
-    clip = _cli.demo_clip()
-    truth = Path(clip).with_name("demo_truth.npz")
-    if not clip or not truth.is_file():
-        raise ImageError(describe("--images", "", "a folder: the bundled clip is not installed"))
-    with np.load(truth) as known:
-        joints_px = known["joints_px"]
-    frames = [frame.image for frame in Video(clip)]
-    usable = min(len(frames), len(joints_px))
-    chosen = np.unique(np.linspace(0, usable - 1, min(count, usable)).round().astype(int))
-    crops = []
-    for i in chosen:
-        seen = joints_px[i][np.isfinite(joints_px[i]).all(axis=1)]
-        crops.append(cropping.cut(frames[i], cropping.around(seen, CropConfig(), size)))
-    return crops
-
-
 def bundles(names: Sequence[str], args: argparse.Namespace, place: Path) -> list[tuple[Path, bool]]:
     """The folder of each bundle, and whether its weights are trained."""
     folders = []
@@ -141,6 +107,7 @@ def _random_r50(args: argparse.Namespace, out: Path) -> Path | None:
         return None
     from vnect_ros.exporting.bundle import VNECT, export_bundle
     from vnect_ros.networks.vnect import VNect
+    from vnect_ros.tools._pictures import pictures
 
     torch.manual_seed(0)
     export_bundle(
@@ -154,6 +121,7 @@ def _rows_of(
     folder: Path, trained: bool, args: argparse.Namespace, threads: int, place: Path
 ) -> list[dict[str, Any]]:
     from vnect_ros.exporting.compare import Reading, difference
+    from vnect_ros.tools._pictures import pictures
 
     model = models.load(folder)
     crops = pictures(args, model.input_size)
@@ -207,6 +175,7 @@ def _apart(
 def _peers(args: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
     """BlazePose's landmark networks on the same pictures, where they are installed."""
     from vnect_ros.evaluation import peers
+    from vnect_ros.tools._pictures import pictures
 
     try:
         crops = pictures(args, peers.INPUT_SIZE)
