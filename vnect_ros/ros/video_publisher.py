@@ -33,6 +33,9 @@ from vnect_ros.video import Video
 
 PROFILE = "config/shared_memory.xml"
 CLIP = "assets/demo.mp4"
+SETTLE_S = 2.5
+"""From the first subscriber to the first frame: it finds us later than we find it, and what
+is lost of DDS's discovery is told again only after about two seconds."""
 
 
 def shared(path: str) -> Path | None:
@@ -137,7 +140,7 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
     patience = time.monotonic() + args.wait
     while time.monotonic() < patience and rclpy.ok():
         if to_image.get_subscription_count() and to_info.get_subscription_count():
-            time.sleep(0.2)  # the other side matches a little later
+            time.sleep(SETTLE_S)
             break
         time.sleep(0.02)
     camera = None
