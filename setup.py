@@ -13,13 +13,13 @@ RUNTIME = [
 EXECUTABLES = {
     "vnect": "vnect_ros.ros.node",
     "video_publisher": "vnect_ros.ros.video_publisher",
-    "process": "vnect_ros.tools.process",
-    "benchmark": "vnect_ros.tools.benchmark",
-    "demo": "vnect_ros.tools.demo",
-    "evaluate": "vnect_ros.tools.evaluate",
-    "train": "vnect_ros.tools.train",
-    "export": "vnect_ros.tools.export",
-    "import_weights": "vnect_ros.tools.import_weights",
+    "process": "vnect_ros.cli.process",
+    "benchmark": "vnect_ros.cli.benchmark",
+    "demo": "vnect_ros.cli.demo",
+    "evaluate": "vnect_ros.cli.evaluate",
+    "train": "vnect_ros.cli.train",
+    "export": "vnect_ros.cli.export",
+    "import_weights": "vnect_ros.cli.import_weights",
 }
 """As in CMakeLists.txt: `ros2 run vnect_ros NAME`."""
 

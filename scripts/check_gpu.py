@@ -29,13 +29,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from vnect_ros import models
-from vnect_ros.backends import create
-from vnect_ros.backends.tensorrt import TensorRTBackend
-from vnect_ros.backends.trt import probe, vendor
-from vnect_ros.backends.trt.cache import Cache
 from vnect_ros.errors import BackendError, VnectError
-from vnect_ros.exporting.compare import difference, read
+from vnect_ros.inference import bundles, create
+from vnect_ros.inference.tensorrt import loader, probe
+from vnect_ros.inference.tensorrt.backend import TensorRTBackend
+from vnect_ros.inference.tensorrt.cache import Cache
+from vnect_ros.learning.export.compare import difference, read
 
 TOLERANCE = {"fp32": (0.5, 5.0), "fp16": (0.5, 5.0), "int8": (2.0, 15.0)}
 """Mean joint distance from ONNX Runtime's result of the same file: px, mm."""
@@ -52,18 +51,18 @@ def main() -> int:
     p.add_argument("--json", help="write the table to this file")
     args = p.parse_args()
     try:
-        gpu, runtime = probe.device(), vendor.load()
+        gpu, runtime = probe.device(), loader.load()
     except BackendError as error:
         print(f"check_gpu: {error}", file=sys.stderr)
         return 2
     print(f"{gpu.name}, compute {gpu.compute_capability}, driver {gpu.driver}")
-    print(f"{vendor.name()} {runtime.__version__}, {platform.machine()} {platform.node()}")
+    print(f"{loader.name()} {runtime.__version__}, {platform.machine()} {platform.node()}")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for folder, trained in bundles(args, Path(scratch)):
-            for precision in models.load(folder).precisions:
+        for folder, trained in bundle_folders(args, Path(scratch)):
+            for precision in bundles.load(folder).precisions:
                 try:
-                    row = check(models.load(folder, precision), trained, args, Path(scratch))
+                    row = check(bundles.load(folder, precision), trained, args, Path(scratch))
                 except VnectError as error:
                     row = {"model": folder.name, "precision": precision, "error": str(error)}
                 rows.append(row)
@@ -76,19 +75,19 @@ def main() -> int:
     return 0 if rows and all(row.get("ok") for row in rows) else 1
 
 
-def bundles(args: argparse.Namespace, scratch: Path) -> list[tuple[Path, bool]]:
+def bundle_folders(args: argparse.Namespace, scratch: Path) -> list[tuple[Path, bool]]:
     """The folders to check, and whether their weights are trained."""
-    from vnect_ros.tools import _backend_table as shared
+    from vnect_ros.cli import _backend_table as shared
 
-    names = args.bundles or [*models.available(), shared.R50]
-    return shared.bundles(list(dict.fromkeys(names)), args, scratch)
+    names = args.bundles or [*bundles.available(), shared.R50]
+    return shared.bundle_folders(list(dict.fromkeys(names)), args, scratch)
 
 
 def check(
-    model: models.Model, trained: bool, args: argparse.Namespace, scratch: Path
+    model: bundles.Model, trained: bool, args: argparse.Namespace, scratch: Path
 ) -> dict[str, Any]:
     """One row: built, loaded again, compared, timed."""
-    from vnect_ros.tools import _backend_table as shared
+    from vnect_ros.cli import _backend_table as shared
 
     crops = shared.pictures(args, model.input_size)
     cache = Cache(scratch / "engines")
@@ -116,7 +115,7 @@ def check(
 
 
 def compare(
-    backend: TensorRTBackend, model: models.Model, crops: list[np.ndarray], trained: bool
+    backend: TensorRTBackend, model: bundles.Model, crops: list[np.ndarray], trained: bool
 ) -> dict[str, Any]:
     """Distances from what ONNX Runtime says of the same file."""
     reference = create(model, "onnxruntime")

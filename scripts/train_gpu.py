@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _do(args: argparse.Namespace) -> int:
-    from vnect_ros.training import config, job
+    from vnect_ros.learning import config, job
 
     if args.task == "pack":
         files = job.pack(args.paths, args.out, args.limit_mib)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vnect_ros import body
+from vnect_ros.body import kinematics as kin
+from vnect_ros.body import urdf
 from vnect_ros.camera import Camera
-from vnect_ros.fitting import kinematics as kin
 from vnect_ros.records import Joints
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, knee_neck_length
 
@@ -44,8 +44,8 @@ def recorded(name: str, frames: int | None = None) -> Person:
 def waving(seconds=4.0, fps=30.0, hertz=1.5, swing_rad=0.55, height_m=1.75) -> Person:
     """A standing person 3.5 m away waves the right arm; a wrist of up to 3 m/s."""
     rng = np.random.default_rng(5)
-    lengths = body.mean_bone_lengths(height_m) * np.exp(rng.normal(0, 0.05, 21))
-    lengths = body.scaled_to_height(body.symmetric(lengths), height_m)
+    lengths = urdf.mean_bone_lengths(height_m) * np.exp(rng.normal(0, 0.05, 21))
+    lengths = urdf.scaled_to_height(urdf.symmetric(lengths), height_m)
     model = kin.Kinematics(lengths)
     q = standing()
     frames = []
@@ -70,7 +70,7 @@ def standing(at_m=(0.0, 0.0, 3.5)) -> np.ndarray:
 
 
 def set_angle(q: np.ndarray, name: str, angle_rad: float) -> None:
-    q[kin.ROOT_Q + body.Q_NAMES.index(name)] = angle_rad
+    q[kin.ROOT_Q + urdf.Q_NAMES.index(name)] = angle_rad
 
 
 def _correlated(rng, shape, dt_s, tau_s):

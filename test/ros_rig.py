@@ -26,8 +26,8 @@ from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from vnect_ros import models
 from vnect_ros.camera import Camera
+from vnect_ros.inference import bundles
 from vnect_ros.msg import SkeletonArray
 from vnect_ros.ros import convert
 from vnect_ros.ros.node import VnectNode
@@ -39,7 +39,7 @@ RATE_HZ = 30.0
 def fake_bundle(folder: Path) -> str:
     """A bundle for the backend "fake", which sees a person in the middle of every crop."""
     (folder / "network").write_bytes(b"no network at all")
-    models.write_bundle(
+    bundles.write_bundle(
         folder / "fake", {"fp32": folder / "network"}, licence="CC0-1.0", input_size=128,
         mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
     )  # fmt: skip

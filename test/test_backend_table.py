@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import tiny_bundles
 
-from vnect_ros import crop as cropping
-from vnect_ros import models
+from vnect_ros.cli import _backend_table, _common, _pictures
 from vnect_ros.config import CropConfig
 from vnect_ros.errors import ImageError
-from vnect_ros.exporting.compare import Difference, Reading, difference
-from vnect_ros.tools import _backend_table, _cli, _pictures
-from vnect_ros.video import Video
+from vnect_ros.inference import bundles
+from vnect_ros.learning.export.compare import Difference, Reading, difference
+from vnect_ros.perception import crop as cropping
+from vnect_ros.recordings.video import Video
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -33,7 +33,7 @@ def arguments(*given: str) -> argparse.Namespace:
 
 def test_every_runtime_has_a_row_or_a_reason(tmp_path, capsys) -> None:
     full = tiny_bundles.load("vnect_lite", "fp32")
-    single = models.write_bundle(
+    single = bundles.write_bundle(
         tmp_path / "single", {"fp32": full.file}, licence="CC0-1.0", input_size=full.input_size,
         mean=full.mean, std=full.std,
     )  # fmt: skip
@@ -71,18 +71,18 @@ def test_no_pictures_is_an_error(tmp_path) -> None:
 
 
 def test_pictures_of_a_video_hold_the_person(tmp_path) -> None:
-    clip = Path(_cli.demo_clip())
+    clip = Path(_common.demo_clip())
     with np.load(clip.with_name("demo_truth.npz")) as known:
         joints_px = known["joints_px"]
     frames = itertools.islice(Video(str(clip)), 0, 60, 2)
     for i, frame in enumerate(frames):
         cv2.imwrite(str(tmp_path / f"{i:03}.png"), frame.image[..., ::-1])
-    args = _cli.parser("benchmark", "")
+    args = _common.parser("benchmark", "")
     args.add_argument("video")
     _backend_table.add_arguments(args)
-    _cli.add_model(args)
-    _cli.add_camera(args)
-    _cli.add_settings(args)
+    _common.add_model(args)
+    _common.add_camera(args)
+    _common.add_settings(args)
     given = args.parse_args([str(tmp_path), "--count", "5"])
     crops = _pictures.pictures(given, 128)
     assert [crop.shape for crop in crops] == [(128, 128, 3)] * 5

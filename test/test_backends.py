@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vnect_ros import backends, decode, models
-from vnect_ros.backends.fake import FakeBackend, Seen, standing
+from vnect_ros import inference
 from vnect_ros.errors import BackendError
+from vnect_ros.inference import bundles
+from vnect_ros.inference.fake import FakeBackend, Seen, standing
+from vnect_ros.perception import decode
 from vnect_ros.skeleton import JOINT_NAMES
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
@@ -16,7 +18,7 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 @pytest.fixture
 def dummy(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"none")
-    return models.write_bundle(
+    return bundles.write_bundle(
         tmp_path,
         {"fp32": tmp_path / "model.onnx"},
         licence="MIT",
@@ -47,7 +49,7 @@ def small(tmp_path):
     )
     network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(network, str(tmp_path / "small.onnx"))
-    model = models.write_bundle(
+    model = bundles.write_bundle(
         tmp_path / "small",
         {"fp32": tmp_path / "small.onnx"},
         licence="MIT",
@@ -64,7 +66,7 @@ def test_onnxruntime_computes_what_the_file_says(small, name):
     if name == "onnxruntime":
         pytest.importorskip("onnxruntime")
     model, weights = small
-    backend = backends.create(model, name, threads=1)
+    backend = inference.create(model, name, threads=1)
     image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     maps = backend.infer(image)
     prepared = (image[:, :, ::-1] / 255.0 - MEAN) / STD
@@ -81,25 +83,25 @@ def test_onnxruntime_computes_what_the_file_says(small, name):
 def test_a_file_the_runtime_refuses(dummy):
     pytest.importorskip("onnxruntime")
     with pytest.raises(BackendError, match=r"onnxruntime refuses .*model\.onnx"):
-        backends.create(dummy, "onnxruntime")
+        inference.create(dummy, "onnxruntime")
 
 
 def test_a_network_whose_output_is_not_maps(tmp_path, small):
     pytest.importorskip("onnxruntime")
     model, _ = small
     fields = {"licence": "MIT", "input_size": 64, "mean": MEAN, "std": STD}
-    other = models.write_bundle(tmp_path / "other", {"fp32": model.file}, stride_px=4, **fields)
+    other = bundles.write_bundle(tmp_path / "other", {"fp32": model.file}, stride_px=4, **fields)
     with pytest.raises(BackendError, match=r"output: got \(1, 84, 8, 8\)"):
-        backends.create(other, "onnxruntime").infer(np.zeros((64, 64, 3), np.uint8))
+        inference.create(other, "onnxruntime").infer(np.zeros((64, 64, 3), np.uint8))
 
 
 def test_an_unknown_runtime_is_refused_with_the_known_ones(dummy):
     with pytest.raises(BackendError, match=r"backend: got 'caffe', accepted: .*onnxruntime"):
-        backends.create(dummy, "caffe")
+        inference.create(dummy, "caffe")
 
 
 def test_the_fake_draws_what_it_is_told(tmp_path, dummy):
-    reordered = models.write_bundle(
+    reordered = bundles.write_bundle(
         tmp_path / "reordered",
         {"fp32": dummy.file},
         licence="MIT",
@@ -128,7 +130,7 @@ def test_the_fake_draws_what_it_is_told(tmp_path, dummy):
 
 
 def test_the_fake_by_name_sees_somebody_stand(dummy):
-    backend = backends.create(dummy, "fake")
+    backend = inference.create(dummy, "fake")
     found, peaks = decode.find_joints(backend.infer(np.zeros((224, 224, 3), np.uint8)))
     np.testing.assert_allclose(found, standing(dummy).pixels_px, atol=0.1)
     assert peaks.min() > 0.97

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vnect_ros import backends, models
-from vnect_ros.exporting.compare import difference, person_crops, read
-from vnect_ros.tools import _pictures
+from vnect_ros import inference
+from vnect_ros.cli import _pictures
+from vnect_ros.inference import bundles
+from vnect_ros.learning.export.compare import difference, person_crops, read
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -56,26 +57,26 @@ def photographs_of(archive: Path, size: int, count: int) -> list[np.ndarray]:
 @pytest.fixture(scope="module", params=BUNDLES, ids=lambda p: p.name)
 def bundle(request):
     pytest.importorskip("onnxruntime", reason="the reference is ONNX Runtime")
-    model = models.load(request.param, "fp32")
+    model = bundles.load(request.param, "fp32")
     crops = pictures(model.input_size)
     if not crops:
         pytest.skip("there are no pictures: neither assets/demo.mp4 nor a folder of photographs")
-    reference = backends.create(model, "onnxruntime", threads=1)
+    reference = inference.create(model, "onnxruntime", threads=1)
     readings = [read(reference.infer(crop), model.confidence_curve) for crop in crops]
     assert sum(int(r.seen.sum()) for r in readings) > 5 * len(crops), "it sees nobody"
     return request.param, crops, readings
 
 
-@pytest.mark.parametrize("precision", models.PRECISIONS)
+@pytest.mark.parametrize("precision", bundles.PRECISIONS)
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_joints_are_the_same(bundle, runtime, precision) -> None:
     folder, crops, expected = bundle
-    if precision not in models.load(folder).precisions:
+    if precision not in bundles.load(folder).precisions:
         pytest.skip(f"{folder.name} ships no {precision}")
     if (runtime, precision) == ("torch", "int8"):
         pytest.skip("torch does not run int8 (it says so: test_torch_backend.py)")
-    model = models.load(folder, precision)
-    backend = backends.create(model, runtime, threads=1)
+    model = bundles.load(folder, precision)
+    backend = inference.create(model, runtime, threads=1)
     got = [read(backend.infer(crop), model.confidence_curve) for crop in crops]
     backend.close()
     far = difference(expected, got)

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from vnect_ros import models
-from vnect_ros.tools import _soak, benchmark
-from vnect_ros.video import Frame, VideoWriter
+from vnect_ros.cli import _soak, benchmark
+from vnect_ros.inference import bundles
+from vnect_ros.recordings.video import Frame, VideoWriter
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def video(tmp_path):
 def model(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"none")
     fields = {"licence": "MIT", "input_size": 224, "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    models.write_bundle(tmp_path / "bundle", {"fp32": tmp_path / "model.onnx"}, **fields)
+    bundles.write_bundle(tmp_path / "bundle", {"fp32": tmp_path / "model.onnx"}, **fields)
     return ["--model", str(tmp_path / "bundle"), "--backend", "fake"]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vnect_ros import crop as cropping
-from vnect_ros.backends.fake import coordinate_card, read_card
 from vnect_ros.config import CropConfig
+from vnect_ros.inference.fake import coordinate_card, read_card
+from vnect_ros.perception import crop as cropping
 from vnect_ros.records import Crop
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vnect_ros.backends.fake import STANDING_M
 from vnect_ros.camera import Camera
+from vnect_ros.cli import demo
 from vnect_ros.errors import VnectError
+from vnect_ros.inference.fake import STANDING_M
+from vnect_ros.recordings.video import Video, VideoWriter
 from vnect_ros.records import State
-from vnect_ros.tools import demo
-from vnect_ros.video import Video, VideoWriter
 
 FRAMES = 10
 CAMERA = Camera.from_field_of_view(160, 120, 54.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vnect_ros import drawing
-from vnect_ros.backends.fake import STANDING_M
+from vnect_ros.inference.fake import STANDING_M
 from vnect_ros.records import Calibration, Crop, Pose, State
 
 

@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vnect_ros import body
+from vnect_ros.body import kinematics as kin
+from vnect_ros.body import urdf
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import energy
-from vnect_ros.fitting import kinematics as kin
 from vnect_ros.fitting.inverse import with_lengths
 from vnect_ros.skeleton import NUM_JOINTS
 
-LENGTHS = body.mean_bone_lengths(1.75)
+LENGTHS = urdf.mean_bone_lengths(1.75)
 MODEL = kin.Kinematics(LENGTHS)
 
 
@@ -24,9 +24,9 @@ def configuration(rng, singular=False):
     q[kin.ROOT_Q :] = rng.uniform(kin.LOWER, kin.UPPER)
     if singular:
         for name in ("l_y_shoulder", "r_y_shoulder", "l_p_hip", "r_p_hip"):
-            q[kin.ROOT_Q + body.Q_NAMES.index(name)] = np.pi / 2 - 1e-9
-        q[kin.ROOT_Q + body.Q_NAMES.index("l_elbow")] = 0.0
-        q[kin.ROOT_Q + body.Q_NAMES.index("r_knee")] = 0.0
+            q[kin.ROOT_Q + urdf.Q_NAMES.index(name)] = np.pi / 2 - 1e-9
+        q[kin.ROOT_Q + urdf.Q_NAMES.index("l_elbow")] = 0.0
+        q[kin.ROOT_Q + urdf.Q_NAMES.index("r_knee")] = 0.0
     return q
 
 

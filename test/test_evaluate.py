@@ -10,18 +10,19 @@ import cv2
 import numpy as np
 import pytest
 
-from vnect_ros import models
-from vnect_ros.backends.fake import FakeBackend, Seen, coordinate_card, read_card, standing
 from vnect_ros.camera import Camera
+from vnect_ros.cli import evaluate
 from vnect_ros.config import PipelineConfig
+from vnect_ros.datasets import lspet, public
 from vnect_ros.errors import BackendError, VnectError
-from vnect_ros.evaluation import clips, lspet, metrics, peers, plots, public
+from vnect_ros.evaluation import baselines, clips, metrics, plots
 from vnect_ros.evaluation.reading import NetworkReader
 from vnect_ros.evaluation.stills import load_stills, upright_whole
+from vnect_ros.inference import bundles
+from vnect_ros.inference.fake import FakeBackend, Seen, coordinate_card, read_card, standing
+from vnect_ros.recordings.video import Frame
 from vnect_ros.records import State
 from vnect_ros.skeleton import INDEX, NORMALISED_KNEE_NECK_M, knee_neck_length
-from vnect_ros.tools import evaluate
-from vnect_ros.video import Frame
 
 SIZE = 224
 
@@ -30,7 +31,7 @@ SIZE = 224
 def bundle(tmp_path):
     """A bundle whose network is never run: the fake backend sees a standing person."""
     (tmp_path / "none.onnx").write_bytes(b"none")
-    return models.write_bundle(
+    return bundles.write_bundle(
         tmp_path / "bundle",
         {"fp32": tmp_path / "none.onnx"},
         licence="MIT",
@@ -143,7 +144,7 @@ def _sample(bundle, seed):
 
 
 def test_synthetic_stills_at_the_normalised_size_and_the_persons_own(bundle, tmp_path):
-    shards = pytest.importorskip("vnect_ros.training.synthetic.shards")
+    shards = pytest.importorskip("vnect_ros.datasets.shards")
     writer = shards.ShardWriter(tmp_path / "stills", "heldout")
     samples = [_sample(bundle, i) for i in range(3)]
     samples[1]["joints_m"] = samples[1]["joints_m"].copy()
@@ -173,7 +174,7 @@ def test_synthetic_stills_at_the_normalised_size_and_the_persons_own(bundle, tmp
 
 
 def test_upright_people_are_told_from_lying_cut_off_and_hidden_ones(bundle, tmp_path):
-    shards = pytest.importorskip("vnect_ros.training.synthetic.shards")
+    shards = pytest.importorskip("vnect_ros.datasets.shards")
     writer = shards.ShardWriter(tmp_path / "stills", "heldout")
     samples = [_sample(bundle, i) for i in range(5)]
     lying, inverted, cut, behind = samples[1:]
@@ -190,7 +191,7 @@ def test_upright_people_are_told_from_lying_cut_off_and_hidden_ones(bundle, tmp_
 
 
 def test_several_sets_nest_and_plots_are_written(bundle, tmp_path):
-    shards = pytest.importorskip("vnect_ros.training.synthetic.shards")
+    shards = pytest.importorskip("vnect_ros.datasets.shards")
     writer = shards.ShardWriter(tmp_path / "stills", "heldout")
     writer.add(_sample(bundle, 0))
     writer.flush()
@@ -221,7 +222,7 @@ def _walk(frames):
 
 
 def standing_person():
-    from vnect_ros.backends.fake import STANDING_M
+    from vnect_ros.inference.fake import STANDING_M
 
     return STANDING_M * NORMALISED_KNEE_NECK_M / knee_neck_length(STANDING_M)
 
@@ -419,14 +420,14 @@ def test_human36m_layout(tmp_path):
 
 def test_peers_are_asked_for_by_name_and_place(tmp_path):
     with pytest.raises(BackendError, match="get_peers"):
-        peers.find_networks(tmp_path)
+        baselines.find_networks(tmp_path)
     with pytest.raises(BackendError, match="lite, full, heavy"):
-        peers.BlazePoseReader("light", tmp_path)
+        baselines.BlazePoseReader("light", tmp_path)
 
 
 def test_a_peer_reads_a_crop():
     try:
-        reader = peers.BlazePoseReader("lite")
+        reader = baselines.BlazePoseReader("lite")
     except BackendError as error:
         pytest.skip(str(error))
     read = reader.read(np.full((100, 200, 3), 128, np.uint8))

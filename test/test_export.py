@@ -12,11 +12,11 @@ onnx = pytest.importorskip("onnx", reason="export writes ONNX")
 pytest.importorskip("onnxruntime", reason="export folds and checks with ONNX Runtime")
 pytest.importorskip("onnxscript", reason="torch.onnx exports through onnxscript")
 
-from vnect_ros import models  # noqa: E402
 from vnect_ros.errors import ImageError, ModelError  # noqa: E402
-from vnect_ros.exporting import graph  # noqa: E402
-from vnect_ros.exporting.bundle import VNECT, export_bundle, table  # noqa: E402
-from vnect_ros.exporting.compare import person_crops  # noqa: E402
+from vnect_ros.inference import bundles  # noqa: E402
+from vnect_ros.learning.export import graph  # noqa: E402
+from vnect_ros.learning.export.bundle import VNECT, export_bundle, table  # noqa: E402
+from vnect_ros.learning.export.compare import person_crops  # noqa: E402
 from vnect_ros.networks.vnect import VNect  # noqa: E402
 
 pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
@@ -37,7 +37,7 @@ def trained_looking(seed: int) -> VNect:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> tuple[VNect, models.Model, list]:
+def exported(tmp_path_factory) -> tuple[VNect, bundles.Model, list]:
     network = trained_looking(1)
     crops = list(np.random.default_rng(2).integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.uint8))
     folder = tmp_path_factory.mktemp("models") / "tiny"
@@ -66,7 +66,7 @@ def test_fp32_equals_torch(exported) -> None:
     prepared = (np.random.default_rng(7).random((1, 3, SIZE, SIZE)) - 0.4).astype(np.float32)
     with torch.no_grad():
         expected = network(torch.from_numpy(prepared)).numpy()
-    got = run(models.load(model.folder, "fp32").file, prepared)
+    got = run(bundles.load(model.folder, "fp32").file, prepared)
     np.testing.assert_allclose(got, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
 
 
@@ -77,7 +77,7 @@ def test_reduced_precisions_stay_near_and_get_smaller(exported) -> None:
     with torch.no_grad():
         expected = network(torch.from_numpy(prepared)).numpy()
     for precision, share in (("fp16", 0.01), ("int8", 0.5)):
-        got = run(models.load(model.folder, precision).file, prepared)
+        got = run(bundles.load(model.folder, precision).file, prepared)
         assert got.dtype == np.float32
         assert np.abs(got - expected).mean() < share * np.abs(expected).mean(), precision
     sizes = [row.size_mib for row in rows]
@@ -86,7 +86,7 @@ def test_reduced_precisions_stay_near_and_get_smaller(exported) -> None:
 
 def test_normalisations_are_folded(exported) -> None:
     _, model, _ = exported
-    ops = {n.op_type for n in onnx.load(models.load(model.folder, "fp32").file).graph.node}
+    ops = {n.op_type for n in onnx.load(bundles.load(model.folder, "fp32").file).graph.node}
     assert "BatchNormalization" not in ops
     expected = {"Conv", "ConvTranspose", "Relu", "Add", "Mul", "MaxPool", "Split", "Sqrt", "Concat"}
     assert ops <= expected
@@ -108,7 +108,7 @@ def test_the_output_of_int8_is_not_quantised() -> None:
 def test_bone_lengths_stay_in_fp32(exported) -> None:
     """Every node that squares, sums or takes the root reads and writes float32."""
     _, model, _ = exported
-    half = onnx.shape_inference.infer_shapes(onnx.load(models.load(model.folder, "fp16").file))
+    half = onnx.shape_inference.infer_shapes(onnx.load(bundles.load(model.folder, "fp16").file))
     kinds = {v.name: v.type.tensor_type.elem_type for v in half.graph.value_info}
     roots = [n for n in half.graph.node if n.op_type in ("Sqrt", "Mul")]
     assert len(roots) == 4
@@ -162,7 +162,7 @@ def test_crops_are_square_rgb(tmp_path) -> None:
 
 
 def test_a_checkpoints_paths_do_not_travel() -> None:
-    from vnect_ros.tools.export import split_meta
+    from vnect_ros.cli.export import split_meta
 
     meta = {
         "config": {"size": 224, "sources": [{"folder": "/home/me/lspet"}], "rate": 0.1},
@@ -178,8 +178,8 @@ def test_a_checkpoints_paths_do_not_travel() -> None:
 
 
 def test_the_command_exports_a_checkpoint(tmp_path, capsys) -> None:
-    from vnect_ros.tools import export
-    from vnect_ros.training import checkpoints
+    from vnect_ros.cli import export
+    from vnect_ros.learning import checkpoints
 
     torch.manual_seed(0)
     from vnect_ros.networks import build_network
@@ -195,7 +195,7 @@ def test_the_command_exports_a_checkpoint(tmp_path, capsys) -> None:
     arguments = [str(tmp_path / "latest.pt"), "--out", str(out), "--precisions", "fp16"]
     assert export.main([*arguments, "--json", str(table_file)]) == 0
     assert "| fp32 |" in capsys.readouterr().out
-    model = models.load(out)
+    model = bundles.load(out)
     assert (model.input_size, model.precisions) == (64, ("fp32", "fp16"))
     assert model.training["step"] == 3
     assert '"fp16"' in table_file.read_text()
@@ -204,7 +204,7 @@ def test_the_command_exports_a_checkpoint(tmp_path, capsys) -> None:
 
 
 def test_synthetic_samples_serve_as_pictures(tmp_path) -> None:
-    from vnect_ros.training.synthetic.shards import LABELS, ShardWriter
+    from vnect_ros.datasets.shards import LABELS, ShardWriter
 
     writer = ShardWriter(tmp_path, "train")
     for level in (40, 200):

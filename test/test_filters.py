@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vnect_ros.errors import ConfigError
-from vnect_ros.filters import OneEuro
+from vnect_ros.perception.filters import OneEuro
 
 with open(Path(__file__).parent / "data" / "one_euro.csv", newline="") as _file:
     GOLDEN = np.array([[float(v) for v in row] for row in list(csv.reader(_file))[1:]])

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vnect_ros import body
+from vnect_ros.body import kinematics as kin
+from vnect_ros.body import urdf
 from vnect_ros.camera import Camera
 from vnect_ros.config import FilterConfig, FitConfig
-from vnect_ros.filters import OneEuro
 from vnect_ros.fitting import Fitter
-from vnect_ros.fitting import kinematics as kin
+from vnect_ros.perception.filters import OneEuro
 from vnect_ros.records import Calibration, Joints, JointState, State
 from vnect_ros.skeleton import INDEX, JOINT_NAMES, MIRROR, PELVIS, bone_lengths
 
@@ -115,9 +115,9 @@ def test_without_noise_the_person_is_found_to_centimetres():
 
 def test_all_that_is_published_comes_from_the_published_angles(walk):
     _, _, poses = walk
-    rows = [body.LINK_NAMES.index(name) for name in JOINT_NAMES]
+    rows = [urdf.LINK_NAMES.index(name) for name in JOINT_NAMES]
     for pose in poses:
-        links = body.link_transforms(pose.q, pose.bone_lengths_m)
+        links = urdf.link_transforms(pose.q, pose.bone_lengths_m)
         links = (pose.transform_camera_from_body @ links)[rows]
         assert np.abs(links[:, :3, 3] - pose.joints_camera_m).max() < 1e-6
         for link, quaternion in zip(links, pose.orientations_xyzw):
@@ -125,7 +125,7 @@ def test_all_that_is_published_comes_from_the_published_angles(walk):
             assert np.abs(rotation - link[:3, :3]).max() < 1e-6
         assert np.allclose(np.linalg.norm(pose.orientations_xyzw, axis=1), 1.0)
         assert np.allclose(bone_lengths(pose.joints_camera_m), pose.bone_lengths_m, atol=1e-6)
-        assert pose.q_names == body.Q_NAMES
+        assert pose.q_names == urdf.Q_NAMES
 
 
 def test_velocities_are_those_of_the_motion(tracked):
@@ -150,7 +150,7 @@ def test_bone_lengths_are_measured_once_and_kept():
     states = [p.calibration for p in poses]
     assert states[5] is Calibration.RUNNING
     assert states[50] is Calibration.DONE
-    truth = body.symmetric(bone_lengths(person.joints_m).mean(axis=0))
+    truth = urdf.symmetric(bone_lengths(person.joints_m).mean(axis=0))
     long = [INDEX["left_knee"], INDEX["left_ankle"], INDEX["neck"], INDEX["left_elbow"]]
     assert np.abs(poses[-1].bone_lengths_m[long] / truth[long] - 1.0).max() < 0.12
     assert np.array_equal(poses[-1].bone_lengths_m, poses[50].bone_lengths_m)

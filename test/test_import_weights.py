@@ -14,11 +14,12 @@ torch = pytest.importorskip("torch", reason="the imported network is checked in 
 for package in ("onnx", "onnxruntime", "onnxscript"):
     pytest.importorskip(package, reason="a bundle is exported")
 
-from vnect_ros import backends, models  # noqa: E402
+from vnect_ros import inference  # noqa: E402
+from vnect_ros.cli import import_weights  # noqa: E402
 from vnect_ros.errors import ModelError  # noqa: E402
-from vnect_ros.importing import caffe, pickles, tensorflow, vnect  # noqa: E402
+from vnect_ros.inference import bundles  # noqa: E402
 from vnect_ros.networks.vnect import VNect  # noqa: E402
-from vnect_ros.tools import import_weights  # noqa: E402
+from vnect_ros.networks.weights import caffe, pickles, tensorflow, vnect  # noqa: E402
 
 pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
 
@@ -165,7 +166,7 @@ def test_a_caffemodel_becomes_a_bundle_that_says_the_same(network, caffemodel, t
     out = tmp_path / "vnect"
     assert import_weights.main([str(caffemodel), "--out", str(out)]) == 0
     assert "wrote" in capsys.readouterr().out
-    model = models.load(out)
+    model = bundles.load(out)
     assert (model.colour_order, model.mean, model.std) == ("BGR", (0.4,) * 3, (1.0,) * 3)
     assert (model.unit_m, model.stride_px, model.input_size) == (0.1, 8, 368)
     assert model.location_frame == "camera" and "non-commercial" in model.licence
@@ -173,7 +174,7 @@ def test_a_caffemodel_becomes_a_bundle_that_says_the_same(network, caffemodel, t
     bgr = image[:, :, ::-1].astype(np.float32) / 255.0 - 0.4
     with torch.no_grad():
         expected = network(torch.from_numpy(bgr.transpose(2, 0, 1).copy())[None]).numpy()[0]
-    maps = backends.create(model, "onnxruntime").infer(image)
+    maps = inference.create(model, "onnxruntime").infer(image)
     groups = expected.reshape(4, 21, 46, 46)
     tolerance = 1e-4 * max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(maps.heatmaps, groups[0], atol=tolerance)

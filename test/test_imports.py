@@ -28,23 +28,16 @@ MAY_IMPORT = {
     "config": {"errors"},
     "records": {"skeleton"},
     "camera": {"errors", "records"},
-    "camera_file": {"camera", "errors"},
-    "json_fields": {"errors"},
-    "models": {"errors", "json_fields", "skeleton", "records"},
-    "backends": {"models", "records", "errors", "skeleton", "networks"},
-    "crop": {"records", "config"},
-    "decode": {"records", "skeleton", "config"},
-    "filters": {"config", "errors"},
-    "body": {"skeleton", "errors", "records"},
-    "fitting": {"body", "skeleton", "records", "camera", "config", "filters", "errors"},
     "drawing": {"records", "skeleton", "camera"},
-    "video": {"errors"},
+    "recordings": {"camera", "errors"},
+    "body": {"skeleton", "errors", "records"},
+    "inference": {"records", "errors", "skeleton", "networks"},
+    "perception": {"records", "config", "skeleton", "errors"},
+    "fitting": {"body", "skeleton", "records", "camera", "config", "perception", "errors"},
     "pipeline": {
-        "backends", "camera", "config", "crop", "decode", "errors", "filters", "fitting",
-        "models", "records", "skeleton",
+        "camera", "config", "errors", "fitting", "inference", "perception", "records", "skeleton",
     },
     "networks": {"errors"},
-    "training": {"camera", "errors", "evaluation", "networks", "skeleton"},
 }  # fmt: skip
 """Module or folder of the package: what of ours it may import, besides itself."""
 CORE = set(MAY_IMPORT)
@@ -86,12 +79,12 @@ def test_imports_point_one_way(file):
     if here in CORE:
         assert there - {here} <= MAY_IMPORT[here]
     elif here == "ros":
-        assert not there & {"training", "evaluation", "exporting"}
-    elif here == "tools":
+        assert not there & {"learning", "evaluation", "datasets", "synthetic"}
+    elif here == "cli":
         hooks = {"demo.py", "benchmark.py"}
         assert "ros" not in there or file.name in hooks
     else:
-        assert not there & {"ros", "tools"}, f"{here} is below the tools and beside ros"
+        assert not there & {"ros", "cli"}, f"{here} is below the command lines and beside ros"
 
 
 def dotted(file):
@@ -105,7 +98,7 @@ def test_no_module_reaches_itself():
         for used in imported(PACKAGE.parent / Path(*name.split(".")).with_suffix(".py")):
             # a module, or something in it
             graph[name] |= {used, used.rpartition(".")[0]} & set(graph)
-    assert "vnect_ros.training.mixture" in graph["vnect_ros.training.sources"]
+    assert "vnect_ros.learning.mixture" in graph["vnect_ros.learning.sources"]
     while ends := {name for name, used in graph.items() if not used & set(graph)}:
         graph = {name: used for name, used in graph.items() if name not in ends}
     assert not graph, "circles among these: " + ", ".join(sorted(graph))
@@ -120,7 +113,7 @@ def test_only_ros_imports_ros(file):
 
 
 @pytest.mark.parametrize(
-    "module", ["vnect_ros", "vnect_ros.pipeline", "vnect_ros.tools.process", "vnect_ros.drawing"]
+    "module", ["vnect_ros", "vnect_ros.pipeline", "vnect_ros.cli.process", "vnect_ros.drawing"]
 )
 def test_vendor_runtimes_load_lazily(module):
     code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({VENDORS!r})))"

@@ -5,11 +5,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from vnect_ros import body
-from vnect_ros.fitting import kinematics as kin
+from vnect_ros.body import kinematics as kin
+from vnect_ros.body import urdf
 from vnect_ros.skeleton import JOINT_NAMES, PELVIS, bone_lengths
 
-LENGTHS = body.mean_bone_lengths(1.75)
+LENGTHS = urdf.mean_bone_lengths(1.75)
 MODEL = kin.Kinematics(LENGTHS)
 
 
@@ -27,7 +27,7 @@ def singular_q(rng):
     """Both shoulders and hips swung onto their singular directions."""
     q = random_q(rng)
     for name in ("l_y_shoulder", "r_y_shoulder", "l_p_hip", "r_p_hip"):
-        q[kin.ROOT_Q + body.Q_NAMES.index(name)] = np.pi / 2
+        q[kin.ROOT_Q + urdf.Q_NAMES.index(name)] = np.pi / 2
     return q
 
 
@@ -66,18 +66,18 @@ def test_links_are_where_the_published_urdf_puts_them():
     """A reader of the URDF and of the joint angles alone finds the same transforms."""
     rng = np.random.default_rng(3)
     q = random_q(rng)
-    angles = {f"{n}_x": a for n, a in zip(body.Q_NAMES, q[kin.ROOT_Q :])}
+    angles = {f"{n}_x": a for n, a in zip(urdf.Q_NAMES, q[kin.ROOT_Q :])}
     place = {"body_x": kin.body_transform(q)}
-    for joint in ElementTree.fromstring(body.urdf(LENGTHS, "x")).findall("joint"):
+    for joint in ElementTree.fromstring(urdf.urdf(LENGTHS, "x")).findall("joint"):
         step = np.eye(4)
         step[:3, 3] = [float(v) for v in joint.find("origin").get("xyz").split()]
         if joint.get("type") == "revolute":
             axis = [float(v) for v in joint.find("axis").get("xyz").split()]
             step[:3, :3] = _rodrigues(axis, angles[joint.get("name")])
         place[joint.find("child").get("link")] = place[joint.find("parent").get("link")] @ step
-    expected = np.array([place[f"{name}_x"] for name in body.LINK_NAMES])
+    expected = np.array([place[f"{name}_x"] for name in urdf.LINK_NAMES])
     assert np.abs(MODEL.link_transforms(q) - expected).max() < 1e-7
-    own = kin.body_transform(q) @ body.link_transforms(q[kin.ROOT_Q :], LENGTHS)
+    own = kin.body_transform(q) @ urdf.link_transforms(q[kin.ROOT_Q :], LENGTHS)
     assert np.abs(own - expected).max() < 1e-7
     points, quaternions = MODEL.forward(q), MODEL.orientations_xyzw(q)
     for j, name in enumerate(JOINT_NAMES):

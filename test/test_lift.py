@@ -9,10 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
+from vnect_ros.learning.lifter import Viewer, train_lifter  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
 from vnect_ros.networks.lift import FEATURES, Lifter, SoftMaxima, with_locations  # noqa: E402
 from vnect_ros.skeleton import INDEX, bone_lengths  # noqa: E402
-from vnect_ros.training.lift import Viewer, train_lifter  # noqa: E402
 
 torch.set_num_threads(1)
 MOTION = Path(__file__).parent / "data" / "motion.npz"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vnect_ros import skeleton
+from vnect_ros.datasets import lspet
 from vnect_ros.errors import VnectError
-from vnect_ros.evaluation import lspet, metrics
+from vnect_ros.evaluation import metrics
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from vnect_ros import models
 from vnect_ros.errors import ModelError
+from vnect_ros.inference import bundles
 from vnect_ros.skeleton import JOINT_NAMES
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -23,7 +23,7 @@ def network(tmp_path):
 
 def write(folder, network, **changes):
     fields = {"licence": "Apache-2.0", "input_size": 64, "mean": MEAN, "std": STD, **changes}
-    return models.write_bundle(folder, {"fp32": network}, **fields)
+    return bundles.write_bundle(folder, {"fp32": network}, **fields)
 
 
 def test_a_written_bundle_is_read_back(tmp_path, network):
@@ -37,7 +37,7 @@ def test_a_written_bundle_is_read_back(tmp_path, network):
         confidence_curve=((0.0, 0.1), (0.5, 0.9)),
         training={"frames": 12},
     )
-    assert written == models.load(tmp_path / "mine" / "bundle.json")
+    assert written == bundles.load(tmp_path / "mine" / "bundle.json")
     assert written.name == "mine" and written.file == tmp_path / "mine" / "model.onnx"
     assert written.file.read_bytes() == b"the network"
     assert (written.mean, written.std, written.colour_order) == (MEAN, STD, "BGR")
@@ -51,12 +51,12 @@ def test_precisions(tmp_path, network):
     small.write_bytes(b"int8")
     both = {"fp32": network, "int8": small}
     fields = {"licence": "MIT", "input_size": 64, "mean": MEAN, "std": STD}
-    model = models.write_bundle(tmp_path / "m", both, default_precision="int8", **fields)
+    model = bundles.write_bundle(tmp_path / "m", both, default_precision="int8", **fields)
     assert model.precision == "int8" and model.file.name == "model_int8.onnx"
     assert model.precisions == ("fp32", "int8")
-    assert models.load(tmp_path / "m", "fp32").file.name == "model.onnx"
+    assert bundles.load(tmp_path / "m", "fp32").file.name == "model.onnx"
     with pytest.raises(ModelError, match="precision: got 'fp16', accepted: fp32, int8"):
-        models.load(tmp_path / "m", "fp16")
+        bundles.load(tmp_path / "m", "fp16")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_wrong_field_is_refused_by_name(tmp_path, network, key, value, named):
     inner[last] = value
     file.write_text(json.dumps(declared))
     with pytest.raises(ModelError) as refused:
-        models.load(tmp_path / "m")
+        bundles.load(tmp_path / "m")
     assert named in str(refused.value)
 
 
@@ -109,20 +109,20 @@ def test_a_corrupt_bundle_is_refused(tmp_path, network):
     write(tmp_path / "m", network)
     (tmp_path / "m" / "model.onnx").write_bytes(b"the netw0rk")
     with pytest.raises(ModelError, match="sha256"):
-        models.load(tmp_path / "m")
+        bundles.load(tmp_path / "m")
     (tmp_path / "m" / "bundle.json").write_text("{")
     with pytest.raises(ModelError, match="cannot be read"):
-        models.load(tmp_path / "m")
+        bundles.load(tmp_path / "m")
 
 
 def test_bundles_are_found_by_name_where_ament_installs_them(tmp_path, network, monkeypatch):
     write(tmp_path / "share" / "vnect_ros" / "models" / "installed", network)
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert "installed" in models.available()
-    assert models.load("installed").name == "installed"
+    assert "installed" in bundles.available()
+    assert bundles.load("installed").name == "installed"
     with pytest.raises(ModelError, match=r"got 'absent', accepted: .*installed"):
-        models.load("absent")
+        bundles.load("absent")
 
 
 def test_prepare_normalises_in_the_declared_colour_order(tmp_path, network):

@@ -153,7 +153,7 @@ def exported(tmp_path_factory):
     """A network with random weights in all layers and the lifter; a fresh one without: files."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason=f"the export needs {package}")
-    from vnect_ros.exporting.graph import export_onnx
+    from vnect_ros.learning.export.graph import export_onnx
 
     torch.manual_seed(0)
     folder, made = tmp_path_factory.mktemp("exports"), {}

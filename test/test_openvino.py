@@ -8,18 +8,19 @@ import tiny_bundles
 
 pytest.importorskip("openvino", reason="openvino is not installed (pip install openvino)")
 
-from vnect_ros import backends, models
+from vnect_ros import inference
 from vnect_ros.errors import BackendError
+from vnect_ros.inference import bundles
 
 pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
 
 
-@pytest.mark.parametrize("precision", models.PRECISIONS)
+@pytest.mark.parametrize("precision", bundles.PRECISIONS)
 @pytest.mark.parametrize("network", ["vnect", "vnect_lite"])
 def test_maps_equal_onnxruntimes(network, precision) -> None:
     model = tiny_bundles.load(network, precision)
-    ours = backends.create(model, "openvino", threads=1)
-    theirs = backends.create(model, "onnxruntime", threads=1)
+    ours = inference.create(model, "openvino", threads=1)
+    theirs = inference.create(model, "onnxruntime", threads=1)
     image = tiny_bundles.crops(1, seed=31)[0]
     got, expected = ours.infer(image), theirs.infer(image)
     tolerance = {"fp32": 1e-4, "fp16": 2e-2, "int8": 0.25}[precision]
@@ -31,7 +32,7 @@ def test_maps_equal_onnxruntimes(network, precision) -> None:
 
 def test_results_do_not_change_under_the_caller() -> None:
     """The runtime's own output memory is used again by the next run."""
-    backend = backends.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
+    backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
     first, second = tiny_bundles.crops(2, seed=32)
     maps = backend.infer(first)
     kept = maps.locations_m.copy()
@@ -40,7 +41,7 @@ def test_results_do_not_change_under_the_caller() -> None:
 
 
 def test_closed_is_closed() -> None:
-    backend = backends.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
+    backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
     backend.close()
     backend.close()
     with pytest.raises(BackendError, match="closed"):
@@ -49,9 +50,9 @@ def test_closed_is_closed() -> None:
 
 def test_a_file_that_is_no_network_is_refused(tmp_path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"nothing")
-    model = models.write_bundle(
+    model = bundles.write_bundle(
         tmp_path, {"fp32": tmp_path / "model.onnx"}, licence="MIT", input_size=64,
         mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5),
     )  # fmt: skip
     with pytest.raises(BackendError, match=r"openvino refuses .*model\.onnx"):
-        backends.create(model, "openvino")
+        inference.create(model, "openvino")

@@ -11,12 +11,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vnect_ros import crop as cropping
-from vnect_ros import models
-from vnect_ros.backends.fake import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig, replace
 from vnect_ros.errors import ImageError
+from vnect_ros.inference import bundles
+from vnect_ros.inference.fake import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
+from vnect_ros.perception import crop as cropping
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import JointState, State
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length
@@ -33,7 +33,7 @@ class Scene:
 
     def __init__(self, tmp_path, camera=PINHOLE, location_frame="crop_ray"):
         (tmp_path / "model.onnx").write_bytes(b"none")
-        self.model = models.write_bundle(
+        self.model = bundles.write_bundle(
             tmp_path,
             {"fp32": tmp_path / "model.onnx"},
             licence="MIT",

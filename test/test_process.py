@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from vnect_ros import models
+from vnect_ros.cli import _common, process
+from vnect_ros.inference import bundles
+from vnect_ros.recordings.video import Video
 from vnect_ros.records import State
 from vnect_ros.skeleton import JOINT_NAMES
-from vnect_ros.tools import _cli, process
-from vnect_ros.video import Video
 
 FRAMES = 12
 
@@ -31,7 +31,7 @@ def model(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"none")
     bundle = tmp_path / "bundle"
     fields = {"licence": "MIT", "input_size": 224, "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    models.write_bundle(bundle, {"fp32": tmp_path / "model.onnx"}, **fields)
+    bundles.write_bundle(bundle, {"fp32": tmp_path / "model.onnx"}, **fields)
     return ["--model", str(bundle), "--backend", "fake"]
 
 
@@ -98,7 +98,7 @@ def test_refusals_are_one_line(tmp_path, images, model, capsys, arguments, messa
 
 def test_settings_are_typed_by_their_fields():
     changes = ["crop.multi_scale=true", "crop.search_scales=2", "fit.person_height=2"]
-    config = _cli.settings(changes)
+    config = _common.settings(changes)
     assert (config.crop.multi_scale, config.crop.search_scales) == (True, 2)
     assert config.fit.person_height == 2.0
 
@@ -111,14 +111,14 @@ def test_a_camera_file_is_read_and_scaled(tmp_path):
         "distortion_model: plumb_bob\n"
         "distortion_coefficients: {rows: 1, cols: 5, data: [-0.1, 0.01, 0, 0, 0]}\n"
     )
-    parser = _cli.parser("test", "")
-    _cli.add_camera(parser)
+    parser = _common.parser("test", "")
+    _common.add_camera(parser)
     args = parser.parse_args(["--camera", str(file)])
-    camera = _cli.load_camera(args, 320, 240)
+    camera = _common.load_camera(args, 320, 240)
     assert (camera.fx, camera.fy, camera.width) == (250.0, 255.0, 320) and camera.calibrated
     assert camera.distortion[:2] == (-0.1, 0.01)
     with pytest.raises(Exception, match="the aspect of 320x200"):
-        _cli.load_camera(args, 320, 200)
+        _common.load_camera(args, 320, 200)
     file.write_text("image_width: 640\n")
     with pytest.raises(Exception, match="image_height: got None"):
-        _cli.load_camera(args, 640, 480)
+        _common.load_camera(args, 640, 480)

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vnect_ros import crop as cropping
-from vnect_ros import decode, models
 from vnect_ros.config import CropConfig
 from vnect_ros.errors import ModelError, VnectError
-from vnect_ros.filters import OneEuro
+from vnect_ros.inference import bundles
+from vnect_ros.perception import crop as cropping
+from vnect_ros.perception import decode
+from vnect_ros.perception.filters import OneEuro
 from vnect_ros.records import Crop, Maps
 
 SIZE, STRIDE = 64, 8
@@ -38,11 +39,11 @@ anything = st.recursive(
 def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle")
     (folder / "model.onnx").write_bytes(b"network")
-    models.write_bundle(
+    bundles.write_bundle(
         folder, {"fp32": folder / "model.onnx"}, licence="MIT", input_size=SIZE,
         mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2), training={"steps": 3},
     )  # fmt: skip
-    return folder, json.loads((folder / models.BUNDLE_FILE).read_text())
+    return folder, json.loads((folder / bundles.BUNDLE_FILE).read_text())
 
 
 def places(value, path=()):
@@ -68,7 +69,7 @@ def changed(value, path, new):
 
 def loads_or_refuses(folder) -> None:
     try:
-        model = models.load(folder)
+        model = bundles.load(folder)
     except ModelError as error:
         assert str(error)
         return
@@ -86,7 +87,7 @@ def loads_or_refuses(folder) -> None:
 def test_any_entry_of_a_bundle_is_read_or_refused(bundle, data, new):
     folder, declared = bundle
     where = data.draw(st.sampled_from([p for p in places(declared) if p]))
-    (folder / models.BUNDLE_FILE).write_text(json.dumps(changed(declared, where, new)))
+    (folder / bundles.BUNDLE_FILE).write_text(json.dumps(changed(declared, where, new)))
     loads_or_refuses(folder)
 
 
@@ -94,9 +95,9 @@ def test_any_entry_of_a_bundle_is_read_or_refused(bundle, data, new):
 @given(st.binary(max_size=200) | st.text(max_size=50).map(str.encode))
 def test_any_bytes_for_a_bundle_are_refused(bundle, content):
     folder, _ = bundle
-    (folder / models.BUNDLE_FILE).write_bytes(content)
+    (folder / bundles.BUNDLE_FILE).write_bytes(content)
     with pytest.raises(ModelError):
-        models.load(folder)
+        bundles.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -121,23 +122,23 @@ def test_any_bytes_for_a_bundle_are_refused(bundle, content):
 )
 def test_nasty_entries_are_refused(bundle, where, new):
     folder, declared = bundle
-    (folder / models.BUNDLE_FILE).write_text(json.dumps(changed(declared, where, new)))
+    (folder / bundles.BUNDLE_FILE).write_text(json.dumps(changed(declared, where, new)))
     with pytest.raises(ModelError):
-        models.load(folder)
+        bundles.load(folder)
 
 
 def test_deep_nesting_is_refused(bundle):
     folder, _ = bundle
-    (folder / models.BUNDLE_FILE).write_text("[" * 100_000)
+    (folder / bundles.BUNDLE_FILE).write_text("[" * 100_000)
     with pytest.raises(ModelError):
-        models.load(folder)
+        bundles.load(folder)
 
 
 @quickly
 @given(st.text(max_size=30) | st.sampled_from(["~nobody", "m" * 5000, "..", "/", "\0", "~"]))
 def test_any_name_of_a_bundle_is_found_or_refused(name):
     with contextlib.suppress(ModelError):
-        models.locate(name)
+        bundles.locate(name)
 
 
 # --- decode -------------------------------------------------------------------------------------

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from vnect_ros import drawing, models
-from vnect_ros.backends import fake
-from vnect_ros.backends.fake import FakeBackend
+from vnect_ros import drawing
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import VnectError
+from vnect_ros.inference import bundles, fake
+from vnect_ros.inference.fake import FakeBackend
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import JointState, Maps, State
 
@@ -70,7 +70,7 @@ STEPS_S = (1 / 30, 1 / 30, 1 / 30, 1 / 120, 1e-6, 0.0, 0.2, 1.0, 10.0, -0.01, -0
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     (folder / "network").write_bytes(b"none")
-    return models.write_bundle(
+    return bundles.write_bundle(
         folder, {"fp32": folder / "network"}, licence="MIT", input_size=64,
         mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
     )  # fmt: skip

@@ -12,9 +12,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 from rclpy.duration import Duration
 from std_msgs.msg import Header
 
-from vnect_ros.body import LINK_NAMES, link_transforms
+from vnect_ros.body.kinematics import rotation_from_quaternion
+from vnect_ros.body.urdf import LINK_NAMES, link_transforms
 from vnect_ros.fitting import Fitter
-from vnect_ros.fitting.kinematics import rotation_from_quaternion
 from vnect_ros.msg import Skeleton
 from vnect_ros.records import JointState
 from vnect_ros.ros.convert import IN_CAMERA, Placement

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
-from vnect_ros.tools.demo import frame_indices
-from vnect_ros.video import Video, VideoWriter
+from vnect_ros.cli.demo import frame_indices
+from vnect_ros.recordings.video import Video, VideoWriter
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +29,7 @@ def test_the_demo_follows_the_bundled_clip(ros_domain, tmp_path):
         for _, frame in zip(range(count), video):
             writer.write(frame.image)
     np.savez(tmp_path / "start_truth.npz", **truth)
-    command = [sys.executable, "-m", "vnect_ros.tools.demo", str(tmp_path / "start.mp4")]
+    command = [sys.executable, "-m", "vnect_ros.cli.demo", str(tmp_path / "start.mp4")]
     command += ["--out", str(tmp_path), "--json", str(tmp_path / "demo.json"), "--no-overlay"]
     done = subprocess.run(
         command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=200

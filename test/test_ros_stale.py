@@ -17,7 +17,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from vnect_ros.backends import fake as fake_backend
+from vnect_ros.inference import fake as fake_backend
 from vnect_ros.msg import Skeleton
 from vnect_ros.ros import convert
 from vnect_ros.ros.convert import stamp_s

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vnect_ros import body
+from vnect_ros.body import kinematics as kin
+from vnect_ros.body import urdf
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import inverse, observe
-from vnect_ros.fitting import kinematics as kin
 from vnect_ros.fitting.energy import Observation, Rest, data_terms
 from vnect_ros.fitting.solver import minimise
 from vnect_ros.skeleton import NUM_JOINTS, bone_lengths
 
-LENGTHS = body.mean_bone_lengths(1.75)
+LENGTHS = urdf.mean_bone_lengths(1.75)
 MODEL = kin.Kinematics(LENGTHS)
 ONES = np.ones(NUM_JOINTS)
 
@@ -80,11 +80,11 @@ def test_the_closed_form_is_exact_where_joints_show_the_angles(seed):
     # A straight limb does not show the turn about itself, and unequal collar
     # bones look like a turned torso.
     for name in ("r_clavicle", "y_clavicle"):
-        left, right = (kin.ROOT_Q + body.Q_NAMES.index(f"{side}_{name}") for side in "lr")
+        left, right = (kin.ROOT_Q + urdf.Q_NAMES.index(f"{side}_{name}") for side in "lr")
         truth[left] = truth[right]
     for side in "lr":
         for name, low in (("elbow", 0.3), ("knee", -2.6)):
-            i = body.Q_NAMES.index(f"{side}_{name}")
+            i = urdf.Q_NAMES.index(f"{side}_{name}")
             truth[kin.ROOT_Q + i] = np.clip(truth[kin.ROOT_Q + i], low, low + 2.3)
     points = MODEL.forward(truth)
     found = inverse.configuration(points * 1.7 + 0.3)

@@ -6,8 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from vnect_ros.errors import ConfigError
 from vnect_ros.skeleton import INDEX, MIRROR, bone_lengths
-from vnect_ros.training.synthetic import motion, moves, poses, retarget
-from vnect_ros.training.synthetic.contact import penetration, segment_distance
+from vnect_ros.synthetic import motion, motion_synthesis, poses, retarget
+from vnect_ros.synthetic.contact import penetration, segment_distance
 
 
 def standing() -> np.ndarray:
@@ -132,9 +132,9 @@ def test_segment_distance_and_penetration():
 def test_bent_legs_reach_their_feet_with_their_own_bones():
     before = np.stack([standing()] * 4)
     sunk = before.copy()
-    upper = [j for j in range(21) if not any(j in foot[1:] for foot in moves._FEET)]
+    upper = [j for j in range(21) if not any(j in foot[1:] for foot in motion_synthesis._FEET)]
     sunk[:, upper, 2] -= np.linspace(0, 0.4, 4)[:, None]
-    result = moves.bent(sunk, before)
+    result = motion_synthesis.bent(sunk, before)
     np.testing.assert_allclose(bone_lengths(result), bone_lengths(before), atol=2e-3)
     ankles = [INDEX["right_ankle"], INDEX["left_ankle"]]
     np.testing.assert_allclose(result[:, ankles], before[:, ankles], atol=2e-3)
@@ -150,5 +150,7 @@ def test_a_stride_is_as_long_as_the_bearing_foot_goes_back():
     for side, path in (("right", saw), ("left", np.roll(saw, frames // 2))):
         for name in ("ankle", "toe"):
             cycle[:, INDEX[f"{side}_{name}"], 1] += path
-    assert moves.stride_m(cycle) == pytest.approx(1.2, rel=0.02)
-    np.testing.assert_allclose(moves.sampled_cycle(cycle, np.array([0.0, 1.0, 2.25]))[1], cycle[0])
+    assert motion_synthesis.stride_m(cycle) == pytest.approx(1.2, rel=0.02)
+    np.testing.assert_allclose(
+        motion_synthesis.sampled_cycle(cycle, np.array([0.0, 1.0, 2.25]))[1], cycle[0]
+    )

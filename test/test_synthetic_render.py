@@ -4,27 +4,27 @@ import numpy as np
 import pytest
 
 from vnect_ros.errors import BackendError
-from vnect_ros.skeleton import (
+from vnect_ros.skeleton import (  # fmt: skip
     INDEX,
     JOINT_NAMES,
     MIRROR,
     NORMALISED_KNEE_NECK_M,
     PELVIS,
     knee_neck_length,
-)  # fmt: skip
+)
 
 pytest.importorskip("anny", reason="the synthetic people need anny (requirements/train.txt)")
 pytest.importorskip("moderngl", reason="rendering needs moderngl (requirements/train.txt)")
 
-from vnect_ros.training.synthetic import generate, motion, poses, scenery
-from vnect_ros.training.synthetic.appearance import sample_look
-from vnect_ros.training.synthetic.bodies import PARTS, body_model, sample_phenotypes
-from vnect_ros.training.synthetic.cameras import intrinsics, look_at
-from vnect_ros.training.synthetic.render import Renderer
-from vnect_ros.training.synthetic.retarget import bone_rotations
-from vnect_ros.training.synthetic.scene import Scene, View, dress
-from vnect_ros.training.synthetic.shards import LABELS, Shards, ShardWriter
-from vnect_ros.training.synthetic.visibility import hidden
+from vnect_ros.datasets.shards import LABELS, Shards, ShardWriter
+from vnect_ros.synthetic import generate, motion, poses, scenery
+from vnect_ros.synthetic.appearance import sample_look
+from vnect_ros.synthetic.bodies import PARTS, body_model, sample_phenotypes
+from vnect_ros.synthetic.cameras import intrinsics, look_at
+from vnect_ros.synthetic.render import Renderer
+from vnect_ros.synthetic.retarget import bone_rotations
+from vnect_ros.synthetic.scene import Scene, View, dress
+from vnect_ros.synthetic.visibility import hidden
 
 SIZE = 192
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from vnect_ros.datasets.shards import LABELS, Shards, ShardWriter
 from vnect_ros.errors import ConfigError
-from vnect_ros.training.synthetic.shards import LABELS, Shards, ShardWriter
 
 
 def make_sample(seed: int) -> dict:

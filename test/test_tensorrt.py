@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 import tiny_bundles
 
-from vnect_ros import backends, models
-from vnect_ros.backends.tensorrt import TensorRTBackend, key_of
-from vnect_ros.backends.trt import build, cache, graph, probe, vendor
+from vnect_ros import inference
 from vnect_ros.errors import BackendError
+from vnect_ros.inference import bundles
+from vnect_ros.inference.tensorrt import build, cache, graph, loader, probe
+from vnect_ros.inference.tensorrt.backend import TensorRTBackend, key_of
 
 pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
 
@@ -47,8 +48,8 @@ def has_gpu() -> bool:
 
 @pytest.fixture
 def rtx(monkeypatch):
-    monkeypatch.setenv(vendor.VARIABLE, "tensorrt_rtx")
-    return vendor.load()
+    monkeypatch.setenv(loader.VARIABLE, "tensorrt_rtx")
+    return loader.load()
 
 
 def key(**changes) -> cache.Key:
@@ -115,7 +116,7 @@ def test_symmetric_int8_says_what_the_cpu_form_says(network) -> None:
 
 
 @needs_rtx
-@pytest.mark.parametrize("precision", models.PRECISIONS)
+@pytest.mark.parametrize("precision", bundles.PRECISIONS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_tensorrt_builds_every_precision(network, precision, rtx) -> None:
     model = tiny_bundles.load(network, precision)
@@ -130,7 +131,7 @@ def test_tensorrt_builds_every_precision(network, precision, rtx) -> None:
 @needs_rtx
 @pytest.mark.parametrize("bundle", SHIPPED, ids=lambda p: p.name)
 def test_tensorrt_builds_what_ships(bundle, rtx) -> None:
-    for precision in models.load(bundle).precisions:
+    for precision in bundles.load(bundle).precisions:
         assert len(build.build_apart(bundle, precision)) > 1_000_000, precision
 
 
@@ -319,13 +320,13 @@ def test_two_processes_build_once(tmp_path) -> None:
 def test_without_a_gpu_the_backend_says_what_is_missing() -> None:
     model = tiny_bundles.load("vnect_lite", "fp16")
     with pytest.raises(BackendError, match=r"no usable NVIDIA GPU: .*libcuda.*nvidia-smi"):
-        backends.create(model, "tensorrt")
+        inference.create(model, "tensorrt")
 
 
 def test_without_tensorrt_the_remedy_is_named(monkeypatch) -> None:
-    monkeypatch.setenv(vendor.VARIABLE, "tensorrt_that_nobody_has")
+    monkeypatch.setenv(loader.VARIABLE, "tensorrt_that_nobody_has")
     with pytest.raises(BackendError, match=r"tensorrt_that_nobody_has .*system-site-packages"):
-        vendor.load()
+        loader.load()
 
 
 def test_a_silent_driver_is_not_waited_for() -> None:
@@ -337,7 +338,7 @@ def test_a_silent_driver_is_not_waited_for() -> None:
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU: the engine would load")
 def test_the_runner_refuses_before_it_touches_the_runtime(rtx) -> None:
     pytest.importorskip("cuda.bindings", reason="cuda-bindings is not installed")
-    from vnect_ros.backends.trt.runner import Runner
+    from vnect_ros.inference.tensorrt.runner import Runner
 
     with pytest.raises(BackendError, match=r"CUDA: looking for a GPU failed: .*driver"):
         Runner(b"no engine")
@@ -371,7 +372,7 @@ def test_deserialising_without_a_driver_gives_none(rtx, tmp_path) -> None:
 
 def mypy(stubs: Path) -> subprocess.CompletedProcess:
     pytest.importorskip("mypy", reason="mypy is not installed")
-    files = [f"vnect_ros/backends/trt/{name}.py" for name in ("build", "runner")]
+    files = [f"vnect_ros/inference/tensorrt/{name}.py" for name in ("build", "runner")]
     return subprocess.run(
         [
             sys.executable, "-m", "mypy", "--config-file=", "--python-version", "3.12",
@@ -400,7 +401,7 @@ def test_a_call_the_bindings_lack_would_be_seen(tmp_path) -> None:
 def test_cuda_calls_fit_the_bindings() -> None:
     """Every CUDA function the runner calls exists and takes that many arguments."""
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="cuda-bindings is missing")
-    source = (ROOT / "vnect_ros/backends/trt/runner.py").read_text()
+    source = (ROOT / "vnect_ros/inference/tensorrt/runner.py").read_text()
     calls: dict[str, set[int]] = {}
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
@@ -423,13 +424,13 @@ def test_cuda_calls_fit_the_bindings() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not has_gpu(), reason="there is no NVIDIA GPU")
 @pytest.mark.parametrize("use_graph", [True, False], ids=["graph", "launches"])
-@pytest.mark.parametrize("precision", models.PRECISIONS)
+@pytest.mark.parametrize("precision", bundles.PRECISIONS)
 def test_the_gpu_says_what_the_cpu_says(precision, use_graph, tmp_path) -> None:
-    from vnect_ros.exporting.compare import difference, read
+    from vnect_ros.learning.export.compare import difference, read
 
     model = tiny_bundles.load("vnect", precision)
     backend = TensorRTBackend(model, use_graph=use_graph, cache=cache.Cache(tmp_path))
-    reference = backends.create(model, "onnxruntime")
+    reference = inference.create(model, "onnxruntime")
     images = tiny_bundles.crops(8, seed=21)
     ours = [read(backend.infer(image), ((0.0, 1.0), (1.0, 1.0))) for image in images]
     theirs = [read(reference.infer(image), ((0.0, 1.0), (1.0, 1.0))) for image in images]
@@ -465,12 +466,12 @@ def test_the_gpu_script_compares_and_tabulates() -> None:
     script = gpu_script()
     model = tiny_bundles.load("vnect", "fp16")
     crops = tiny_bundles.crops(3, seed=51)
-    row = script.compare(backends.create(model, "torch", device="cpu"), model, crops, False)
+    row = script.compare(inference.create(model, "torch", device="cpu"), model, crops, False)
     assert row["ok"] and 0.0 < row["largest_error"] < 0.03 * row["largest_value"]
     other = tiny_bundles.load("vnect_lite", "fp16")
-    row = script.compare(backends.create(other, "torch", device="cpu"), model, crops, False)
+    row = script.compare(inference.create(other, "torch", device="cpu"), model, crops, False)
     assert not row["ok"]
-    timed = script.timed(backends.create(model, "onnxruntime"), crops, 3)
+    timed = script.timed(inference.create(model, "onnxruntime"), crops, 3)
     assert 0.0 < timed["median_ms"] <= timed["p95_ms"]
     row |= {"model": "m", "precision": "fp16", "graph": timed, "launches": timed, "build_s": 1.0}
     row |= {"load_s": 0.1, "copy_in_ms": 0.01, "network_ms": 1.0, "copy_out_ms": 0.02}

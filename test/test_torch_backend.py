@@ -9,8 +9,9 @@ import tiny_bundles
 pytest.importorskip("torch", reason="torch is not installed")
 onnx = pytest.importorskip("onnx", reason="the torch backend reads bundles with onnx")
 
-from vnect_ros import backends, models  # noqa: E402
+from vnect_ros import inference  # noqa: E402
 from vnect_ros.errors import BackendError  # noqa: E402
+from vnect_ros.inference import bundles  # noqa: E402
 
 pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine
 
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on
 @pytest.mark.parametrize("network", ["vnect", "vnect_lite"])
 def test_maps_equal_onnxruntimes(network, precision) -> None:
     model = tiny_bundles.load(network, precision)
-    ours = backends.create(model, "torch", device="cpu")
-    theirs = backends.create(model, "onnxruntime", threads=1)
+    ours = inference.create(model, "torch", device="cpu")
+    theirs = inference.create(model, "onnxruntime", threads=1)
     for image in tiny_bundles.crops(2, seed=41):
         got, expected = ours.infer(image), theirs.infer(image)
         tolerance = 1e-4 if precision == "fp32" else 2e-2
@@ -31,13 +32,13 @@ def test_maps_equal_onnxruntimes(network, precision) -> None:
 
 def test_int8_is_refused_with_the_reason() -> None:
     with pytest.raises(BackendError, match=r"equantizeLinear'.*int8 runs elsewhere"):
-        backends.create(tiny_bundles.load("vnect_lite", "int8"), "torch")
+        inference.create(tiny_bundles.load("vnect_lite", "int8"), "torch")
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
     model = tiny_bundles.load("vnect_lite", "fp32")
     with pytest.raises(BackendError, match=r"torch refuses .* on cuda:99"):
-        backends.create(model, "torch", device="cuda:99")
+        inference.create(model, "torch", device="cuda:99")
 
 
 def test_an_attribute_it_does_not_know_is_refused(tmp_path) -> None:
@@ -49,16 +50,16 @@ def test_an_attribute_it_does_not_know_is_refused(tmp_path) -> None:
         if attribute.name == "pads":
             attribute.ints[:] = [2, 2, 3, 3]
     onnx.save(graph, str(tmp_path / "model.onnx"))
-    model = models.write_bundle(
+    model = bundles.write_bundle(
         tmp_path, {"fp32": tmp_path / "model.onnx"}, licence="MIT", input_size=64,
         mean=source.mean, std=source.std,
     )  # fmt: skip
     with pytest.raises(BackendError, match=r"Conv with .* is not known"):
-        backends.create(model, "torch")
+        inference.create(model, "torch")
 
 
 def test_closed_is_closed() -> None:
-    backend = backends.create(tiny_bundles.load("vnect_lite", "fp32"), "torch")
+    backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"), "torch")
     backend.close()
     backend.close()
     with pytest.raises(BackendError, match="closed"):
@@ -70,7 +71,7 @@ def test_every_operator_computes_what_onnxruntime_does(tmp_path) -> None:
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
-    from vnect_ros.backends.torch import Graph
+    from vnect_ros.inference.torch import Graph
 
     rng = np.random.default_rng(5)
     constants = {

@@ -13,16 +13,17 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 import training_fixtures as made  # noqa: E402
 
 from vnect_ros.camera import Camera  # noqa: E402
+from vnect_ros.datasets import layouts  # noqa: E402
+from vnect_ros.datasets.cropping import Truth, crop_sample, cut  # noqa: E402
+from vnect_ros.datasets.lspet import TO_VNECT  # noqa: E402
+from vnect_ros.datasets.lspet_samples import Lspet, from_teacher, read_labels  # noqa: E402
+from vnect_ros.datasets.sample import Sample, mirrored  # noqa: E402
 from vnect_ros.errors import VnectError  # noqa: E402
-from vnect_ros.evaluation.lspet import TO_VNECT  # noqa: E402
+from vnect_ros.learning import augmentation, targets  # noqa: E402
+from vnect_ros.learning.metrics import pck, read_maps  # noqa: E402
+from vnect_ros.learning.mixture import Mixture, collate  # noqa: E402
 from vnect_ros.records import Crop  # noqa: E402
 from vnect_ros.skeleton import INDEX, MIRROR, PARENTS, knee_neck_length  # noqa: E402
-from vnect_ros.training import augment, layouts, targets  # noqa: E402
-from vnect_ros.training.cropping import Truth, crop_sample, cut  # noqa: E402
-from vnect_ros.training.lspet import Lspet, from_teacher, read_labels  # noqa: E402
-from vnect_ros.training.metrics import pck, read_maps  # noqa: E402
-from vnect_ros.training.mixture import Mixture, collate  # noqa: E402
-from vnect_ros.training.sample import Sample, mirrored  # noqa: E402
 
 
 def weak_sample(size: int = 64, focal_px: float = 0.0) -> Sample:
@@ -56,8 +57,8 @@ def test_a_mirrored_person_keeps_left_and_right():
 def test_augmented_joints_stay_on_the_person(seed, mirror):
     """From afar pixels are a multiple of metres; any rotation, scale, mirror must keep that."""
     sample = weak_sample(128)
-    how = augment.Augmentation(colour=0, occlusion=0, fill=0, upside_down=0.5, mirror=mirror)
-    out = augment.augment(np.random.default_rng(seed), how, sample, 96)
+    how = augmentation.Augmentation(colour=0, occlusion=0, fill=0, upside_down=0.5, mirror=mirror)
+    out = augmentation.augment(np.random.default_rng(seed), how, sample, 96)
     flat, pixels = out.joints_m[:, :2], out.joints_px - out.joints_px[INDEX["pelvis"]]
     scale = (flat * pixels).sum() / (flat * flat).sum()
     np.testing.assert_allclose(pixels, scale * (flat - flat[INDEX["pelvis"]]), atol=0.01)
@@ -72,8 +73,10 @@ def test_augmented_joints_stay_on_the_person(seed, mirror):
 
 
 def test_a_sample_is_a_function_of_its_seed():
-    how = augment.Augmentation()
-    a, b = (augment.augment(np.random.default_rng(5), how, weak_sample(), 64) for _ in range(2))
+    how = augmentation.Augmentation()
+    a, b = (
+        augmentation.augment(np.random.default_rng(5), how, weak_sample(), 64) for _ in range(2)
+    )
     np.testing.assert_array_equal(a.image, b.image)
     np.testing.assert_array_equal(a.joints_px, b.joints_px)
 
@@ -81,7 +84,7 @@ def test_a_sample_is_a_function_of_its_seed():
 def test_joints_that_leave_the_crop_are_known_to_be_nowhere_in_it():
     sample = weak_sample()
     affine = np.array([[1.0, 0, 40], [0, 1.0, 0]])
-    joints_px, visible, joints_m = augment.warp_joints(sample, affine, 64)
+    joints_px, visible, joints_m = augmentation.warp_joints(sample, affine, 64)
     left = INDEX["left_wrist"]
     assert joints_px[left, 0] > 64 and visible[left] == 1 and visible[INDEX["right_wrist"]] == 1
     heat = targets.heatmaps(torch.from_numpy(joints_px)[None], 8, 8.0, 9.0)
@@ -89,9 +92,9 @@ def test_joints_that_leave_the_crop_are_known_to_be_nowhere_in_it():
     np.testing.assert_allclose(joints_m, sample.joints_m, atol=1e-6)
     # in a validation they do not count, and from beyond the edge nothing comes into view
     gone = dataclasses.replace(sample, joints_px=joints_px, visible=visible)
-    assert augment.plain(gone, 64).visible[left] == 0
+    assert augmentation.plain(gone, 64).visible[left] == 0
     back = np.array([[1.0, 0, -40], [0, 1.0, 0]])
-    assert augment.warp_joints(gone, back, 64)[1][left] == 0
+    assert augmentation.warp_joints(gone, back, 64)[1][left] == 0
 
 
 def camera_truth(offset=(0.5, -0.2, 4.0)) -> Truth:
@@ -122,10 +125,10 @@ def test_a_shift_turns_locations_as_cropping_elsewhere_does():
     sample = crop_sample(image, truth, 128)
     shift = np.array([14.0, -9.0])
     affine = np.column_stack([np.eye(2), shift])
-    _, _, moved = augment.warp_joints(sample, affine, 128)
+    _, _, moved = augmentation.warp_joints(sample, affine, 128)
     low, high = truth.joints_px.min(axis=0), truth.joints_px.max(axis=0)
     scale = 128 / ((high - low).max() * 1.45)
-    from vnect_ros.training.cropping import normalised_locations
+    from vnect_ros.datasets.cropping import normalised_locations
 
     expected, _ = normalised_locations(
         truth.joints_camera_m, made.K, (low + high) / 2 - shift / scale
@@ -251,13 +254,17 @@ class Numbered:
 
 
 def test_mixture_keeps_shares_and_visits_everything_once_an_epoch():
-    mixture = Mixture([Numbered(48, 0), Numbered(16, 100)], [3, 1], augment.Augmentation(), 64, 1)
+    mixture = Mixture(
+        [Numbered(48, 0), Numbered(16, 100)], [3, 1], augmentation.Augmentation(), 64, 1
+    )
     places = [mixture.place(n) for n in range(128)]
     assert sum(source == 0 for source, _ in places) == 96
     first = [i for source, i in places if source == 0]
     assert sorted(first[:48]) == list(range(48)) and sorted(first[48:]) == list(range(48))
     assert first[:48] != first[48:]
-    again = Mixture([Numbered(48, 0), Numbered(16, 100)], [3, 1], augment.Augmentation(), 64, 1)
+    again = Mixture(
+        [Numbered(48, 0), Numbered(16, 100)], [3, 1], augmentation.Augmentation(), 64, 1
+    )
     assert [again.place(n) for n in reversed(range(128))] == places[::-1]
     np.testing.assert_array_equal(mixture.sample(7).image, again.sample(7).image)
 

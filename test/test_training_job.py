@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 import training_fixtures as made  # noqa: E402
 
+from vnect_ros.datasets.shards import LABELS, ShardWriter  # noqa: E402
 from vnect_ros.errors import VnectError  # noqa: E402
+from vnect_ros.learning import checkpoints, job  # noqa: E402
+from vnect_ros.learning.sources import Rendered  # noqa: E402
 from vnect_ros.skeleton import NUM_JOINTS  # noqa: E402
-from vnect_ros.training import checkpoints, job  # noqa: E402
-from vnect_ros.training.sources import Rendered  # noqa: E402
-from vnect_ros.training.synthetic.shards import LABELS, ShardWriter  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 RECIPE = """

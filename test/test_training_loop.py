@@ -13,15 +13,15 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 import training_fixtures as made  # noqa: E402
 
+from vnect_ros.cli import train as tool  # noqa: E402
 from vnect_ros.errors import ConfigError  # noqa: E402
+from vnect_ros.learning import checkpoints, config, loop, losses, plots, validation  # noqa: E402
+from vnect_ros.learning.batches import made_ahead  # noqa: E402
+from vnect_ros.learning.distributed import Team  # noqa: E402
+from vnect_ros.learning.schedule import Progress, rate_share  # noqa: E402
+from vnect_ros.learning.sources import of_recipe  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
 from vnect_ros.skeleton import MIRROR  # noqa: E402
-from vnect_ros.tools import train as tool  # noqa: E402
-from vnect_ros.training import checkpoints, config, loop, losses, plots, validation  # noqa: E402
-from vnect_ros.training.batches import made_ahead  # noqa: E402
-from vnect_ros.training.schedule import Progress, rate_share  # noqa: E402
-from vnect_ros.training.sources import of_recipe  # noqa: E402
-from vnect_ros.training.team import Team  # noqa: E402
 
 RECIPES = sorted((Path(__file__).parent.parent / "config" / "train").glob("*.yaml"))
 
@@ -129,7 +129,7 @@ def test_vnect_trains_with_the_same_loss():
 
 
 def heat(joints_px):
-    from vnect_ros.training.targets import heatmaps
+    from vnect_ros.learning.targets import heatmaps
 
     return heatmaps(joints_px, 8, 8.0, 9.0)
 
@@ -137,7 +137,7 @@ def heat(joints_px):
 def test_a_perfect_prediction_costs_nothing_and_unknown_joints_never_do():
     joints_px = torch.rand(2, 21, 2) * 63
     joints_m = torch.randn(2, 21, 3) * 0.3
-    from vnect_ros.training.targets import locations_dm, offsets_dm
+    from vnect_ros.learning.targets import locations_dm, offsets_dm
 
     def spread(values):
         return values[..., None, None].expand(-1, -1, 8, 8)
@@ -179,7 +179,7 @@ def standing(front: float = 1.0):
 
 @pytest.mark.parametrize(("front", "expected"), [(1.0, 1.0), (-1.0, -1.0)])
 def test_facing_is_seen_from_shoulders_and_hips(front, expected):
-    from vnect_ros.training import targets
+    from vnect_ros.learning import targets
 
     joints_px, visible = standing(front)
     facing, weight = targets.facing(joints_px, visible)
@@ -192,7 +192,7 @@ def test_facing_is_seen_from_shoulders_and_hips(front, expected):
 
 
 def test_side_maps_are_one_along_the_left_leg():
-    from vnect_ros.training import targets
+    from vnect_ros.learning import targets
 
     joints_px, visible = standing()
     sides, area, weight = targets.limb_sides(joints_px, visible, 8, 8.0, 4.0)
@@ -207,7 +207,7 @@ def test_side_maps_are_one_along_the_left_leg():
 
 @pytest.mark.parametrize("front", [1.0, -1.0])
 def test_side_losses_vanish_at_the_truth_and_only_there(front):
-    from vnect_ros.training import targets
+    from vnect_ros.learning import targets
 
     joints_px, visible = standing(front)
     sides = targets.limb_sides(joints_px, visible, 8, 8.0, 9.0)[0]

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 import vnect_ros
-from vnect_ros import backends, models
+from vnect_ros import inference
 from vnect_ros.errors import BackendError, ModelError
+from vnect_ros.inference import bundles
 
 PACKAGE = Path(vnect_ros.__file__).parent
 CHECKOUT = PACKAGE.parent
-UNPICKLES = {"vnect_ros/importing/pickles.py"}
+UNPICKLES = {"vnect_ros/networks/weights/pickles.py"}
 """The importer of third-party weights; its unpickler knows arrays only (test_import_weights)."""
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
 FORBIDDEN_CALLS = {
@@ -83,8 +84,9 @@ def test_the_search_finds_what_it_looks_for(source):
 
 def test_the_runtime_path_does_not_even_import_the_unpickler():
     code = (
-        "import sys, vnect_ros.pipeline, vnect_ros.models, vnect_ros.backends.onnxruntime\n"
-        "print('vnect_ros.importing' in sys.modules)"
+        "import sys, vnect_ros.pipeline, vnect_ros.inference.bundles\n"
+        "import vnect_ros.inference.onnxruntime\n"
+        "print('vnect_ros.networks.weights' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
@@ -109,12 +111,12 @@ def test_a_pickle_for_a_network_is_refused_and_not_run(tmp_path, backend):
     folder = tmp_path / "bundle"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(bomb)
-    model = models.write_bundle(
+    model = bundles.write_bundle(
         folder, {"fp32": folder / "model.onnx"}, licence="MIT", input_size=64,
         mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
     )  # fmt: skip
     with pytest.raises(BackendError):
-        made = backends.create(model, backend)
+        made = inference.create(model, backend)
         made.infer(np.zeros((64, 64, 3), np.uint8))
     assert not trace.exists()
     pickle.loads(bomb)
@@ -125,20 +127,20 @@ def test_only_the_declared_file_is_opened_and_its_checksum_counts(tmp_path):
     folder = tmp_path / "bundle"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(b"network")
-    models.write_bundle(
+    bundles.write_bundle(
         folder, {"fp32": folder / "model.onnx"}, licence="MIT", input_size=64,
         mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
     )  # fmt: skip
     (folder / "model.onnx").write_bytes(b"netw0rk")  # as long as before
     with pytest.raises(ModelError, match="sha256"):
-        models.load(folder)
+        bundles.load(folder)
     (tmp_path / "outside").write_bytes(b"network")
     (folder / "model.onnx").unlink()
     (folder / "model.onnx").symlink_to(tmp_path / "outside")
     with pytest.raises(ModelError, match="inside"):
-        models.load(folder)
+        bundles.load(folder)
     declared = json.loads((folder / "bundle.json").read_text())
     declared["files"]["fp32"]["path"] = "../outside"
     (folder / "bundle.json").write_text(json.dumps(declared))
     with pytest.raises(ModelError, match="inside"):
-        models.load(folder)
+        bundles.load(folder)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vnect_ros.errors import ImageError
-from vnect_ros.video import Video, VideoWriter
+from vnect_ros.recordings.video import Video, VideoWriter
 
 
 def greys(count):

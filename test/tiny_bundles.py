@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vnect_ros import models
+from vnect_ros.inference import bundles
 
 SIZE = 64
 
@@ -29,7 +29,7 @@ def folder(network: str) -> Path:
     torch = pytest.importorskip("torch", reason="the networks need torch")
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason=f"the export needs {package}")
-    from vnect_ros.exporting.bundle import export_bundle, fields_of
+    from vnect_ros.learning.export.bundle import export_bundle, fields_of
     from vnect_ros.networks import build_network
 
     torch.manual_seed(4)
@@ -45,11 +45,11 @@ def folder(network: str) -> Path:
         fields={**fields_of(module), "input_size": SIZE},
         licence="CC0-1.0",
         crops=crops(),
-        precisions=models.PRECISIONS,
+        precisions=bundles.PRECISIONS,
     )
     return out
 
 
-def load(network: str, precision: str) -> models.Model:
+def load(network: str, precision: str) -> bundles.Model:
     """One precision of a tiny bundle."""
-    return models.load(folder(network), precision)
+    return bundles.load(folder(network), precision)

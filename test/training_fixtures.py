@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vnect_ros.evaluation.lspet import TO_VNECT
+from vnect_ros.datasets.layouts import HUMAN36M_JOINTS, MPI_INF_3DHP_JOINTS, MPII_JOINTS
+from vnect_ros.datasets.lspet import TO_VNECT
 from vnect_ros.skeleton import BONES, INDEX, NUM_JOINTS
-from vnect_ros.training.layouts import HUMAN36M_JOINTS, MPI_INF_3DHP_JOINTS, MPII_JOINTS
 
 STANDING_M = np.array(
     [

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vnect_ros import crop as cropping
-from vnect_ros import decode
-from vnect_ros.backends.base import Backend
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig
-from vnect_ros.crop import Search, Window
 from vnect_ros.errors import BackendError, ImageError, VnectError, describe
-from vnect_ros.filters import OneEuro
 from vnect_ros.fitting.fitter import Fitter
+from vnect_ros.inference.base import Backend
+from vnect_ros.perception import crop as cropping
+from vnect_ros.perception import decode
+from vnect_ros.perception.crop import Search, Window
+from vnect_ros.perception.filters import OneEuro
 from vnect_ros.records import Crop, Joints, Maps, Pose, State
 from vnect_ros.skeleton import NUM_JOINTS
 

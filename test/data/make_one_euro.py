@@ -1,6 +1,6 @@
 """Writes one_euro.csv: the 1-Euro filter in scalar form, straight from the paper.
 
-Independent of vnect_ros.filters on purpose.  Run: python test/data/make_one_euro.py
+Independent of vnect_ros.perception.filters on purpose.  Run: python test/data/make_one_euro.py
 """
 
 import csv

@@ -13,7 +13,7 @@ from ros_rig import CAMERA, Rig, fake_bundle, wait
 from sensor_msgs.msg import CompressedImage
 from stage import ScriptedBackend, Stage, jpeg
 
-from vnect_ros import backends
+from vnect_ros import inference
 from vnect_ros.camera import Camera
 from vnect_ros.msg import Skeleton, SkeletonArray
 
@@ -33,7 +33,7 @@ class Scene:
     def __init__(self, rig: Rig, folder: Path) -> None:
         self.rig = rig
         self.stage = ScriptedBackend.stage = Stage(CAMERA)
-        backends.BACKENDS["scripted"] = ("stage", "ScriptedBackend")
+        inference.BACKENDS["scripted"] = ("stage", "ScriptedBackend")
         self.bundle = fake_bundle(folder)
         self.arrivals: list[tuple[float, SkeletonArray]] = []
         """(monotonic time of receipt [s], message)."""
@@ -62,7 +62,7 @@ class Scene:
         self.stage.delay_s = 0.0
         self.stage.hold.set()
         self.rig.close()
-        backends.BACKENDS.pop("scripted", None)
+        inference.BACKENDS.pop("scripted", None)
 
     # -- the camera --------------------------------------------------------------------
 

@@ -16,18 +16,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from vnect_ros.backends.fake import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 from vnect_ros.camera import Camera
 from vnect_ros.errors import BackendError
-from vnect_ros.models import Model
+from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.fake import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 from vnect_ros.records import Crop, Maps
-from vnect_ros.skeleton import (
-    MIRROR,
-    NORMALISED_KNEE_NECK_M,
-    NUM_JOINTS,
-    PELVIS,
-    knee_neck_length,
-)
+from vnect_ros.skeleton import MIRROR, NORMALISED_KNEE_NECK_M, NUM_JOINTS, PELVIS, knee_neck_length
 
 NOBODY = 0
 """The number of a black image."""

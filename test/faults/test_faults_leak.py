@@ -13,9 +13,9 @@ from scene import GOOD
 from sensor_msgs.msg import Image
 from stage import NOBODY, Person, failing
 
+from vnect_ros.cli._soak import resident_mib
 from vnect_ros.errors import ModelError
 from vnect_ros.ros import convert
-from vnect_ros.tools._soak import resident_mib
 
 pytestmark = pytest.mark.ros
 ROUND = 60

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime", reason="the shipped model needs a runtime")
-from vnect_ros import backends, models
+from vnect_ros import inference
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig
+from vnect_ros.inference import bundles
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import State
 
@@ -19,9 +20,9 @@ CAMERA = Camera.from_field_of_view(WIDTH, HEIGHT, 54.0)
 
 @pytest.fixture(scope="module")
 def backend():
-    if "vnect_lite" not in models.available():
+    if "vnect_lite" not in bundles.available():
         pytest.skip("no model is shipped with this checkout")
-    made = backends.create(models.load("vnect_lite"), "onnxruntime", threads=1)
+    made = inference.create(bundles.load("vnect_lite"), "onnxruntime", threads=1)
     yield made
     made.close()
 

@@ -18,18 +18,19 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from vnect_ros import crop as cropping
-from vnect_ros.backends.base import Backend
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig
-from vnect_ros.decode import confidence, find_joints, read_locations
+from vnect_ros.datasets import lspet
 from vnect_ros.errors import VnectError, describe
-from vnect_ros.evaluation import calibration, lspet, metrics
+from vnect_ros.evaluation import calibration, metrics
 from vnect_ros.evaluation.reading import Reading
+from vnect_ros.inference.base import Backend
+from vnect_ros.perception import crop as cropping
+from vnect_ros.perception.decode import confidence, find_joints, read_locations
 from vnect_ros.pipeline import Pipeline
+from vnect_ros.recordings.video import Video
 from vnect_ros.records import Crop, Maps, Pose, State
 from vnect_ros.skeleton import MIRROR, NORMALISED_KNEE_NECK_M, knee_neck_length
-from vnect_ros.video import Video
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from vnect_ros import crop as cropping
-from vnect_ros.backends.base import Backend
-from vnect_ros.decode import confidence, find_joints, read_locations
+from vnect_ros.inference.base import Backend
+from vnect_ros.perception import crop as cropping
+from vnect_ros.perception.decode import confidence, find_joints, read_locations
 from vnect_ros.records import Crop
 
 

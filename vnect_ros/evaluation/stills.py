@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 from tqdm import tqdm
 
+from vnect_ros.datasets import lspet
 from vnect_ros.errors import VnectError, describe
-from vnect_ros.evaluation import calibration, lspet, metrics
+from vnect_ros.evaluation import calibration, metrics
 from vnect_ros.evaluation.reading import Reader, Reading
 from vnect_ros.skeleton import EVALUATED_14, INDEX, NORMALISED_KNEE_NECK_M, knee_neck_length
 
@@ -107,7 +108,7 @@ def load_stills(path: str | Path, limit: int = 0) -> Stills:
     Raises:
         VnectError: there are none.
     """
-    from vnect_ros.training.synthetic.shards import Shards
+    from vnect_ros.datasets.shards import Shards
 
     path = Path(path)
     folder = path if path.is_dir() else path.parent

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body import mean_bone_lengths, scaled_to_height, symmetric
+from vnect_ros.body.urdf import mean_bone_lengths, scaled_to_height, symmetric
 from vnect_ros.fitting.inverse import bone_directions
 from vnect_ros.records import Calibration
 from vnect_ros.skeleton import BONES, NUM_JOINTS, PARENTS

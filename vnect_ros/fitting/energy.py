@@ -28,9 +28,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from vnect_ros.body import Q_NAMES
+from vnect_ros.body.kinematics import NV, REST, ROOT_Q, ROOT_V, Kinematics
+from vnect_ros.body.urdf import Q_NAMES
 from vnect_ros.config import FitConfig
-from vnect_ros.fitting.kinematics import NV, REST, ROOT_Q, ROOT_V, Kinematics
 from vnect_ros.skeleton import NUM_JOINTS, PELVIS
 
 UNIT_STD_M: Final = 0.060

@@ -8,20 +8,20 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body import Q_NAMES
-from vnect_ros.camera import Camera
-from vnect_ros.config import FilterConfig, FitConfig
-from vnect_ros.fitting import observe
-from vnect_ros.fitting.calibration import BoneCalibration
-from vnect_ros.fitting.energy import FRAME_S
-from vnect_ros.fitting.kinematics import (
+from vnect_ros.body.kinematics import (
     NUM_ANGLES,
     ROOT_Q,
     Kinematics,
     body_transform,
     joint_velocities,
 )
-from vnect_ros.fitting.output import Output
+from vnect_ros.body.urdf import Q_NAMES
+from vnect_ros.camera import Camera
+from vnect_ros.config import FilterConfig, FitConfig
+from vnect_ros.fitting import observe
+from vnect_ros.fitting.calibration import BoneCalibration
+from vnect_ros.fitting.energy import FRAME_S
+from vnect_ros.fitting.limiter import Output
 from vnect_ros.fitting.track import Track
 from vnect_ros.records import Joints, JointState, Pose, State
 from vnect_ros.skeleton import NUM_JOINTS

@@ -10,8 +10,7 @@ import math
 
 import numpy as np
 
-from vnect_ros.body import MOVING, Q_NAMES, REST_DIRECTIONS
-from vnect_ros.fitting.kinematics import (
+from vnect_ros.body.kinematics import (
     LOWER,
     NQ,
     ROOT_Q,
@@ -19,6 +18,7 @@ from vnect_ros.fitting.kinematics import (
     quaternion_from_rotation,
     rotation_from_quaternion,
 )
+from vnect_ros.body.urdf import MOVING, Q_NAMES, REST_DIRECTIONS
 from vnect_ros.skeleton import INDEX, PARENTS
 
 _PARENTS = np.array(PARENTS)

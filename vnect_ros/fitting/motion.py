@@ -17,9 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.fitting import symmetric
-from vnect_ros.fitting.energy import FRAME_S
-from vnect_ros.fitting.kinematics import (
+from vnect_ros.body.kinematics import (
     LOWER,
     NV,
     OBSERVED,
@@ -30,6 +28,8 @@ from vnect_ros.fitting.kinematics import (
     joint_velocities,
     put_within_limits,
 )
+from vnect_ros.fitting import symmetric
+from vnect_ros.fitting.energy import FRAME_S
 from vnect_ros.fitting.solver import Solution
 
 _UNIT_ACCELERATION: Final = 12.0 * 0.07**0.5

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vnect_ros.fitting import symmetric
-from vnect_ros.fitting.energy import Term
-from vnect_ros.fitting.kinematics import (
+from vnect_ros.body.kinematics import (
     LOWER,
     NV,
     OBSERVED,
@@ -19,6 +17,8 @@ from vnect_ros.fitting.kinematics import (
     Kinematics,
     put_within_limits,
 )
+from vnect_ros.fitting import symmetric
+from vnect_ros.fitting.energy import Term
 
 _FIRST_DAMPING = 1e-4
 _ATTEMPTS = 6

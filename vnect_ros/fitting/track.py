@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from vnect_ros.body.kinematics import ROOT_V, Kinematics, neutral
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import inverse, observe
 from vnect_ros.fitting.energy import (
@@ -19,7 +20,6 @@ from vnect_ros.fitting.energy import (
     Term,
     data_terms,
 )
-from vnect_ros.fitting.kinematics import ROOT_V, Kinematics, neutral
 from vnect_ros.fitting.motion import Motion
 from vnect_ros.fitting.solver import Solution, minimise
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, NUM_JOINTS, PARENTS, knee_neck_length

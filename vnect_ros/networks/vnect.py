@@ -1,7 +1,7 @@
 """VNect's network (Mehta et al., SIGGRAPH 2017): ResNet-50 to res4f, then its own head.
 
 Layers carry the names of the authors' Caffe model, so that its weights map one
-to one (`vnect_ros.tools.import_weights`).  Padding, pooling and the epsilon of
+to one (`vnect_ros.cli.import_weights`).  Padding, pooling and the epsilon of
 the one batch normalisation are Caffe's, not TensorFlow's.
 """
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vnect_ros.body import Q_NAMES, REST_DIRECTIONS, SEGMENTS
-from vnect_ros.fitting.kinematics import quaternion_from_rotation as quaternion
+from vnect_ros.body.kinematics import quaternion_from_rotation as quaternion
+from vnect_ros.body.urdf import Q_NAMES, REST_DIRECTIONS, SEGMENTS
 
 EDGES = tuple((s.parent, s.link) for s in SEGMENTS)
 """(parent, child) links without the suffix `_<id>`; each parent is `body` or stands before."""
@@ -37,7 +37,7 @@ def local(q: np.ndarray, bone_lengths_m: np.ndarray) -> Local:
     """Place every link in its parent.
 
     Args:
-        q: [N] joint angles in the order of `body.Q_NAMES` [rad].
+        q: [N] joint angles in the order of `urdf.Q_NAMES` [rad].
         bone_lengths_m: [21] as in the URDF [m].
     """
     half = np.concatenate([q, (0.0,)])[_ANGLE] / 2.0

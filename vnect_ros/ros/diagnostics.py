@@ -8,7 +8,7 @@ from threading import Lock
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from vnect_ros.backends.base import Backend
+from vnect_ros.inference.base import Backend
 
 WINDOW = 300
 """Images that latency is taken over."""

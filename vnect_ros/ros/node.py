@@ -24,17 +24,18 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
-from vnect_ros import backends, models
-from vnect_ros.backends.base import Backend
+from vnect_ros import inference
 from vnect_ros.errors import BackendError, ConfigError, VnectError
+from vnect_ros.inference import bundles
+from vnect_ros.inference.base import Backend
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.ros import params
 from vnect_ros.ros.diagnostics import Diagnostics
+from vnect_ros.ros.frame_processor import Tracking
 from vnect_ros.ros.naming import body_id
 from vnect_ros.ros.publishers import Outputs
-from vnect_ros.ros.target import Target
-from vnect_ros.ros.tracking import Tracking
-from vnect_ros.ros.watch import Watch
+from vnect_ros.ros.target_frame import Target
+from vnect_ros.ros.watchdog import Watch
 from vnect_ros.ros.worker import LatestWorker
 
 SUCCESS, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.ERROR
@@ -81,8 +82,8 @@ class VnectNode(LifecycleNode):
         """Load the model into its runtime, try it once, and make the publishers."""
         try:
             config = self.config
-            model = models.load(config.model, config.precision)
-            self._backend = backends.create(
+            model = bundles.load(config.model, config.precision)
+            self._backend = inference.create(
                 model, config.backend, threads=config.threads, progress=self._on_progress
             )
             self._backend.infer(np.zeros((model.input_size, model.input_size, 3), np.uint8))

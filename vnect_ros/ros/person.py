@@ -15,7 +15,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from vnect_ros.body import Q_NAMES
+from vnect_ros.body.urdf import Q_NAMES
 from vnect_ros.msg import Joint, Skeleton
 from vnect_ros.records import Pose
 from vnect_ros.ros import body_frames

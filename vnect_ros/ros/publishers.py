@@ -14,7 +14,8 @@ from std_msgs.msg import Header, String
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from vnect_ros import body, drawing
+from vnect_ros import drawing
+from vnect_ros.body import urdf
 from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
 from vnect_ros.msg import SkeletonArray
@@ -26,7 +27,7 @@ from vnect_ros.ros.person import PersonMessages
 if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
 
-    from vnect_ros.ros.target import Target
+    from vnect_ros.ros.target_frame import Target
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -156,7 +157,7 @@ class Outputs:
             self._urdf_lengths_m = np.empty(0)
         states, described = self._bodies[body_id]
         if not np.array_equal(pose.bone_lengths_m, self._urdf_lengths_m):
-            described.publish(String(data=body.urdf(pose.bone_lengths_m, body_id)))
+            described.publish(String(data=urdf.urdf(pose.bone_lengths_m, body_id)))
             self._urdf_lengths_m = pose.bone_lengths_m.copy()
         if config.publish_joint_states:
             states.publish(self._person.joint_state(pose, header))

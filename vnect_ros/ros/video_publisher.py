@@ -26,10 +26,10 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from vnect_ros.camera import Camera
-from vnect_ros.camera_file import read_camera_file
 from vnect_ros.errors import ImageError, VnectError, describe
+from vnect_ros.recordings.camera_file import read_camera_file
+from vnect_ros.recordings.video import Video
 from vnect_ros.ros import convert
-from vnect_ros.video import Video
 
 PROFILE = "config/shared_memory.xml"
 CLIP = "assets/demo.mp4"

@@ -1,0 +1,228 @@
+"""Positions, orientations and Jacobians of the body, by Pinocchio.
+
+The configuration q [7 + N] is the body frame's position in the camera frame
+[m], its orientation as a quaternion (x, y, z, w), then the N joint angles in
+the order of `urdf.Q_NAMES` [rad].  Its tangent [6 + N] is the body's linear
+and angular velocity in the body's own axes, then the angles' rates, so the
+root knows no singular orientation.  "World" for Pinocchio is the camera.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from vnect_ros.body.urdf import (
+    LINK_NAMES,
+    MOVING,
+    Q_NAMES,
+    ROOT,
+    SEGMENTS,
+    standing_height,
+    urdf,
+)
+from vnect_ros.skeleton import JOINT_NAMES, NUM_JOINTS, PELVIS
+
+if TYPE_CHECKING:
+    import pinocchio
+
+ROOT_Q: Final = 7
+ROOT_V: Final = 6
+NUM_ANGLES: Final = len(Q_NAMES)
+NQ: Final = ROOT_Q + NUM_ANGLES
+NV: Final = ROOT_V + NUM_ANGLES
+
+LOWER: Final = np.array([s.low for s in MOVING])
+"""[N] limits of the angles [rad]."""
+UPPER: Final = np.array([s.high for s in MOVING])
+REST: Final = np.array([s.rest for s in MOVING])
+OBSERVED: Final = np.array([s.observed for s in MOVING])
+"""[N] bool: False for angles that the 21 joints do not show; they stay at rest."""
+
+
+class Kinematics:
+    """The body of one person: bone lengths in, positions and Jacobians out.
+
+    Args:
+        lengths_m: [21] bone lengths [m].
+    """
+
+    def __init__(self, lengths_m: np.ndarray) -> None:
+        import pinocchio
+
+        self._pin = pinocchio
+        self.set_lengths(lengths_m)
+
+    def set_lengths(self, lengths_m: np.ndarray) -> None:
+        """Exchange the bone lengths [21] [m]; configurations keep their meaning."""
+        pin = self._pin
+        self.lengths_m = np.array(lengths_m, dtype=np.float64)
+        self.height_m = standing_height(self.lengths_m)
+        """Of this body standing [m]."""
+        self._model: pinocchio.Model = pin.buildModelFromXML(
+            urdf(self.lengths_m), pin.JointModelFreeFlyer()
+        )
+        self._data: pinocchio.Data = self._model.createData()
+        model = self._model
+        joints = [model.getJointId(name) for name in Q_NAMES]
+        # Pinocchio orders the angles its own way; these two lists translate.
+        self._q_from_ours = np.concatenate(
+            [np.arange(ROOT_Q), [model.joints[j].idx_q for j in joints]]
+        ).astype(int)
+        self._v_from_ours = np.concatenate(
+            [np.arange(ROOT_V), [model.joints[j].idx_v for j in joints]]
+        ).astype(int)
+        placements = self._data.oMf
+        self._frames = [
+            placements[model.getFrameId(name, pin.FrameType.BODY)] for name in JOINT_NAMES
+        ]
+        # Windows into Pinocchio's memory, which show where it placed the joints last.
+        self._translations = [frame.translation for frame in self._frames]
+        self._links = [
+            placements[model.getFrameId(name, pin.FrameType.BODY)] for name in LINK_NAMES
+        ]
+        self._moves = _supports()[:, None, :]
+        self._last_key = b""
+        self._last_points = self._last_moves = np.empty(0)
+
+    def forward(self, q: np.ndarray) -> np.ndarray:
+        """[21, 3] the joints in the camera frame [m]."""
+        self._pin.framesForwardKinematics(self._model, self._data, self._theirs(q))
+        return self._positions()
+
+    def jacobian(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The joints [21, 3] [m] and their derivatives [21, 3, NV] by the tangent of q.
+
+        Kept until q changes: the answers are not to be written to.
+        """
+        key = q.tobytes()
+        if key == self._last_key:
+            return self._last_points, self._last_moves
+        pin, model, data = self._pin, self._model, self._data
+        theirs = self._theirs(q)
+        # Runs the forward kinematics of the joints as well.
+        spatial = pin.computeJointJacobians(model, data, theirs).take(self._v_from_ours, axis=1)
+        pin.updateFramePlacements(model, data)
+        points = self._positions()
+        # A point moves with the body's own axes: by the shift, and by turn x point.
+        levers = (_SHIFT + points @ _TURN).reshape(-1, 6)
+        moves = (levers @ spatial).reshape(NUM_JOINTS, 3, NV) * self._moves
+        self._last_key, self._last_points, self._last_moves = key, points, moves
+        return points, moves
+
+    def orientations_xyzw(self, q: np.ndarray) -> np.ndarray:
+        """[21, 4] unit quaternions: each joint's axes seen from the camera frame."""
+        pin = self._pin
+        pin.framesForwardKinematics(self._model, self._data, self._theirs(q))
+        return np.array([pin.SE3ToXYZQUAT(frame) for frame in self._frames])[:, 3:]
+
+    def link_transforms(self, q: np.ndarray) -> np.ndarray:
+        """[L, 4, 4] camera from link, in the order of `body.LINK_NAMES`."""
+        self._pin.framesForwardKinematics(self._model, self._data, self._theirs(q))
+        return np.array([link.homogeneous for link in self._links])
+
+    def integrate(self, q: np.ndarray, tangent: np.ndarray) -> np.ndarray:
+        """[NQ] q moved along a tangent [NV] (the root on its manifold)."""
+        theirs = np.empty(NV)
+        theirs[self._v_from_ours] = tangent
+        return self._pin.integrate(self._model, self._theirs(q), theirs)[self._q_from_ours]
+
+    def difference(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """[NV] the tangent at start that `integrate` takes to end."""
+        pin = self._pin
+        return pin.difference(self._model, self._theirs(start), self._theirs(end))[
+            self._v_from_ours
+        ]
+
+    def root_difference_jacobian(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """[6, 6] derivative of the root's part of `difference` by the tangent at end."""
+        pin = self._pin
+        full = pin.dDifference(
+            self._model, self._theirs(start), self._theirs(end), pin.ArgumentPosition.ARG1
+        )
+        return full[:ROOT_V, :ROOT_V]
+
+    def _theirs(self, q: np.ndarray) -> np.ndarray:
+        theirs = np.empty(NQ)
+        theirs[self._q_from_ours] = q
+        return theirs
+
+    def _positions(self) -> np.ndarray:
+        return np.array(self._translations)
+
+
+def put_within_limits(q: np.ndarray) -> None:
+    """Change the angles of q [NQ] that are past a limit to that limit."""
+    angles = q[ROOT_Q:]
+    np.minimum(np.maximum(angles, LOWER), UPPER, out=angles)
+
+
+def neutral() -> np.ndarray:
+    """[NQ] the body at rest in the camera's origin, its axes the camera's."""
+    q = np.zeros(NQ)
+    q[6] = 1.0
+    q[ROOT_Q:] = REST
+    return q
+
+
+def joint_velocities(moves: np.ndarray, tangent: np.ndarray) -> np.ndarray:
+    """[21, 3] how joints whose derivatives are moves [21, 3, NV] go with a tangent [NV]."""
+    # As one matrix: NumPy would multiply joint by joint.
+    return (moves.reshape(-1, NV) @ tangent).reshape(-1, 3)
+
+
+def body_transform(q: np.ndarray) -> np.ndarray:
+    """[4, 4] camera from body."""
+    transform = np.eye(4)
+    transform[:3, :3] = rotation_from_quaternion(q[3:7])
+    transform[:3, 3] = q[:3]
+    return transform
+
+
+_SHIFT: Final = np.hstack([np.eye(3), np.zeros((3, 3))]).ravel()
+"""[18] of [3, 6]: how a spatial velocity (linear, angular) moves the origin, row by row."""
+_TURN: Final = np.array(
+    [
+        [(0, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 1), (0, 0, 0, 0, -1, 0)],
+        [(0, 0, 0, 0, 0, -1), (0, 0, 0, 0, 0, 0), (0, 0, 0, 1, 0, 0)],
+        [(0, 0, 0, 0, 1, 0), (0, 0, 0, -1, 0, 0), (0, 0, 0, 0, 0, 0)],
+    ],
+    dtype=np.float64,
+).reshape(3, 18)
+"""[3, 18] what each coordinate of a point adds to that: angular x point."""
+
+
+def _supports() -> np.ndarray:
+    """[21, NV] 1 where a component of the tangent moves a joint, else 0."""
+    parents = {s.link: s for s in SEGMENTS}
+    moves = np.zeros((NUM_JOINTS, NV))
+    for j, name in enumerate(JOINT_NAMES):
+        link = name
+        while link != ROOT:
+            segment = parents[link]
+            if segment.axis is not None:
+                moves[j, ROOT_V + Q_NAMES.index(segment.joint)] = 1.0
+            link = segment.parent
+    moves[:, :ROOT_V] = 1.0
+    moves[PELVIS, 3:ROOT_V] = 0.0
+    return moves
+
+
+def quaternion_from_rotation(rotation: np.ndarray) -> np.ndarray:
+    """[4] unit quaternion (x, y, z, w) of a [3, 3] rotation."""
+    import pinocchio
+
+    return pinocchio.Quaternion(rotation).normalized().coeffs()
+
+
+def rotation_from_quaternion(quaternion_xyzw: np.ndarray) -> np.ndarray:
+    """[3, 3] rotation of a unit quaternion (x, y, z, w)."""
+    x, y, z, w = (float(c) for c in quaternion_xyzw)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )

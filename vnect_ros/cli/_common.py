@@ -1,0 +1,178 @@
+"""What the command lines of the tools have in common."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vnect_ros import inference
+from vnect_ros.camera import Camera
+from vnect_ros.config import CameraConfig, ModelConfig, PipelineConfig, flatten, options, replace
+from vnect_ros.errors import CameraError, ConfigError, VnectError, describe
+from vnect_ros.inference import bundles
+from vnect_ros.inference.base import Backend
+from vnect_ros.recordings.camera_file import read_camera_file
+
+T = TypeVar("T")
+_MODEL = ModelConfig()
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """A command line with `--json`."""
+    made = argparse.ArgumentParser(prog=name, description=description)
+    made.add_argument("--json", metavar="FILE", help="write what the table shows to this file")
+    return made
+
+
+def demo_clip() -> str:
+    """The bundled clip, in a checkout or where it is installed; "" if it is not there."""
+    shares = [Path(__file__).resolve().parents[2]]
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    shares += [Path(p) / "share" / "vnect_ros" for p in [*prefixes, sys.prefix] if p]
+    found = [share / "assets" / "demo.mp4" for share in shares]
+    return next((str(file) for file in found if file.is_file()), "")
+
+
+def add_model(to: argparse.ArgumentParser) -> None:
+    """`--model`, `--precision`, `--backend`, `--threads`: the fields of ModelConfig."""
+    group = to.add_argument_group("model")
+    for key, field in options(_MODEL).items():
+        default = getattr(_MODEL, key)
+        shown = f" (default: {default})" if default != "" else ""
+        metavar = "N" if type(default) is int else "NAME"
+        text = field.metadata["doc"] + shown
+        group.add_argument(
+            f"--{key}", default=default, type=type(default), metavar=metavar, help=text
+        )
+
+
+def add_camera(to: argparse.ArgumentParser) -> None:
+    """`--camera` and `--fov`."""
+    group = to.add_argument_group("camera").add_mutually_exclusive_group()
+    group.add_argument(
+        "--camera", metavar="FILE", help="YAML of ROS camera_calibration (camera_info)"
+    )
+    default = CameraConfig().fallback_fov
+    group.add_argument(
+        "--fov",
+        type=float,
+        metavar="DEG",
+        help=f"vertical field of view in place of a calibration (default: {default:g}, a guess)",
+    )
+
+
+def add_settings(to: argparse.ArgumentParser) -> None:
+    """`--set KEY=VALUE` for every option of PipelineConfig."""
+    keys = ", ".join(f"{key}={value}" for key, value in flatten(PipelineConfig()).items())
+    to.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"change an option of the pipeline, as often as you like; the defaults: {keys}",
+    )
+
+
+def settings(changes: Sequence[str]) -> PipelineConfig:
+    """The pipeline's configuration with the changes of `--set`.
+
+    Raises:
+        ConfigError: not KEY=VALUE, an unknown key, or a refused value.
+    """
+    defaults = flatten(PipelineConfig())
+    values: dict[str, Any] = {}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise ConfigError(describe("--set", change, "KEY=VALUE"))
+        values[key] = _typed(text, type(defaults.get(key, "")))
+    changed: PipelineConfig = replace(PipelineConfig(), values)
+    return changed
+
+
+def _typed(text: str, kind: type) -> Any:
+    """The text as a value of that type, or as it is: the section then names what it accepts."""
+    if kind is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def load_backend(args: argparse.Namespace) -> Backend:
+    """The model of `add_model`'s arguments in its runtime.
+
+    Raises:
+        ModelError, BackendError: it cannot be had.
+    """
+    model = bundles.load(args.model, args.precision)
+    return inference.create(model, args.backend, threads=args.threads)
+
+
+def load_camera(args: argparse.Namespace, width: int, height: int) -> Camera:
+    """The camera of `add_camera`'s arguments for images of that size.
+
+    Raises:
+        CameraError: the file cannot be read, or is of another aspect ratio.
+    """
+    if not args.camera:
+        fov = CameraConfig().fallback_fov if args.fov is None else args.fov
+        return Camera.from_field_of_view(width, height, fov)
+    camera = read_camera_file(args.camera)
+    if abs(camera.width * height - camera.height * width) > max(camera.width, camera.height):
+        size = f"{camera.width}x{camera.height}"
+        raise CameraError(describe(f"{args.camera}: size", size, f"the aspect of {width}x{height}"))
+    return camera.scaled(width, height)
+
+
+def write_json(file: str | None, content: Any) -> None:
+    """Write what a tool found, if a file was named; NaN becomes null."""
+    if file:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(json.dumps(_plain(content), indent=2) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and containers as JSON knows them."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns in line: the first to the left, the others to the right."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    drawn = [
+        "  ".join(
+            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))
+        )
+        for line in lines
+    ]
+    return "\n".join([drawn[0], "-" * len(drawn[0]), *drawn[1:]])
+
+
+def run(name: str, do: Callable[[], T]) -> int:
+    """Do a tool's work; an error of ours is one line and exit status 1."""
+    try:
+        do()
+    except VnectError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    return 0

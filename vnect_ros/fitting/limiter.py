@@ -1,0 +1,147 @@
+"""From the fit's configuration to the published one: smooth, bounded, without jumps.
+
+All of it happens to the configuration, so that every published position and
+orientation is the forward kinematics of the published angles.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from vnect_ros.body.kinematics import NV, ROOT_V, Kinematics, put_within_limits
+from vnect_ros.config import FilterConfig, FitConfig
+from vnect_ros.perception.filters import smoothing
+from vnect_ros.skeleton import NUM_JOINTS
+
+_BLEND_S: Final = 0.08
+"""Time constant with which a jump of the fit is made good [s]."""
+_LEVER_M: Final = np.concatenate([np.ones(3), np.full(NV - 3, 0.3)])
+"""What a turn moves, to count all speeds in metres a second [m]."""
+_SPEED_CUTOFF_HZ: Final = 1.0
+_SHARES: Final = (1.0, 0.85, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.0)
+
+
+class Output:
+    """Follows the fit: the 1-Euro filter of P^G, blending, bounds on motion."""
+
+    def __init__(self, kinematics: Kinematics, fit: FitConfig, filters: FilterConfig) -> None:
+        self._kinematics = kinematics
+        self.configure(fit, filters)
+        self.reset()
+
+    def configure(self, fit: FitConfig, filters: FilterConfig) -> None:
+        """Take other constants from the next frame on."""
+        self._fit, self._filters = fit, filters
+
+    def reset(self) -> None:
+        """Forget the past: the next pose passes as it is."""
+        self.q = np.empty(0)
+        """[NQ] the pose published last; empty before the first."""
+        self.points_m = np.empty((0, 3))
+        self._speed = np.zeros(NV)
+        self._offset = np.zeros(NV)
+        self._offset_rate = np.zeros(NV)
+        self._rate = np.zeros(NV)
+        self._velocity = np.zeros((NUM_JOINTS, 3))
+
+    def blend(self, fitted_q: np.ndarray) -> None:
+        """The fit is about to jump to fitted_q: start there from the pose published last."""
+        if len(self.q):
+            self._offset = self._kinematics.difference(fitted_q, self.q)
+
+    def rescale(self, factor: float) -> None:
+        """The person's size was corrected: all is seen as before from farther away."""
+        if len(self.q):
+            self.q = self.q.copy()
+            self.q[:3] *= factor
+            self.points_m = self._kinematics.forward(self.q)
+            self._velocity = self._velocity * factor
+
+    def follow(self, fitted_q: np.ndarray, dt_s: float) -> np.ndarray:
+        """Publish the next pose.
+
+        Args:
+            fitted_q: [NQ] the fit's, within the limits.
+            dt_s: since the last [s].
+
+        Returns:
+            [21] bool: joints that would have moved faster than a human's.
+            The pose is in `q` and `points_m`.
+        """
+        if not len(self.q):
+            self.q = fitted_q.copy()
+            self.points_m = self._kinematics.forward(self.q)
+            return np.zeros(NUM_JOINTS, dtype=bool)
+        self._decay(dt_s)
+        wanted = fitted_q
+        if np.abs(self._offset).max() > 1e-6:
+            wanted = self._clipped(self._kinematics.integrate(fitted_q, self._offset))
+        if self._filters.enabled:
+            wanted = self._filtered(wanted, dt_s)
+        return self._bounded(wanted, fitted_q, dt_s)
+
+    def _decay(self, dt_s: float) -> None:
+        """Let the offset go critically damped: it starts without a jump of the speed."""
+        drive = (self._offset_rate + self._offset / _BLEND_S) * dt_s
+        kept = np.exp(-dt_s / _BLEND_S)
+        self._offset = (self._offset + drive) * kept
+        self._offset_rate = (self._offset_rate - drive / _BLEND_S) * kept
+
+    def _filtered(self, wanted: np.ndarray, dt_s: float) -> np.ndarray:
+        """The 1-Euro filter in the tangent: beta counts decimetres a second."""
+        change = self._kinematics.difference(self.q, wanted)
+        share = smoothing(_SPEED_CUTOFF_HZ, dt_s)
+        self._speed += share * (np.abs(change) * _LEVER_M / dt_s - self._speed)
+        cutoff = self._filters.global_min_cutoff_hz + self._filters.global_beta * 10.0 * self._speed
+        # One cut-off for the root's shift and one for its turn: no axis of its own.
+        cutoff[:3] = cutoff[:3].max()
+        cutoff[3:ROOT_V] = cutoff[3:ROOT_V].max()
+        return self._clipped(self._kinematics.integrate(self.q, smoothing(cutoff, dt_s) * change))
+
+    def _bounded(self, wanted: np.ndarray, fitted_q: np.ndarray, dt_s: float) -> np.ndarray:
+        """Go to `wanted` as far as the bounds on speed and acceleration let every joint."""
+        kinematics = self._kinematics
+        points = kinematics.forward(wanted)
+        beyond = self._beyond(points, dt_s)
+        limited = beyond > 1.0
+        if limited.any():
+            wanted, points = self._slowed(wanted, dt_s)
+            # What is missing is made good over the next frames.
+            self._offset = kinematics.difference(fitted_q, wanted)
+            self._offset_rate = np.zeros(NV)
+        self._rate = kinematics.difference(self.q, wanted) / dt_s
+        self._velocity = (points - self.points_m) / dt_s
+        self.q, self.points_m = wanted, points
+        return limited
+
+    def _slowed(self, wanted: np.ndarray, dt_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """The farthest pose towards `wanted`, from one that goes on or brakes, in bounds."""
+        kinematics = self._kinematics
+        best = (np.inf, self.q, self.points_m)
+        for pace in (1.0, 0.9, 0.7, 0.4, 0.0):
+            base = self._clipped(kinematics.integrate(self.q, self._rate * (dt_s * pace)))
+            way = kinematics.difference(base, wanted)
+            for share in _SHARES:
+                q = self._clipped(kinematics.integrate(base, way * share))
+                points = kinematics.forward(q)
+                beyond = float(self._beyond(points, dt_s).max())
+                if beyond <= 1.0:
+                    return q, points
+                if beyond < best[0]:
+                    best = (beyond, q, points)
+        return best[1], best[2]
+
+    def _beyond(self, points: np.ndarray, dt_s: float) -> np.ndarray:
+        """[21] how many times its bound each joint's motion to `points` would be."""
+        velocity = (points - self.points_m) / dt_s
+        acceleration = (velocity - self._velocity) / dt_s
+        of_speed = (velocity**2).sum(axis=1) / self._fit.max_speed**2
+        of_acceleration = (acceleration**2).sum(axis=1) / self._fit.max_acceleration**2
+        return np.sqrt(np.maximum(of_speed, of_acceleration))
+
+    @staticmethod
+    def _clipped(q: np.ndarray) -> np.ndarray:
+        put_within_limits(q)
+        return q

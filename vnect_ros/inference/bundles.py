@@ -1,0 +1,352 @@
+"""A model bundle: the network's file and all that is needed to feed and read it.
+
+A bundle is a folder `models/<name>/` with `bundle.json` and one network file a
+precision.  VNect's official layout (368 px, BGR, value / 255 - 0.4, decimetres
+in the camera's axes) and our own are both just bundles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vnect_ros.errors import ModelError, describe
+from vnect_ros.inference.json_fields import Fields
+from vnect_ros.records import Maps
+from vnect_ros.skeleton import JOINT_NAMES, NUM_JOINTS
+
+FORMAT = 1
+BUNDLE_FILE = "bundle.json"
+PRECISIONS = ("fp32", "fp16", "int8")
+COLOUR_ORDERS = ("RGB", "BGR")
+LOCATION_FRAMES = ("crop_ray", "camera")
+MAP_GROUPS = ("heatmap", "x", "y", "z")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a bundle declares, and the two conversions that follow from it."""
+
+    name: str
+    folder: Path
+    licence: str
+    """Of the weights: an SPDX expression or a name."""
+    precision: str
+    """The one that was loaded: "fp32", "fp16" or "int8"."""
+    file: Path
+    """The network of that precision, its checksum verified."""
+    sha256: str
+    input_size: int
+    """Edge of the square input [px]."""
+    colour_order: str
+    """Order of the input's channels: "RGB" or "BGR"."""
+    mean: tuple[float, float, float]
+    """Subtracted from value / 255, in the order of the input's channels."""
+    std: tuple[float, float, float]
+    """Divided by after that, likewise."""
+    stride_px: int
+    """Input pixels a cell of the maps stands for."""
+    joints: tuple[str, ...]
+    """Names of the 21 channels of each group, in the network's order."""
+    layout: tuple[str, ...]
+    """Order of the four groups of channels."""
+    heatmap_peak: float
+    """What the heatmap says at a joint it is sure of."""
+    unit_m: float
+    """Metres one unit of the location maps stands for."""
+    location_frame: str
+    """Axes of the location maps: "crop_ray" (of a camera that looks through the
+    centre of the crop) or "camera" (of the camera itself)."""
+    confidence_curve: tuple[tuple[float, float], ...]
+    """Rising (heatmap peak, probability that the joint is right) pairs."""
+    training: Mapping[str, Any]
+    """How the weights came to be: free-form, for people."""
+    precisions: tuple[str, ...]
+    """Those the bundle has files for."""
+    position_std_m: tuple[float, float] = (0.0, 0.0)
+    """Standard deviation of a fitted joint across and along the viewing direction that
+    no single sequence shows: the network's lasting errors, measured on held-out clips."""
+
+    @property
+    def map_size(self) -> int:
+        """Edge of the maps [cells]."""
+        return self.input_size // self.stride_px
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """The network's input for one crop.
+
+        Args:
+            image: [S, S, 3] uint8 RGB, S = input_size.
+
+        Returns:
+            [1, 3, S, S] float32, contiguous.
+
+        Raises:
+            ModelError: the image has another shape or type.
+        """
+        shape = (self.input_size, self.input_size, 3)
+        if image.shape != shape or image.dtype != np.uint8:
+            got = f"{image.dtype} {image.shape}"
+            raise ModelError(describe(f"{self.name}: image", got, f"uint8 {shape}"))
+        if self.colour_order == "BGR":
+            image = image[:, :, ::-1]
+        scale = 1.0 / (255.0 * np.array(self.std))
+        offset = -np.array(self.mean) / np.array(self.std)
+        planes = image.transpose(2, 0, 1)[None]
+        prepared = np.empty(planes.shape, np.float32)
+        np.multiply(planes, scale.astype(np.float32)[:, None, None], out=prepared)
+        prepared += offset.astype(np.float32)[:, None, None]
+        return prepared
+
+    def maps(self, output: np.ndarray) -> Maps:
+        """Read the network's output.
+
+        Args:
+            output: [1, 84, h, w] floats, h = w = map_size.
+
+        Raises:
+            ModelError: the output has another shape, or is not finite.
+        """
+        shape = (1, 4 * NUM_JOINTS, self.map_size, self.map_size)
+        if output.shape != shape:
+            raise ModelError(describe(f"{self.name}: output", output.shape, str(shape)))
+        if not np.isfinite(output).all():
+            raise ModelError(describe(f"{self.name}: output", "NaN or infinity", "finite numbers"))
+        groups = output.reshape(4, NUM_JOINTS, *shape[2:]).astype(np.float32, copy=False)
+        if self.joints != JOINT_NAMES:
+            groups = groups[:, [self.joints.index(name) for name in JOINT_NAMES]]
+        heatmap, *xyz = (self.layout.index(name) for name in MAP_GROUPS)
+        return Maps(
+            heatmaps=groups[heatmap] / np.float32(self.heatmap_peak),
+            locations_m=groups[xyz] * np.float32(self.unit_m),
+            stride_px=float(self.stride_px),
+        )
+
+
+def search_path() -> list[Path]:
+    """The folders bundles are looked up in: the checkout, then what is installed."""
+    folders = [Path(__file__).resolve().parents[2] / "models"]
+    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    folders += [Path(p) / "share" / "vnect_ros" / "models" for p in [*prefixes, sys.prefix]]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def available() -> list[str]:
+    """Names of the bundles that `load` finds by name."""
+    found = (file for folder in search_path() for file in folder.glob(f"*/{BUNDLE_FILE}"))
+    return sorted({file.parent.name for file in found})
+
+
+def locate(name: str | Path) -> Path:
+    """The folder of a bundle, given that folder, its bundle.json or its name.
+
+    Raises:
+        ModelError: there is no such bundle; those there are get named.
+    """
+    try:
+        path = Path(name).expanduser()
+        if path.name == BUNDLE_FILE:
+            path = path.parent
+        inside = (f / path for f in search_path() if str(path) and len(path.parts) == 1)
+        for folder in [path, *inside]:
+            if (folder / BUNDLE_FILE).is_file():
+                return folder.resolve()
+    except (OSError, RuntimeError, ValueError):  # no name of a file; no such user's home
+        pass
+    known = ", ".join(available()) or "none is installed"
+    raise ModelError(describe("model", str(name), f"a bundle's folder, or a name out of: {known}"))
+
+
+def load(name: str | Path, precision: str = "") -> Model:
+    """Read a bundle and verify the network file of one precision.
+
+    Args:
+        name: folder or name of the bundle, as for `locate`.
+        precision: "" takes the bundle's own default.
+
+    Raises:
+        ModelError: no such bundle, a field is missing or refused, or the file
+            is missing, outside the bundle, or not what its checksum says.
+    """
+    folder = locate(name)
+    try:
+        declared = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{folder / BUNDLE_FILE}: cannot be read: {error}") from error
+    fields = Fields(str(folder / BUNDLE_FILE), declared)
+    fields.one_of("format", int, (FORMAT,))
+    files, source, output = fields.inner("files"), fields.inner("input"), fields.inner("output")
+    precisions = tuple(p for p in PRECISIONS if p in files.values)
+    if not precisions or len(precisions) != len(files.values):
+        raise fields.refusal("files", sorted(files.values), "some of " + ", ".join(PRECISIONS))
+    default = fields.one_of("default_precision", str, precisions)
+    if precision and precision not in precisions:
+        accepted = ", ".join(precisions)
+        raise ModelError(describe(f"{folder.name}: precision", precision, accepted))
+    entry = files.inner(precision or default)
+    file = _verified(folder, entry)
+    input_size = source.number("size_px", 32, 4096, int)
+    stride_px = output.number("stride_px", 1, 64, int)
+    if input_size % stride_px:
+        raise source.refusal("size_px", input_size, f"a multiple of stride_px {stride_px}")
+    return Model(
+        name=fields.text("name"),
+        folder=folder,
+        licence=fields.text("licence"),
+        precision=precision or default,
+        file=file,
+        sha256=entry.text("sha256"),
+        input_size=input_size,
+        colour_order=source.one_of("colour_order", str, COLOUR_ORDERS),
+        mean=source.triple("mean", -10.0, 10.0),
+        std=source.triple("std", 1e-3, 1e3),
+        stride_px=stride_px,
+        joints=output.permutation("joints", JOINT_NAMES),
+        layout=output.permutation("layout", MAP_GROUPS),
+        heatmap_peak=output.number("heatmap_peak", 1e-6, 1e6),
+        unit_m=output.number("unit_m", 1e-6, 1e3),
+        location_frame=output.one_of("location_frame", str, LOCATION_FRAMES),
+        confidence_curve=_curve(output),
+        training=fields.get("training", dict),
+        precisions=precisions,
+        position_std_m=_position_std(output),
+    )
+
+
+def write_bundle(
+    folder: str | Path,
+    files: Mapping[str, str | Path],
+    *,
+    licence: str,
+    input_size: int,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    name: str = "",
+    default_precision: str = "",
+    colour_order: str = "RGB",
+    stride_px: int = 8,
+    joints: tuple[str, ...] = JOINT_NAMES,
+    layout: tuple[str, ...] = MAP_GROUPS,
+    heatmap_peak: float = 1.0,
+    unit_m: float = 0.1,
+    location_frame: str = "crop_ray",
+    confidence_curve: tuple[tuple[float, float], ...] = ((0.0, 0.0), (1.0, 1.0)),
+    position_std_m: tuple[float, float] = (0.0, 0.0),
+    training: Mapping[str, Any] | None = None,
+) -> Model:
+    """Make (or make anew) the bundle in `folder`; the fields are those of Model.
+
+    Args:
+        folder: the bundle's folder; its name is the bundle's unless `name` says else.
+        files: the network file of each precision; copied into the folder as
+            `model.onnx`, `model_fp16.onnx` or `model_int8.onnx` if not yet in it.
+
+    Returns:
+        The bundle as `load` reads it back.
+
+    Raises:
+        ModelError: a field is refused, as by `load`.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = {}
+    for precision, source in files.items():
+        source = Path(source)
+        if source.resolve().parent != folder.resolve():
+            stem = "model" if precision == "fp32" else f"model_{precision}"
+            source = Path(shutil.copyfile(source, folder / f"{stem}{source.suffix}"))
+        entries[precision] = {
+            "path": source.name,
+            "sha256": _sha256(source),
+            "size_bytes": source.stat().st_size,
+        }
+    declared = {
+        "format": FORMAT,
+        "name": name or folder.resolve().name,
+        "licence": licence,
+        "default_precision": default_precision or next(iter(files), ""),
+        "files": entries,
+        "input": {
+            "size_px": input_size,
+            "colour_order": colour_order,
+            "mean": list(mean),
+            "std": list(std),
+        },
+        "output": {
+            "stride_px": stride_px,
+            "layout": list(layout),
+            "joints": list(joints),
+            "heatmap_peak": heatmap_peak,
+            "unit_m": unit_m,
+            "location_frame": location_frame,
+            "confidence_curve": [list(pair) for pair in confidence_curve],
+            "position_std_m": list(position_std_m),
+        },
+        "training": dict(training or {}),
+    }
+    text = json.dumps(declared, indent=2, ensure_ascii=False) + "\n"
+    (folder / BUNDLE_FILE).write_text(text, encoding="utf-8")
+    return load(folder)
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _verified(folder: Path, entry: Fields) -> Path:
+    """The network file of an entry, once it is inside the bundle and intact."""
+    path, sha256 = entry.text("path"), entry.text("sha256")
+    size_bytes = entry.number("size_bytes", 0, 1 << 40, int)
+    try:
+        file = (folder / path).resolve()
+        if folder not in file.parents:
+            raise entry.refusal("path", path, f"a file inside {folder}")
+        there = file.is_file()
+    except (OSError, RuntimeError, ValueError):  # no name of a file; links in a circle
+        there = False
+    if not there:
+        raise entry.refusal("path", path, "an existing file")
+    if file.stat().st_size != size_bytes:
+        raise entry.refusal("size_bytes", size_bytes, f"the file's {file.stat().st_size}")
+    actual = _sha256(file)
+    if actual != sha256:
+        raise entry.refusal("sha256", sha256, f"the file's {actual}")
+    return file
+
+
+def _position_std(output: Fields) -> tuple[float, float]:
+    """The pair, or zeros where a bundle does not state it."""
+    if "position_std_m" not in output.values:
+        return 0.0, 0.0
+    pair = output.get("position_std_m", list)
+    if len(pair) != 2 or any(type(v) not in (int, float) or not 0 <= v <= 10 for v in pair):
+        raise output.refusal("position_std_m", pair, "[across, along], each 0 to 10")
+    return float(pair[0]), float(pair[1])
+
+
+def _curve(output: Fields) -> tuple[tuple[float, float], ...]:
+    pairs = output.get("confidence_curve", list)
+    rising = "at least two [peak, probability] pairs that rise, probabilities in 0..1"
+    numbers = [v for pair in pairs if type(pair) is list and len(pair) == 2 for v in pair]
+    if len(numbers) != 2 * len(pairs) or any(
+        type(v) not in (int, float) or abs(v) > 1e9 for v in numbers
+    ):
+        raise output.refusal("confidence_curve", pairs, rising)
+    curve = np.array(numbers, dtype=float).reshape(-1, 2)
+    fits = len(curve) >= 2 and np.isfinite(curve).all() and (np.diff(curve[:, 0]) > 0).all()
+    if not fits or (np.diff(curve[:, 1]) < 0).any() or curve[0, 1] < 0 or curve[-1, 1] > 1:
+        raise output.refusal("confidence_curve", pairs, rising)
+    return tuple((float(peak), float(probability)) for peak, probability in curve)

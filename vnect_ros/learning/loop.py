@@ -1,0 +1,254 @@
+"""The training loop: steps, averaging, validation, checkpoints, log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vnect_ros.errors import ConfigError, describe
+from vnect_ros.learning import checkpoints, losses, validation
+from vnect_ros.learning.batches import made_ahead, normalise
+from vnect_ros.learning.config import TrainConfig, to_mapping
+from vnect_ros.learning.distributed import Team, run
+from vnect_ros.learning.schedule import Progress, rate_share
+from vnect_ros.learning.sources import of_recipe, open_source
+from vnect_ros.networks import build_network
+
+LATEST = "latest.pt"
+LOG = "log.jsonl"
+
+
+class Learner:
+    """Network, averaged copy, optimiser and schedule of one process."""
+
+    def __init__(self, config: TrainConfig, team: Team) -> None:
+        self.config, self.team = config, team
+        torch.manual_seed(config.seed)
+        self.device = torch.device(config.device)
+        self.network = build_network(config.network, **config.network_options)
+        self._initialise()
+        trunk = getattr(self.network, "trunk", None)
+        if trunk is not None and hasattr(trunk, "freeze"):
+            trunk.freeze(config.freeze_blocks)
+        self.network.to(self.device, memory_format=torch.channels_last).train()
+        self.average = {k: v.detach().clone().float() for k, v in self.network.state_dict().items()}
+        self.optimizer = self._optimizer(trunk)
+        self.progress = Progress(config.steps, config.budget_minutes * 60.0)
+        self.validation: list[dict[str, float]] = []
+
+    def _initialise(self) -> None:
+        config = self.config
+        if config.imagenet:
+            from vnect_ros.networks import backbones
+
+            if not hasattr(self.network, "trunk"):
+                raise ConfigError(describe("imagenet", config.imagenet, '"" for this network'))
+            file = config.imagenet
+            if file == "installed":
+                file = backbones.installed_imagenet(config.network_options.get("backbone", "lite0"))
+            backbones.load_imagenet(self.network.trunk, file)  # type: ignore[arg-type]
+        if config.start_from.endswith(".onnx"):
+            from vnect_ros.networks.lite import VNectLite
+            from vnect_ros.networks.lite_onnx import load_onnx
+
+            if not isinstance(self.network, VNectLite):
+                raise ConfigError(describe("start_from", config.start_from, "a checkpoint"))
+            try:
+                lacking = load_onnx(self.network, config.start_from)
+            except ValueError as error:
+                raise ConfigError(f"start_from: {error}") from error
+            if lacking and self.team.leads:
+                print(f"start_from lacks {', '.join(lacking)}: they start anew", flush=True)
+        elif config.start_from:
+            state = checkpoints.read(config.start_from)["average"]
+            own = self.network.state_dict()
+            strange = sorted(k for k in state if k not in own or state[k].shape != own[k].shape)
+            if strange:
+                raise ConfigError(describe("start_from", strange[0], "weights of this network"))
+            # layers that the checkpoint lacks keep their initial weights
+            self.network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+
+    def _optimizer(self, trunk: Any) -> torch.optim.Optimizer:
+        config = self.config
+        in_trunk = {id(p) for p in trunk.parameters()} if isinstance(trunk, nn.Module) else set()
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for p in self.network.parameters():
+            if p.requires_grad:
+                groups.setdefault((id(p) in in_trunk, p.ndim > 1), []).append(p)
+        return torch.optim.AdamW(
+            [
+                {
+                    "params": params,
+                    "share": config.trunk_rate_share if trunk_part else 1.0,
+                    "lr": 0.0,
+                    "weight_decay": config.weight_decay if decays else 0.0,
+                }
+                for (trunk_part, decays), params in groups.items()
+            ]
+        )
+
+    def step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+        """Learn from one (share of a) batch; returns the values of the losses."""
+        config = self.config
+        share = rate_share(
+            self.progress.value, self.progress.step, config.warm_up_steps, config.final_rate_share
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.rate * share * group["share"]
+        kind = self.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=config.bfloat16):
+            output = self.network(normalise(batch["image"], self.network))
+        loss, terms = losses.total_loss(
+            output, batch, config.size, config.losses, self.progress.value
+        )
+        loss.backward()
+        learning = [p for g in self.optimizer.param_groups for p in g["params"]]
+        grads = [p.grad for p in learning if p.grad is not None]
+        self.team.mean(grads)
+        norm = nn.utils.clip_grad_norm_(learning, config.clip_norm)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._update_average()
+        terms["loss"], terms["rate"], terms["norm"] = (
+            float(loss.detach()),
+            config.rate * share,
+            float(norm),
+        )
+        return terms
+
+    def _update_average(self) -> None:
+        n = self.progress.step
+        keep = min(self.config.average_decay, (1.0 + n) / (10.0 + n))
+        state = self.network.state_dict()
+        with torch.no_grad():
+            for name, mean in self.average.items():
+                mean.lerp_(state[name].float(), 1.0 - keep)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """Lend the network with its averaged weights, in eval mode."""
+        own = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        self.network.eval()
+        try:
+            yield self.network
+        finally:
+            self.network.load_state_dict(own)
+            self.network.train()
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed training needs."""
+        p = self.progress
+        return {
+            "config": to_mapping(self.config),
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "step": p.step,
+            "samples": p.step * self.config.batch,
+            "progress": p.value,
+            "elapsed_s": p.elapsed_s,
+            "validation": self.validation,
+        }
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Continue from what `state` gave."""
+        self.network.load_state_dict(content["network"])
+        self.average = {k: v.float() for k, v in content["average"].items()}
+        self.optimizer.load_state_dict(content["optimizer"])
+        p = self.progress
+        p.step, p.value, p.elapsed_s = content["step"], content["progress"], content["elapsed_s"]
+        self.validation = list(content["validation"])
+
+
+def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
+    import cv2
+    from tqdm import tqdm
+
+    cv2.setNumThreads(1)
+    if config.fast_depthwise and config.device == "cpu" and config.bfloat16:
+        from vnect_ros.networks import depthwise
+
+        note = depthwise.enable()
+        if note and team.leads:
+            print(note, flush=True)
+    learner = Learner(config, team)
+    if resume and (folder / LATEST).exists():
+        learner.restore(checkpoints.read(folder / LATEST))
+    mixture = of_recipe(config)
+    held_out = [(v.kind, open_source(v)) for v in config.validation]
+    p = learner.progress
+    log = (folder / LOG).open("a") if team.leads else None
+    bar = tqdm(
+        disable=not team.leads,
+        unit="img",
+        initial=p.step * config.batch,
+        mininterval=20,
+        dynamic_ncols=False,
+    )
+    since = dict.fromkeys(("validate", "checkpoint"), p.elapsed_s)
+    smooth: dict[str, float] = {}
+    stream = made_ahead(mixture, config, team, p.step, learner.device)
+    last = time.perf_counter()
+    while not p.done:
+        terms = learner.step(next(stream))
+        now = time.perf_counter()
+        p.advance(team.from_leader(now - last))
+        last = now
+        for k, v in terms.items():
+            smooth[k] = v if k not in smooth else 0.95 * smooth[k] + 0.05 * v
+        bar.update(config.batch)
+        if log is not None and p.step % 20 == 0:
+            line = {
+                "step": p.step,
+                "minutes": round(p.elapsed_s / 60, 2),
+                "progress": round(p.value, 4),
+            } | {k: round(v, 5) for k, v in smooth.items()}
+            log.write(json.dumps(line) + "\n")
+            log.flush()
+            bar.set_postfix_str(f"loss {smooth['loss']:.3f}, {p.left_s / 60:.0f} min left")
+        due = p.elapsed_s - since["validate"] > config.validate_minutes * 60 or p.done
+        if held_out and due:
+            since["validate"] = p.elapsed_s
+            mixture.refresh()
+            with learner.averaged() as network:
+                row = validation.validate(network, held_out, config, team)
+            learner.validation.append({"step": p.step, "minutes": p.elapsed_s / 60} | row)
+            if log is not None:
+                log.write(json.dumps({"validation": learner.validation[-1]}) + "\n")
+                log.flush()
+                print("\n" + validation.table(learner.validation), flush=True)
+            last = time.perf_counter()
+        if team.leads and (
+            p.elapsed_s - since["checkpoint"] > config.checkpoint_minutes * 60 or p.done or due
+        ):
+            since["checkpoint"] = p.elapsed_s
+            checkpoints.save(folder / LATEST, learner.state())
+    bar.close()
+    if log is not None:
+        log.close()
+
+
+def train(config: TrainConfig, folder: str | Path, resume: bool = False) -> Path:
+    """Run a recipe.
+
+    Args:
+        config: the recipe.
+        folder: where checkpoint and log go.
+        resume: continue from the folder's checkpoint if there is one.
+
+    Returns:
+        The checkpoint.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    run(config.processes, _train, config, folder, resume)
+    return folder / LATEST
