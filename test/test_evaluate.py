@@ -325,7 +325,7 @@ def _seeing(truth):
             return Seen(np.zeros((21, 2)), np.zeros((21, 3)), np.zeros(21))
         pixels = window.input_from_image(CAMERA.project(truth[frame]))
         inside = ((pixels > 0) & (pixels < SIZE - 1)).all(axis=1)
-        rotation = CAMERA.rotation_camera_from_crop(window)
+        rotation = CAMERA.rotation_camera_from_crop(window.centre_px)
         local = metrics.root_relative(truth[frame]) @ rotation
         return Seen(pixels, local, inside.astype(float))
 
