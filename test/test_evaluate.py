@@ -20,7 +20,7 @@ from vnect_ros.evaluation.reading import NetworkReader
 from vnect_ros.evaluation.stills import load_stills, upright_whole
 from vnect_ros.inference import bundles
 from vnect_ros.inference.fake import FakeBackend, Seen, coordinate_card, read_card, standing
-from vnect_ros.recordings.video import Frame
+from vnect_ros.recordings.video import VideoFrame
 from vnect_ros.records import State
 from vnect_ros.skeleton import INDEX, NORMALISED_KNEE_NECK_M, knee_neck_length
 
@@ -331,7 +331,7 @@ def _seeing(truth):
 
     def frames():
         for look.frame in range(len(truth)):
-            yield Frame(card, look.frame / 30.0)
+            yield VideoFrame(card, look.frame / 30.0)
 
     look.frame = 0
     return look, frames
