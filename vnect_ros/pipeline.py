@@ -163,7 +163,7 @@ class Pipeline:
     def _maps(self, cut: np.ndarray) -> Maps:
         """The network's maps; whatever else its runtime throws is a failure of the backend."""
         try:
-            return self.backend.infer(cut)
+            return self.backend.infer([cut])[0]
         except VnectError:
             raise
         except Exception as error:
