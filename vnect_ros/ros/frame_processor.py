@@ -63,8 +63,13 @@ class FrameProcessor:
             if self._pipeline is not None:
                 self._pipeline.configure(config)
 
+    @property
+    def camera_info(self) -> CameraInfo | None:
+        """The camera's newest intrinsics."""
+        return self._input.info
+
+    @camera_info.setter
     def camera_info(self, info: CameraInfo) -> None:
-        """Take the camera's newest intrinsics."""
         self._input.info = info
 
     def process(self, message: Image | CompressedImage) -> None:
@@ -204,7 +209,7 @@ def impossible(pose: Pose) -> str:
         pose.transform_camera_from_body, pose.q, pose.bone_lengths_m,
     )  # fmt: skip
     measured = pose.state is State.MEASURED
-    if not all(np.isfinite(n).all() for n in numbers) or measured and np.isnan(pose.residual_px):
+    if not all(np.isfinite(n).all() for n in numbers) or (measured and np.isnan(pose.residual_px)):
         return describe(f"pose of {pose.id}", "NaN or infinity", "finite numbers; the track ends")
     root_m = float(pose.transform_camera_from_body[2, 3])
     if root_m <= 0.0:

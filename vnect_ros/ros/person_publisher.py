@@ -70,13 +70,13 @@ class PersonPublisher:
         Args:
             header: the image's.
         """
-        return list(self._messages.transforms(pose, header).transforms)
+        return self._messages.transforms(pose, header)
 
     def markers(
         self, pose: Pose, placed: Header, at: Placement, lifetime: Duration
     ) -> list[Marker]:
         """Bones, joints and a caption; RViz removes them by itself after `lifetime`."""
-        return list(self._markers.fill(pose, placed, at, lifetime).markers)
+        return self._markers.fill(pose, placed, at, lifetime)
 
     def publish(self, pose: Pose, header: Header, config: NodeConfig) -> None:
         """The URDF, where the bones changed, and the joint angles.

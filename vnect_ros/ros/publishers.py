@@ -33,9 +33,7 @@ KEPT_S: Final = 10.0
 class Publishers:
     """Publishes everybody's poses; whoever is in them no longer is LOST, once."""
 
-    def __init__(
-        self, node: LifecycleNode, body_id: str, target: TargetFrame | None
-    ) -> None:
+    def __init__(self, node: LifecycleNode, body_id: str, target: TargetFrame | None) -> None:
         """Make the publishers that all people share.
 
         Args:
