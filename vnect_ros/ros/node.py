@@ -101,9 +101,10 @@ class VnectNode(LifecycleNode):
         except Exception as error:  # rclpy would swallow it
             return self._refuse(error)
         self._phase = "inactive"
-        self.get_logger().info(
-            f"configured: {model.name} ({model.precision}) on {self._backend.detail}"
-        )
+        runtime = self._backend
+        logger = self.get_logger()
+        logger.info(f"configured: {model.name} ({model.precision}) on {runtime.name}")
+        logger.debug(f"backend: {runtime.detail}")  # which may be long; on diagnostics too
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
