@@ -67,7 +67,7 @@ class Person:
             return None
         peaks = ((inside >= 0.0) & (inside <= crop.input_size - 1.0)).all(axis=1).astype(float)
         peaks[list(self.hidden)] = 0.0
-        local = local @ camera.rotation_camera_from_crop(crop)
+        local = local @ camera.rotation_camera_from_crop(crop.centre_px)
         if self.flipped:
             inside, local, peaks = (a[list(MIRROR)] for a in (inside, local, peaks))
         return Seen(inside, local - local[PELVIS], peaks)
@@ -129,7 +129,7 @@ class ScriptedBackend(FakeBackend):
         super().__init__(model)
         self.stage.made += 1
 
-    def infer(self, image: np.ndarray) -> Maps:
+    def draw(self, image: np.ndarray) -> Maps:
         stage = self.stage
         if stage.delay_s:
             time.sleep(stage.delay_s)
@@ -148,7 +148,7 @@ class ScriptedBackend(FakeBackend):
 
     def _drawn(self, view: Seen, image: np.ndarray) -> Maps:
         self._look = lambda _: view
-        return super().infer(image)
+        return super().draw(image)
 
 
 def _together(maps: list[Maps]) -> Maps:
