@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vnect_ros.errors import ImageError
-from vnect_ros.recordings.video import Video, VideoWriter
+from vnect_ros.recordings.video import Video
+from vnect_ros.recordings.writer import VideoWriter
 
 
 def greys(count):

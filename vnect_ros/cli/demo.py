@@ -22,7 +22,8 @@ from vnect_ros.config import ModelConfig, flatten
 from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.evaluation import metrics
 from vnect_ros.inference import bundles
-from vnect_ros.recordings.video import Video, VideoWriter
+from vnect_ros.recordings.video import Video
+from vnect_ros.recordings.writer import VideoWriter
 from vnect_ros.records import State
 from vnect_ros.skeleton import PELVIS
 

@@ -16,7 +16,8 @@ from vnect_ros.camera import Camera
 from vnect_ros.cli import _common
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import Video, VideoWriter
+from vnect_ros.recordings.video import Video
+from vnect_ros.recordings.writer import VideoWriter
 from vnect_ros.records import Frame, Pose, State, nobody
 from vnect_ros.skeleton import JOINT_NAMES
 
