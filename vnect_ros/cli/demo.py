@@ -99,7 +99,7 @@ def _play(args: argparse.Namespace, out: Path) -> None:
     publisher = ["vnect_ros.ros.video_publisher", args.video, "--once", "--wait", str(WAIT_S)]
     publisher += ["--log", str(out / "published.npz")]
     if args.camera:
-        publisher += ["--camera", args.camera]
+        publisher += ["--camera", args.camera, *(["--rectified"] if args.rectified else [])]
     if args.fov is not None:
         publisher += ["--fov", str(args.fov)]
     listener = ["vnect_ros.ros.recorder", "--out", str(out)]

@@ -59,8 +59,8 @@ def _process(args: Any) -> None:
     with VideoWriter(out / "overlay.mp4", video.fps) as writer:
         frames = itertools.islice(video, args.limit)
         for frame in tqdm(frames, total=None if length == sys.maxsize else length, unit="frame"):
-            if camera is None:
-                height, width = frame.image.shape[:2]
+            height, width = frame.image.shape[:2]
+            if camera is None or (camera.width, camera.height) != (width, height):
                 camera = _common.load_camera(args, width, height)
             people = pipeline.step(Frame(frame.image, camera, frame.stamp_s))
             pose = people[0] if people else nobody(frame.stamp_s)
@@ -68,12 +68,13 @@ def _process(args: Any) -> None:
             total_s.append(pipeline.timings_s["total"])
             if not args.no_overlay:
                 fitted_px = camera.project(pose.joints_camera_m)
-                writer.write(drawing.side_by_side(frame.image, pose, fitted_px))
+                picture = drawing.side_by_side(frame.image, pose, fitted_px)
+                writer.write(picture, frame.stamp_s)
     backend.close()
     if not poses:
         raise ImageError(describe("video", args.video, "at least one frame"))
     write_poses(out / "poses.npz", poses)
-    summary = summarise(poses, total_s, camera)
+    summary = {"frames_lost": video.lost, **summarise(poses, total_s, camera)}
     _common.write_json(args.json, summary)
     print(_common.table(("process", ""), [(key, _shown(value)) for key, value in summary.items()]))
 
