@@ -9,7 +9,8 @@ import pytest
 
 from vnect_ros.cli import _soak, benchmark
 from vnect_ros.inference import bundles
-from vnect_ros.recordings.video import VideoFrame, VideoWriter
+from vnect_ros.recordings.video import VideoFrame
+from vnect_ros.recordings.writer import VideoWriter
 
 
 @pytest.fixture

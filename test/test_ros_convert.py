@@ -43,7 +43,10 @@ def test_binning_and_region_of_interest():
         (None, "no CameraInfo"),
         (info(k=np.zeros(9)), "K is zero"),
         (info(k=np.full(9, np.nan)), "K: got nan"),
-        (info(distortion_model="magic"), "distortion_model: got 'magic'"),
+        (
+            info(distortion_model="magic", d=[0.1, 0.0, 0.0, 0.0, 0.0]),
+            "distortion_model: got 'magic'",
+        ),
         (info(width=640, height=640), "CameraInfo is of 640x640, the image 640x480"),
     ],
 )
