@@ -26,8 +26,6 @@ MARGIN: Final = 1.45
 """Edge of the crops over the larger edge of the person's box."""
 AGREE: Final = 0.08
 """Largest distance of the two teachers, as a share of the person's box, of a joint that is sure."""
-SCORE: Final = 0.2
-"""Least score of a keypoint of Thunder that is used."""
 _SHAPES = {
     "source": (),
     "joints17_thunder": (17, 3),
@@ -150,7 +148,7 @@ def _labels(name: str, data: dict[str, np.ndarray], size: int) -> Labels:
     lacking = ~np.isfinite(joints_px).all(axis=-1)
     near = np.linalg.norm(joints_px - other_px, axis=-1) < AGREE * size / MARGIN
     agreed = data["agreed"]
-    visible = np.where(score >= SCORE, np.where(near, 1.0, 0.4), 0.0)
+    visible = np.where(score >= teachers.SCORE, np.where(near, 1.0, 0.4), 0.0)
     # What only one teacher knows, or what is placed between joints, where both agree beside it.
     for joint, beside in _BESIDE.items():
         sure = agreed & near[:, [INDEX[b] for b in beside]].all(axis=1)

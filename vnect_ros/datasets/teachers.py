@@ -35,6 +35,8 @@ COCO17: Final = {
 }  # fmt: skip
 """The same of COCO's 17 keypoints (MoveNet's order)."""
 BLAZEPOSE_SIZE, COCO17_SIZE = 39, 17
+SCORE: Final = 0.2
+"""Least score of a keypoint of Thunder that is used."""
 
 
 def vnect_joints(keypoints: np.ndarray) -> np.ndarray:
