@@ -25,10 +25,16 @@ SECONDS: Final = 3.0
 RATE_HZ: Final = 30.0
 
 
+def still_camera(image: np.ndarray) -> Camera:
+    """A guess for the unknown camera of an image [H, W, 3]."""
+    height, width = image.shape[:2]
+    return Camera.from_field_of_view(width, height, CameraConfig().fallback_fov)
+
+
 def phantom_s(image: np.ndarray, backend: Backend, config: PipelineConfig) -> float:
     """When a person is first published from a still [H, W, 3] [s]; infinite if never."""
     height, width = image.shape[:2]
-    camera = Camera.from_field_of_view(width, height, CameraConfig().fallback_fov)
+    camera = still_camera(image)
     pipeline = Pipeline(config, backend)
     windows = len(grid(width, height, config.crop, backend.model.input_size))
     left = math.ceil(windows / config.crop.windows_per_frame)
