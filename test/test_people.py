@@ -1,253 +1,200 @@
-"""Several people: found, followed, told apart when they cross, lost and found again.
-
-As in test_pipeline, the network is a function of the window that it is shown; here it
-sees everybody in the window, the one in the middle best, and nobody behind somebody else.
-"""
+"""Real people and places without any: layouts, joints of other networks, and who is held out."""
 
 from __future__ import annotations
 
+import io
+import tarfile
+
+import cv2
 import numpy as np
 import pytest
 
-from vnect_ros.camera import Camera
-from vnect_ros.config import PipelineConfig, replace
-from vnect_ros.inference import bundles
-from vnect_ros.inference.fake import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
-from vnect_ros.perception import assignment
-from vnect_ros.perception.decode import Keypoints
-from vnect_ros.pipeline import Pipeline
-from vnect_ros.records import Frame, Maps, State
-from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length
+from vnect_ros.datasets import held_out, teachers
+from vnect_ros.datasets.nobody import Nobody
+from vnect_ros.datasets.people import People, groups
+from vnect_ros.errors import VnectError
+from vnect_ros.skeleton import INDEX, MIRROR, PELVIS, knee_neck_length
 
-WIDTH, HEIGHT, RATE_HZ = 1280, 720, 30.0
-CARD = coordinate_card(WIDTH, HEIGHT)
-CAMERA = Camera.from_field_of_view(WIDTH, HEIGHT, 60.0)
-NORMALISED_M = STANDING_M * (NORMALISED_KNEE_NECK_M / knee_neck_length(STANDING_M))
-HIDING_M = 0.35
-"""Somebody nearer hides what lies this close to the line of sight at that one's distance."""
+SIZE = 64
 
 
-class Crowd(FakeBackend):
-    """What a good network sees of people who stand at given places."""
-
-    def __init__(self, folder) -> None:
-        (folder / "model.onnx").write_bytes(b"none")
-        model = bundles.write_bundle(
-            folder,
-            {"fp32": folder / "model.onnx"},
-            licence="MIT",
-            input_size=224,
-            mean=(0.5, 0.5, 0.5),
-            std=(0.25, 0.25, 0.25),
-            location_frame="camera",
-        )
-        super().__init__(model)
-        self.places: dict[str, tuple[float, float, float]] = {}
-        self.windows = 0
-
-    def joints_px(self, name) -> np.ndarray:
-        return CAMERA.project(NORMALISED_M * 1.0 + self.places[name])
-
-    def hidden(self, name) -> np.ndarray:
-        """[21] bool: joints behind somebody who is nearer."""
-        x, y, z = self.places[name]
-        behind = np.zeros(21, dtype=bool)
-        for other, (ox, _, oz) in self.places.items():
-            if other != name and oz < z:
-                joints = NORMALISED_M + (x, y, z)
-                behind |= np.abs(joints[:, 0] * oz / joints[:, 2] - ox) < HIDING_M
-        return behind
-
-    def infer(self, images, gravities=None) -> list[Maps]:
-        self.windows += len(images)
-        return [self.look(image) for image in images]
-
-    def view(self, image, seen: Seen) -> Maps:
-        self._look = lambda _: seen
-        return self.draw(image)
-
-    def look(self, image) -> Maps:
-        crop = read_card(image)
-        nothing = self.view(image, Seen(np.full((21, 2), 112.0), np.zeros((21, 3)), np.zeros(21)))
-        heat, places = nothing.heatmaps.copy(), nothing.locations_m.copy()
-        if crop is None:
-            return nothing
-        views = []
-        for name in self.places:
-            pixels = crop.input_from_image(self.joints_px(name))
-            size = np.ptp(pixels, axis=0).max() / crop.input_size
-            off = np.linalg.norm(pixels[PELVIS] - 111.5) / crop.input_size
-            if 0.25 < size < 1.4 and off < 0.7:
-                views.append((off, name, pixels))
-        for rank, (_, name, pixels) in enumerate(sorted(views)):
-            inside = ((pixels >= 0) & (pixels <= 223)).all(axis=1)
-            peaks = np.where(inside & ~self.hidden(name), 1.0 if rank == 0 else 0.8, 0.0)
-            local = NORMALISED_M - NORMALISED_M[PELVIS]
-            seen = self.view(image, Seen(pixels, local, peaks))
-            here = seen.heatmaps > heat
-            heat = np.maximum(heat, seen.heatmaps)
-            places = np.where(here[None], seen.locations_m, places)
-        return Maps(heat, places, nothing.stride_px)
+def write_tar(file, images):
+    with tarfile.open(file, "w") as tar:
+        for name, image in images.items():
+            data = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
 
 
-@pytest.fixture
-def crowd(tmp_path):
-    return Crowd(tmp_path)
+def keypoints(rng, count, table, size):
+    """[N, size, 2] keypoints of an upright person in the middle of a crop, sides told apart."""
+    base = {
+        "head": (32, 10), "neck": (32, 20), "pelvis": (32, 36),
+        "shoulder": (8, 20), "elbow": (10, 27), "wrist": (11, 34), "hand": (11, 36),
+        "hip": (4, 36), "knee": (4, 46), "ankle": (4, 56), "toe": (5, 58),
+    }  # fmt: skip
+    out = np.zeros((count, size, 2))
+    for name, sources in table.items():
+        side, _, part = name.partition("_")
+        x, y = base[part or side]
+        x = {"right": 32 - x, "left": 32 + x}.get(side, x)
+        if len(sources) == 1 or part == "hand":
+            out[:, list(sources)] = (x, y)
+    ears = table["head"]
+    out[:, ears[0]], out[:, ears[1]] = (34, 10), (30, 10)
+    return out + rng.normal(0, 0.2, out.shape)
 
 
-def pipeline_of(crowd, **changes):
-    settings = {k.replace("__", "."): v for k, v in changes.items()}
-    settings = {"fit.person_height": 1.7, "crop.search_scales": 4, **settings}
-    return Pipeline(replace(PipelineConfig(), settings), crowd)
+def write_people(folder, sets):
+    """The layout with tiny crops: `sets` is name to sources."""
+    rng = np.random.default_rng(3)
+    for name, source in sets.items():
+        (folder / name).mkdir(parents=True)
+        n = len(source)
+        thunder = np.ones((n, 17, 3), np.float32)
+        thunder[..., :2] = keypoints(rng, n, teachers.COCO17, 17) + 0.5
+        landmarks = np.zeros((n, 39, 5), np.float32)
+        landmarks[..., :2] = keypoints(rng, n, teachers.BLAZEPOSE, 39)
+        world = np.zeros((n, 39, 3), np.float16)
+        world[..., :2] = (landmarks[..., :2] - [32, 36]) / 30
+        names = [f"{name}_{i:03d}.png" for i in reversed(range(n))]
+        images = {k: np.full((SIZE, SIZE, 3), i % 256, np.uint8) for i, k in enumerate(names)}
+        write_tar(folder / name / "crops.tar", images)
+        np.savez(
+            folder / name / "labels.npz",
+            names=np.array(names), source=np.array(source), joints17_thunder=thunder,
+            teacher_landmarks=landmarks, teacher_world=world, teacher_score=np.ones(n),
+            agreed=np.arange(n) % 4 != 3,
+        )  # fmt: skip
+    return folder
 
 
-def run(pipeline, crowd, seconds, move=None, begin_s=0.0):
-    """The poses of each frame while `move` [s] places people."""
-    frames = []
-    for i in range(round(seconds * RATE_HZ)):
-        stamp_s = begin_s + i / RATE_HZ
-        if move is not None:
-            move(stamp_s)
-        frames.append(pipeline.step(Frame(CARD, CAMERA, stamp_s)))
-    return frames
+def test_rows_go_with_their_images_and_labels(tmp_path):
+    sources = [f"photos/{i:04d}.jpg" for i in range(40)]
+    write_people(tmp_path, {"ccp": sources})
+    for part in held_out.PARTS:
+        people = People(tmp_path, part)
+        for i in range(len(people)):
+            row = sources.index(str(people.labels.source[i]))
+            assert (people[i].image == row).all()
+    everybody = People(tmp_path, "all")
+    assert len(everybody) == 40 == len(People(tmp_path, "train")) + len(People(tmp_path, "heldout"))
+    assert len(People(tmp_path, "all", agreed=True)) == 30
 
 
-def who(crowd, poses):
-    """Name to id, by the nearest person to each tracked pose in the image."""
-    found = {}
-    for pose in poses:
-        if pose.state is State.LOST:
-            continue
-        middle = np.nanmean(pose.joints_px, axis=0)
-        distances = {
-            name: np.linalg.norm(crowd.joints_px(name).mean(axis=0) - middle)
-            for name in crowd.places
-        }
-        name = min(distances, key=distances.get)
-        assert name not in found, "two tracks on one person"
-        found[name] = pose.id
-    return found
+def test_labels_are_thunders_in_our_pixels_and_blazeposes_metres(tmp_path):
+    people = People(write_people(tmp_path, {"davis": ["a/b/0.jpg", "a/b/1.jpg"] * 2}), "all")
+    sample = people[0]
+    assert sample.joints_px[INDEX["right_wrist"]] == pytest.approx([21, 34], abs=0.8)
+    assert sample.joints_px[INDEX["left_ankle"]] == pytest.approx([36, 56], abs=0.8)
+    assert sample.joints_px[INDEX["left_toe"]] == pytest.approx([37, 58], abs=0.8)
+    assert sample.joints_m[INDEX["left_wrist"], 0] > 0.2  # x is to the right of the picture
+    assert knee_neck_length(sample.joints_m) == pytest.approx(0.92, abs=1e-3)
+    assert (sample.visible > 0).all() and (sample.weight_3d > 0).all()
+    assert np.abs(sample.joints_m[PELVIS]).max() < 1e-6
+    assert not people.labels.agreed[3] and (people[3].weight_3d == 0).all()
 
 
-def test_everybody_is_found_and_keeps_an_id_of_their_own(crowd):
-    crowd.places = {"ann": (-2.0, 0.0, 5.0), "bob": (0.0, 0.0, 4.0), "cyd": (2.0, 0.0, 5.5)}
-    pipeline = pipeline_of(crowd)
-    frames = run(pipeline, crowd, 6.0)
-    ids = who(crowd, frames[-1])
-    assert set(ids) == {"ann", "bob", "cyd"} and len(set(ids.values())) == 3
-    assert all(len(value) == 5 for value in ids.values())
-    for poses in frames[-30:]:
-        assert who(crowd, poses) == ids
-        assert {pose.state for pose in poses} == {State.MEASURED}
-    ever = {pose.id for poses in frames for pose in poses}
-    assert ever == set(ids.values()), "nobody else was ever published"
+def test_a_joint_that_the_teachers_see_apart_counts_less(tmp_path):
+    folder = write_people(tmp_path, {"inria": ["p/1a.png", "p/2a.png"]})
+    file = folder / "inria" / "labels.npz"
+    content = dict(np.load(file))
+    content["joints17_thunder"][0, 10, :2] += 15.0  # the right wrist
+    content["joints17_thunder"][1, 10, 2] = 0.01
+    np.savez(file, **content)
+    labels = People(folder, "all").labels
+    wrist, hand = INDEX["right_wrist"], INDEX["right_hand"]
+    assert 0 < labels.visible[0, wrist] < 1 and labels.visible[1, wrist] == 0
+    assert labels.visible[0, hand] == 0 and labels.visible[0, INDEX["left_wrist"]] == 1
+    assert labels.weight_3d[0, wrist] < labels.weight_3d[0, INDEX["left_wrist"]]
 
 
-def test_no_more_people_than_allowed_are_tracked(crowd):
-    crowd.places = {"ann": (-2.0, 0.0, 5.0), "bob": (0.0, 0.0, 4.0), "cyd": (2.0, 0.0, 5.5)}
-    for most in (1, 2):
-        frames = run(pipeline_of(crowd, max_people=most), crowd, 4.0)
-        assert max(len(poses) for poses in frames) == most
+def test_no_person_stands_on_both_sides(tmp_path):
+    sources = {
+        "ccp": [f"photos/{i:04d}.jpg" for i in range(300)],
+        "freeexercise": [f"exercises/Move_{i // 2}/{i % 2}.jpg" for i in range(300)],
+        "gmdcsa": [f"Subject {i % 9}/ADL/{i:02d}.mp4#{j}" for i in range(20) for j in range(3)],
+        "davis": [f"DAVIS/seq{i // 10}/{i:05d}.jpg" for i in range(200)],
+        "inria": [f"Train/pos/crop{i // 2:06d}{'ab'[i % 2]}.png" for i in range(300)],
+    }
+    write_people(tmp_path, sources)
+    train, kept = People(tmp_path, "train").labels, People(tmp_path, "heldout").labels
+
+    def shown(labels):
+        return {g for s, p in zip(labels.sets, labels.source) for g in groups(str(s), [p])}
+
+    assert not shown(train) & shown(kept)
+    total = sum(map(len, sources.values()))
+    assert len(train.source) + len(kept.source) == total
+    assert 0.05 * total < len(kept.source) < 0.25 * total
+    assert groups("gmdcsa", ["Subject 4/Fall/01.mp4#90"]) == ["gmdcsa/Subject 4"]
+    assert groups("davis", ["D/parkour/7.jpg"]) == groups("davis", ["D/parkour/9.jpg"])
+    assert groups("coco", ["a/1.jpg"]) != groups("coco", ["a/2.jpg"])
 
 
-def test_people_who_cross_keep_their_ids(crowd):
-    def move(t):
-        crowd.places = {
-            "near": (-1.5 + max(t - 4.0, 0.0), 0.0, 3.5),
-            "far": (1.5 - max(t - 4.0, 0.0), 0.0, 5.0),
-        }
-
-    pipeline = pipeline_of(crowd)
-    before = who(crowd, run(pipeline, crowd, 4.0, move)[-1])
-    assert set(before) == {"near", "far"}
-    frames = run(pipeline, crowd, 3.0, move, begin_s=4.0)
-    assert who(crowd, frames[-1]) == before
-    hidden = [p for poses in frames for p in poses if p.id == before["far"]]
-    assert State.PREDICTED in {p.state for p in hidden}, "the far one was hidden for a while"
+def test_the_held_out_rows_never_change():
+    """Weights and published figures rest on them."""
+    assert np.flatnonzero(held_out.every_twentieth(60)).tolist() == [7, 27, 47]
+    names = [f"ccp/photos/{i:03d}" for i in range(40)]
+    assert np.flatnonzero(held_out.by_group(names)).tolist() == HELD_OUT_OF_40
 
 
-def test_a_person_who_ends_is_lost_once_and_comes_back_under_the_same_id(crowd):
-    crowd.places = {"ann": (-1.5, 0.0, 4.0), "bob": (1.5, 0.0, 4.5)}
-    pipeline = pipeline_of(crowd)
-    ids = who(crowd, run(pipeline, crowd, 4.0)[-1])
-    del crowd.places["bob"]
-    frames = run(pipeline, crowd, 2.0, begin_s=4.0)
-    lost = [p for poses in frames for p in poses if p.state is State.LOST]
-    assert [p.id for p in lost] == [ids["bob"]]
-    assert who(crowd, frames[-1]) == {"ann": ids["ann"]}
-    crowd.places["bob"] = (1.0, 0.0, 4.5)
-    frames = run(pipeline, crowd, 2.0, begin_s=6.0)
-    assert who(crowd, frames[-1]) == ids
-    del crowd.places["bob"]
-    run(pipeline, crowd, 7.0, begin_s=8.0)
-    crowd.places["bob"] = (1.0, 0.0, 4.5)
-    late = who(crowd, run(pipeline, crowd, 2.0, begin_s=15.0)[-1])
-    assert late["ann"] == ids["ann"] and late["bob"] != ids["bob"], "remembered for 5 s"
+HELD_OUT_OF_40 = [7, 13, 18, 24, 30]
 
 
-def test_somebody_elsewhere_or_of_other_bones_gets_a_new_id(crowd):
-    crowd.places = {"ann": (-3.0, 0.0, 5.0)}
-    pipeline = pipeline_of(crowd)
-    ids = who(crowd, run(pipeline, crowd, 3.0)[-1])
-    crowd.places = {}
-    run(pipeline, crowd, 0.8, begin_s=3.0)
-    crowd.places = {"bob": (2.5, 0.0, 5.0)}  # five metres in a second is not walked
-    found = who(crowd, run(pipeline, crowd, 2.0, begin_s=3.8)[-1])
-    assert found and found["bob"] != ids["ann"]
+def test_mirrored_keypoints_are_mirrored_joints():
+    rng = np.random.default_rng(1)
+    flat = keypoints(rng, 1, teachers.BLAZEPOSE, 39)[0]
+    swap = np.arange(39)
+    for i in range(7, 33, 2):
+        swap[[i, i + 1]] = [i + 1, i]
+    found = teachers.vnect_joints(flat)
+    np.testing.assert_allclose(teachers.vnect_joints(flat[swap]), found[list(MIRROR)])
+    # the middle of the shoulders, moved a quarter of the way to the ears
+    shoulders, ears = flat[[11, 12]].mean(axis=0), flat[[7, 8]].mean(axis=0)
+    np.testing.assert_allclose(found[INDEX["neck"]], 0.75 * shoulders + 0.25 * ears)
 
 
-def test_who_is_not_served_in_a_frame_is_predicted_and_says_how_old_it_is(crowd):
-    crowd.places = {"ann": (-2.0, 0.0, 5.0), "bob": (0.0, 0.0, 4.0), "cyd": (2.0, 0.0, 5.5)}
-    pipeline = pipeline_of(crowd, people_per_frame=1, crop__search_rate=30.0)
-    frames = run(pipeline, crowd, 8.0)
-    calls = crowd.windows
-    last = run(pipeline, crowd, 1.0, begin_s=8.0)
-    assert crowd.windows - calls <= 2 * 30 + 1, "one person and one search window a frame"
-    assert len(frames[-1]) == 3
-    for poses in last:
-        assert sum(pose.state is State.MEASURED for pose in poses) == 1
-        ages = sorted(pose.observation_age_s for pose in poses)
-        np.testing.assert_allclose(ages, np.arange(3) / RATE_HZ, atol=1e-6)
-    measured = {pose.id for poses in last for pose in poses if pose.state is State.MEASURED}
-    assert len(measured) == 3, "everybody in turn"
+def write_nobody(folder, sources):
+    folder.mkdir(parents=True)
+    names = [f"{i:05d}.png" for i in range(len(sources))]
+    images = {k: np.full((20 + i % 3, 30, 3), i, np.uint8) for i, k in enumerate(names)}
+    write_tar(folder / "pictures.tar", images)
+    np.savez(folder / "index.npz", names=np.array(names[::-1]), source=np.array(sources[::-1]))
+    return folder
 
 
-def test_two_tracks_on_one_person_become_one_and_the_older_stays(crowd):
-    def move(t):
-        gap = max(1.6 - 0.4 * max(t - 4.0, 0.0), 0.0)
-        crowd.places = {"ann": (0.0, 0.0, 4.0)}
-        if gap > 0.0:
-            crowd.places["bob"] = (gap, 0.0, 4.0)
-
-    pipeline = pipeline_of(crowd)
-    frames = run(pipeline, crowd, 4.0, move)
-    assert len(frames[-1]) == 2
-    after = run(pipeline, crowd, 7.0, move, begin_s=4.0)
-    assert len(after[-1]) == 1
-    assert after[-1][0].id in {pose.id for pose in frames[-1]}
-
-
-def test_a_reading_goes_to_whom_it_fits():
-    ann = CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0))
-    bob = CAMERA.project(NORMALISED_M + (1.0, 0.0, 4.0))
-    sure = np.ones(21)
-    exchanged = [Keypoints(bob, sure), Keypoints(ann, sure)]
-    assert assignment.assign(exchanged, [ann, bob]) == [1, 0]
-    assert assignment.assign(exchanged[::-1], [ann, bob]) == [0, 1]
-    assert assignment.assign(exchanged, [ann, None]) == [0, 1]
-    nothing = Keypoints(bob, np.zeros(21))
-    assert sorted(assignment.assign([nothing, exchanged[1]], [ann, bob])) == [0, 1]
+def test_pictures_of_one_house_lie_on_one_side(tmp_path):
+    rooms = ("bathroom", "bedroom", "kitchen", "frontal")
+    houses = [f"houses/{i // 4}_{rooms[i % 4]}.jpg" for i in range(200)]
+    write_nobody(tmp_path / "a", houses)
+    write_nobody(tmp_path / "b", [f"other/{i}.jpg" for i in range(30)])
+    parts = {p: Nobody(tmp_path, p) for p in held_out.PARTS}
+    assert len(parts["all"]) == 230 == len(parts["train"]) + len(parts["heldout"])
+    house = {p: {s.split("_")[0] for s in parts[p].source if "_" in s} for p in parts}
+    assert house["heldout"] and not house["train"] & house["heldout"]
+    one = Nobody(tmp_path / "a", "heldout")
+    for i, source in enumerate(one.source):
+        assert (one[i] == houses.index(str(source))).all()
 
 
-def test_a_joint_that_two_claim_goes_to_the_better_and_is_unseen_for_the_other():
-    ann = CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0))
-    bob = CAMERA.project(NORMALISED_M + (0.6, 0.0, 4.0))
-    stolen = bob.copy()
-    stolen[[3, 4, 17]] = ann[[3, 4, 17]]
-    first, second = assignment.settle_claims(
-        [Keypoints(ann, np.ones(21)), Keypoints(stolen, np.ones(21))], [ann, bob]
-    )
-    assert (first.confidence == 1.0).all()
-    unseen = np.zeros(21, dtype=bool)
-    unseen[[3, 4, 17]] = True
-    assert ((second.confidence == 0.0) == unseen).all()
+@pytest.mark.parametrize("reader", [People, Nobody])
+def test_folders_that_are_none_are_refused(tmp_path, reader):
+    with pytest.raises(VnectError, match="accepted"):
+        reader(tmp_path)
+    with pytest.raises(VnectError, match="part"):
+        reader(write_nobody(tmp_path / "n", ["a"]) if reader is Nobody else write_people(
+            tmp_path, {"ccp": ["p/1.jpg"]}), "test")  # fmt: skip
+
+
+def test_labels_that_lack_a_field_are_refused(tmp_path):
+    folder = write_people(tmp_path, {"ccp": ["p/1.jpg", "p/2.jpg"]})
+    file = folder / "ccp" / "labels.npz"
+    content = dict(np.load(file))
+    np.savez(file, **{k: v for k, v in content.items() if k != "teacher_world"})
+    with pytest.raises(VnectError, match="teacher_world"):
+        People(folder)
+    np.savez(file, **{k: v[:1] for k, v in content.items()})
+    with pytest.raises(VnectError, match="images: got 2"):
+        People(folder)
