@@ -9,7 +9,7 @@ import pytest
 
 from vnect_ros.cli import _soak, benchmark
 from vnect_ros.inference import bundles
-from vnect_ros.recordings.video import Frame, VideoWriter
+from vnect_ros.recordings.video import VideoFrame, VideoWriter
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_growth_is_that_of_the_second_half():
 
 
 def test_a_loop_goes_forwards_and_backwards_and_time_goes_on():
-    frames = [Frame(np.full((2, 2, 3), i, np.uint8), i / 10.0) for i in range(3)]
+    frames = [VideoFrame(np.full((2, 2, 3), i, np.uint8), i / 10.0) for i in range(3)]
     looped = benchmark.looped(frames)
     shown = [next(looped) for _ in range(9)]
     assert [int(f.image[0, 0, 0]) for f in shown] == [0, 1, 2, 1, 0, 1, 2, 1, 0]

@@ -109,7 +109,7 @@ def test_roi_and_binning_describe_the_delivered_image():
 def test_crop_rotation_looks_through_the_crops_centre():
     camera = CAMERAS["plumb_bob"]
     crop = Crop(700.0, 100.0, 300.0, 224)
-    rotation = camera.rotation_camera_from_crop(crop)
+    rotation = camera.rotation_camera_from_crop(crop.centre_px)
     assert np.allclose(rotation @ rotation.T, np.eye(3))
     assert np.linalg.det(rotation) == pytest.approx(1.0)
     ray = camera.ray(crop.centre_px)

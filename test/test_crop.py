@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vnect_ros.config import CropConfig
+from vnect_ros.config import CropConfig, PipelineConfig
 from vnect_ros.inference.fake import coordinate_card, read_card
 from vnect_ros.perception import crop as cropping
+from vnect_ros.perception import search
 from vnect_ros.records import Crop
 
 
@@ -58,8 +59,7 @@ def test_momentum_counts_seconds_not_frames():
     points = np.array([[100.0, 100.0], [200.0, 300.0]])
     lefts = []
     for frames in (1, 4):
-        window = cropping.Window(config, 224)
-        window.start(points, 0.0)
+        window = cropping.Window(config, 224, points, 0.0)
         for i in range(frames):
             crop = window.follow(points + 10.0, (i + 1) / frames / 30.0)
         lefts.append(crop.left_px)
@@ -69,9 +69,8 @@ def test_momentum_counts_seconds_not_frames():
 
 
 def test_the_window_never_cuts_a_point_off():
-    window = cropping.Window(CropConfig(momentum=0.95), 224)
     points = np.array([[100.0, 100.0], [200.0, 300.0]])
-    window.start(points, 0.0)
+    window = cropping.Window(CropConfig(momentum=0.95), 224, points, 0.0)
     inside = window.follow(points + 400.0, 0.033).input_from_image(points + 400.0)
     assert inside.min() >= 0.0 and inside.max() <= 223.0
 
@@ -79,9 +78,9 @@ def test_the_window_never_cuts_a_point_off():
 @pytest.mark.parametrize(("width", "height"), [(960, 540), (1920, 1080), (480, 640), (64, 64)])
 def test_a_search_frames_every_person(width, height):
     config = CropConfig()
-    windows = cropping.grid(width, height, config, 224)
+    windows = search.grid(width, height, config, 224)
     random = np.random.default_rng(0)
-    smallest = max(width, height) * cropping.SEARCH_RATIO ** (config.search_scales - 1) / 2.0
+    smallest = max(width, height) * search.SIZE_RATIO ** (config.search_scales - 1) / 2.0
     for _ in range(300):
         edge = random.uniform(min(smallest, height, width), min(height, width))
         corner = random.uniform((0.0, 0.0), (width - edge, height - edge))
@@ -97,11 +96,12 @@ def test_a_search_frames_every_person(width, height):
 
 
 def test_a_search_bounds_its_windows_a_frame_and_begins_where_the_person_was():
-    search = cropping.Search(CropConfig(windows_per_frame=3), 224)
-    search.restart(Crop(400.0, 200.0, 100.0, 224))
-    first = search.next_windows(960, 540)
+    config = PipelineConfig(crop=CropConfig(windows_per_frame=3))
+    people = search.PersonSearch(config, 224)
+    people.restart(Crop(400.0, 200.0, 100.0, 224))
+    first = people.windows(960, 540, 0.0, [])
     assert len(first) == 3 and first[0].size_px == pytest.approx(150.0)
     np.testing.assert_allclose(first[0].centre_px, [449.5, 249.5])
-    rest = [w for _ in range(20) for w in search.next_windows(960, 540)]
-    grid = cropping.grid(960, 540, search.config, 224)
+    rest = [w for _ in range(20) for w in people.windows(960, 540, 0.0, [])]
+    grid = search.grid(960, 540, config.crop, 224)
     assert set(grid) <= set(first[1:] + rest)

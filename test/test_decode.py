@@ -66,7 +66,7 @@ def test_of_two_maxima_the_one_that_was_followed_is_taken(pixels):
         (right, 0.3, right, 0.8),
         (left - 5000.0, 0.9, right, 0.8),
     ]:
-        found, heights = decode.find_joints(maps, decode.favour(maps, expected, hysteresis))
+        found, heights = decode.find_joints(maps, decode.spatial_prior(maps, expected, hysteresis))
         np.testing.assert_allclose(found[PELVIS], found_at[PELVIS], atol=0.1)
         np.testing.assert_allclose(heights[PELVIS], height, rtol=0.02)
 
@@ -115,12 +115,15 @@ def test_confidence_follows_the_curve():
 def test_agreement_tells_a_person_from_noise():
     flat = STANDING_M[:, :2] * 100.0 + (50.0, 80.0)
     weights = np.ones(21)
-    assert decode.agreement(flat, STANDING_M, weights) == pytest.approx(1.0)
-    assert decode.agreement(-flat, STANDING_M, weights) == 0.0
+    assert decode.shape_consistency(flat, STANDING_M, weights) == pytest.approx(1.0)
+    assert decode.shape_consistency(-flat, STANDING_M, weights) == 0.0
     random = np.random.default_rng(0)
-    noise = [decode.agreement(random.normal(size=(21, 2)), STANDING_M, weights) for _ in range(50)]
+    noise = [
+        decode.shape_consistency(random.normal(size=(21, 2)), STANDING_M, weights)
+        for _ in range(50)
+    ]
     assert max(noise) < 0.5
-    assert decode.agreement(flat, STANDING_M, np.zeros(21)) == 0.0
+    assert decode.shape_consistency(flat, STANDING_M, np.zeros(21)) == 0.0
 
 
 def test_two_scales_average_on_the_cells_of_the_first(pixels):

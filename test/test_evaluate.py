@@ -20,7 +20,7 @@ from vnect_ros.evaluation.reading import NetworkReader
 from vnect_ros.evaluation.stills import load_stills, upright_whole
 from vnect_ros.inference import bundles
 from vnect_ros.inference.fake import FakeBackend, Seen, coordinate_card, read_card, standing
-from vnect_ros.recordings.video import Frame
+from vnect_ros.recordings.video import VideoFrame
 from vnect_ros.records import State
 from vnect_ros.skeleton import INDEX, NORMALISED_KNEE_NECK_M, knee_neck_length
 
@@ -325,13 +325,13 @@ def _seeing(truth):
             return Seen(np.zeros((21, 2)), np.zeros((21, 3)), np.zeros(21))
         pixels = window.input_from_image(CAMERA.project(truth[frame]))
         inside = ((pixels > 0) & (pixels < SIZE - 1)).all(axis=1)
-        rotation = CAMERA.rotation_camera_from_crop(window)
+        rotation = CAMERA.rotation_camera_from_crop(window.centre_px)
         local = metrics.root_relative(truth[frame]) @ rotation
         return Seen(pixels, local, inside.astype(float))
 
     def frames():
         for look.frame in range(len(truth)):
-            yield Frame(card, look.frame / 30.0)
+            yield VideoFrame(card, look.frame / 30.0)
 
     look.frame = 0
     return look, frames

@@ -16,9 +16,9 @@ from vnect_ros.config import PipelineConfig, replace
 from vnect_ros.errors import ImageError
 from vnect_ros.inference import bundles
 from vnect_ros.inference.fake import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
-from vnect_ros.perception import crop as cropping
+from vnect_ros.perception import search
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.records import JointState, State
+from vnect_ros.records import Frame, JointState, State, nobody
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length
 
 WIDTH, HEIGHT, RATE_HZ = 960, 540, 30.0
@@ -68,7 +68,7 @@ class Scene:
         peaks[self.blind_joints] = 0.0
         local = self.local_m
         if self.model.location_frame == "crop_ray":
-            local = local @ self.camera.rotation_camera_from_crop(crop)
+            local = local @ self.camera.rotation_camera_from_crop(crop.centre_px)
         return Seen(pixels, local - local[PELVIS], peaks)
 
     def pipeline(self, **changes):
@@ -80,7 +80,9 @@ class Scene:
         for i in range(first, first + frames):
             if move:
                 move(i / RATE_HZ)
-            poses += pipeline.step(CARD, self.camera, i / RATE_HZ)
+            found = pipeline.step(Frame(CARD, self.camera, i / RATE_HZ))
+            assert len(found) <= 1
+            poses += found or [nobody(i / RATE_HZ)]
         return poses
 
 
@@ -99,7 +101,7 @@ def test_somebody_is_found_and_followed(scene):
         pipeline, 90, move=lambda t: scene.place(0.6 * np.sin(2.0 * t), 0.1, 4.0 - t / 3.0, 0.5 * t)
     )
     first = states(poses).index(State.MEASURED)
-    windows = len(cropping.grid(WIDTH, HEIGHT, pipeline.config.crop, 224))
+    windows = len(search.grid(WIDTH, HEIGHT, pipeline.config.crop, 224))
     assert first <= windows / pipeline.config.crop.windows_per_frame + 1
     assert set(states(poses[:first])) <= {State.LOST}
     assert set(states(poses[first:])) == {State.MEASURED}
@@ -138,6 +140,9 @@ def test_a_short_absence_is_bridged_and_a_long_one_is_lost(scene):
     scene.hidden = True
     gone = scene.run(pipeline, 40, first=39)
     assert gone[-1].state is State.LOST and np.isnan(gone[-1].joints_camera_m).all()
+    (end,) = (pose for pose in gone if pose.state is State.LOST and pose.id)
+    assert end.id == gone[0].id and np.isnan(end.joints_camera_m).all()
+    assert pipeline.people == []
     scene.hidden = False
     scene.place(-1.0, 0.0, 3.0)
     again = scene.run(pipeline, 15, first=79)
@@ -194,7 +199,7 @@ def test_a_frame_that_comes_late_changes_nothing(scene):
     last = scene.run(pipeline, 30)[-1]
     calls = scene.calls
     for late_s in (0.0, 0.1, 0.4):
-        (again,) = pipeline.step(CARD, scene.camera, last.stamp_s - late_s)
+        (again,) = pipeline.step(Frame(CARD, scene.camera, last.stamp_s - late_s))
         assert again is last and scene.calls == calls
     assert scene.run(pipeline, 1, first=30)[0].state is State.MEASURED
 
@@ -230,7 +235,7 @@ def test_two_scales_see_the_same_with_twice_the_calls(scene):
 @pytest.mark.parametrize("image", [CARD[:100], CARD.astype(np.float32), CARD[:, :, 0]])
 def test_an_image_that_is_not_the_cameras_is_refused(scene, image):
     with pytest.raises(ImageError, match=r"image: got '.*', accepted: uint8 \(540, 960, 3\)"):
-        scene.pipeline().step(image, scene.camera, 0.0)
+        Frame(image, scene.camera, 0.0)
 
 
 def test_the_networks_lasting_errors_are_in_the_deviations(scene):

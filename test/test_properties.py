@@ -16,7 +16,7 @@ from vnect_ros.config import CropConfig
 from vnect_ros.errors import ModelError, VnectError
 from vnect_ros.inference import bundles
 from vnect_ros.perception import crop as cropping
-from vnect_ros.perception import decode
+from vnect_ros.perception import decode, search
 from vnect_ros.perception.filters import OneEuro
 from vnect_ros.records import Crop, Maps
 
@@ -159,7 +159,7 @@ def maps(draw):
 @quickly
 @given(maps(), hnp.arrays(float, (21, 2), elements=st.floats(-1e9, 1e9), fill=st.just(10.0)))
 def test_any_maps_give_joints_inside_the_input(maps, expected_px):
-    for favoured in (None, decode.favour(maps, expected_px, 0.3)):
+    for favoured in (None, decode.spatial_prior(maps, expected_px, 0.3)):
         pixels, peaks = decode.find_joints(maps, favoured)
         assert pixels.shape == (21, 2) and peaks.shape == (21,)
         assert (pixels >= -0.5).all() and (pixels <= SIZE - 0.5).all()
@@ -168,7 +168,7 @@ def test_any_maps_give_joints_inside_the_input(maps, expected_px):
         assert (sure >= 0.0).all() and (sure <= 0.97).all()
         places = decode.read_locations(maps, pixels)
         assert np.isfinite(places).all() and (places[14] == 0.0).all()
-        assert 0.0 <= decode.agreement(pixels, places, sure) <= 1.0 + 1e-9
+        assert 0.0 <= decode.shape_consistency(pixels, places, sure) <= 1.0 + 1e-9
     outside = decode.read_locations(maps, expected_px)
     assert np.isfinite(outside).all()
 
@@ -186,13 +186,11 @@ coordinates = st.floats(-1e5, 1e5) | st.floats(-1e12, 1e12)
 )  # fmt: skip
 def test_any_joints_give_a_window_that_can_be_cut(points, moves, width, height):
     config = CropConfig()
-    window = cropping.Window(config, SIZE)
-    window.start(points, 0.0)
+    window = cropping.Window(config, SIZE, points, 0.0)
     stamp_s = 0.0
     for step_s, turn in moves:
         stamp_s += step_s
         window.follow(points * (1.0, -1.0, 0.5, 0.0)[turn], stamp_s)
-    assert window.crop is not None
     numbers = (window.crop.left_px, window.crop.top_px, window.crop.size_px)
     assert all(math.isfinite(n) for n in numbers)
     assert window.crop.size_px >= config.min_size_px
@@ -207,7 +205,7 @@ def test_any_joints_give_a_window_that_can_be_cut(points, moves, width, height):
 @quickly
 @given(st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 5))
 def test_a_search_covers_any_image(width, height, scales):
-    windows = cropping.grid(width, height, CropConfig(search_scales=scales), SIZE)
+    windows = search.grid(width, height, CropConfig(search_scales=scales), SIZE)
     assert 1 <= len(windows) < 5000
     smallest = min(w.size_px for w in windows)
     for x in (0.0, width - 1.0):

@@ -14,7 +14,7 @@ from vnect_ros.errors import VnectError
 from vnect_ros.inference import bundles, fake
 from vnect_ros.inference.fake import FakeBackend
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.records import JointState, Maps, State
+from vnect_ros.records import Frame, JointState, Maps, State, nobody
 
 CAMERAS = (
     Camera(160, 120, 150.0, 150.0, 79.5, 59.5),
@@ -96,7 +96,7 @@ def test_any_course_of_images_gives_finite_poses(model, course, seed):
         camera = CAMERAS[which if which < len(CAMERAS) else 0]
         image = backend.random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
         try:
-            poses = pipeline.step(image, camera, stamp_s)
+            poses = pipeline.step(Frame(image, camera, stamp_s))
         except VnectError:
             continue
         for pose in poses:
@@ -141,8 +141,10 @@ def test_between_two_poses_nobody_moves_faster_than_humans(model, moods, seed, p
     last, velocity = None, None
     for i, mood in enumerate(["person"] * 8 + moods):
         backend.mood = mood
-        (pose,) = pipeline.step(image, camera, 10.0 + i * period_s)
-        check(pose)
+        poses = pipeline.step(Frame(image, camera, 10.0 + i * period_s))
+        for pose in poses:
+            check(pose)
+        pose = poses[0] if poses else nobody(0.0)
         if pose.state is State.LOST or (last is not None and last.id != pose.id):
             last, velocity = None, None
             continue

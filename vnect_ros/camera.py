@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 
 from vnect_ros.errors import CameraError, describe
-from vnect_ros.records import Crop
 
 MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
 """Accepted distortion models; "fisheye" is read as "equidistant", "" as "plumb_bob"."""
@@ -230,14 +229,14 @@ class Camera:
         ray = np.concatenate([unit, np.ones_like(unit[..., :1])], axis=-1)
         return ray / np.linalg.norm(ray, axis=-1, keepdims=True)
 
-    def rotation_camera_from_crop(self, crop: Crop) -> np.ndarray:
-        """[3, 3]: axes of the virtual camera that looks through the crop's centre.
+    def rotation_camera_from_crop(self, centre_px: np.ndarray) -> np.ndarray:
+        """[3, 3]: axes of the virtual camera that looks through a crop's centre [2] (px).
 
         The shortest rotation that takes the optical axis onto the ray through
         the centre.  Networks see a person as that virtual camera does, so what
         they say in its axes is rotated by this matrix into the camera's.
         """
-        return shortest_rotation(np.array([0.0, 0.0, 1.0]), self.ray(crop.centre_px))
+        return shortest_rotation(np.array([0.0, 0.0, 1.0]), self.ray(centre_px))
 
     def _pixels_from_unit(self, unit: np.ndarray) -> np.ndarray:
         return unit * (self.fx, self.fy) + (self.cx, self.cy)

@@ -104,6 +104,12 @@ class CropConfig(Section):
     windows_per_frame: int = option(
         2, "Windows tried in each frame of a search: bounds its latency", low=1, high=32
     )
+    search_rate: float = option(
+        10.0,
+        "Windows a second tried for further people while somebody is tracked",
+        low=0.0,
+        high=1e3,
+    )
     min_agreement: float = option(
         0.2,
         "Least agreement of flat and spatial joints for a search to take them for a person",
@@ -183,13 +189,14 @@ class FitConfig(Section):
 
 
 @dataclass(frozen=True)
-class PipelineConfig:
+class PipelineConfig(Section):
     """All that `Pipeline.step` needs besides the model."""
 
     crop: CropConfig = field(default_factory=CropConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    max_people: int = option(1, "People tracked at the same time at most", low=1, high=32)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What flows between the rooms of the pipeline: Crop, Maps, Joints and Pose.
+"""What flows between the modules: Frame, Crop, Maps, Joints and Pose.
 
 Frames: "image" is the full camera image in pixels, x right, y down, the centre
 of the top left pixel at (0, 0).  "input" is the network's square input in
@@ -13,6 +13,43 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 import numpy as np
+
+from vnect_ros.camera import Camera
+from vnect_ros.errors import ImageError, describe
+from vnect_ros.skeleton import NUM_JOINTS
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The floor in the camera's optical frame: all points p with normal . p = offset_m."""
+
+    normal: np.ndarray
+    """[3] float64 unit vector that points up, away from the floor."""
+    offset_m: float
+    """Negative where the camera is above the floor: minus its height [m]."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image as a camera delivered it.
+
+    Raises:
+        ImageError: the image's shape or type is another, or not the camera's.
+    """
+
+    image: np.ndarray
+    """[H, W, 3] uint8 RGB (distorted, as the lens is)."""
+    camera: Camera
+    stamp_s: float
+    """Time of the image [s]."""
+    floor: Plane | None = None
+    """The floor, where it is known at the image's time."""
+
+    def __post_init__(self) -> None:
+        shape = (self.camera.height, self.camera.width, 3)
+        if self.image.shape != shape or self.image.dtype != np.uint8:
+            got = f"{self.image.dtype} {self.image.shape}"
+            raise ImageError(describe("image", got, f"uint8 {shape}"))
 
 
 @dataclass(frozen=True)
@@ -56,7 +93,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Maps:
-    """What the network says of one crop, whatever the bundle's own layout."""
+    """The network's output for one crop, whatever the bundle's own layout."""
 
     heatmaps: np.ndarray
     """[21, h, w] float32, about 1 at a joint and 0 elsewhere."""
@@ -157,3 +194,32 @@ class Pose:
     """The window the network saw, for the debug image."""
     std_axes_m: np.ndarray | None = field(default=None)
     """[21, 3] float64: std_m along the camera's axes; depth (z) is the least sure [m]."""
+
+
+def nobody(stamp_s: float) -> Pose:
+    """The LOST pose of a frame in which nobody is tracked, for tables with a row a frame."""
+
+    def nothing(*shape: int) -> np.ndarray:
+        return np.full(shape, np.nan)
+
+    return Pose(
+        stamp_s=stamp_s,
+        id="",
+        state=State.LOST,
+        joints_px=nothing(NUM_JOINTS, 2),
+        joints_raw_m=nothing(NUM_JOINTS, 3),
+        joints_camera_m=nothing(NUM_JOINTS, 3),
+        orientations_xyzw=nothing(NUM_JOINTS, 4),
+        velocities_mps=nothing(NUM_JOINTS, 3),
+        confidence=np.zeros(NUM_JOINTS),
+        std_m=nothing(NUM_JOINTS),
+        joint_states=np.full(NUM_JOINTS, JointState.PREDICTED, dtype=np.uint8),
+        transform_camera_from_body=nothing(4, 4),
+        q=np.empty(0),
+        q_names=(),
+        height_m=float("nan"),
+        calibration=Calibration.DEFAULT,
+        bone_lengths_m=nothing(NUM_JOINTS),
+        residual_px=float("nan"),
+        std_axes_m=nothing(NUM_JOINTS, 3),
+    )

@@ -67,7 +67,7 @@ class Person:
             return None
         peaks = ((inside >= 0.0) & (inside <= crop.input_size - 1.0)).all(axis=1).astype(float)
         peaks[list(self.hidden)] = 0.0
-        local = local @ camera.rotation_camera_from_crop(crop)
+        local = local @ camera.rotation_camera_from_crop(crop.centre_px)
         if self.flipped:
             inside, local, peaks = (a[list(MIRROR)] for a in (inside, local, peaks))
         return Seen(inside, local - local[PELVIS], peaks)

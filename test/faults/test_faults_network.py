@@ -12,7 +12,7 @@ from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig
 from vnect_ros.inference import bundles
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.records import State
+from vnect_ros.records import Frame, State
 
 WIDTH, HEIGHT = 320, 240
 CAMERA = Camera.from_field_of_view(WIDTH, HEIGHT, 54.0)
@@ -56,6 +56,6 @@ def test_nobody_is_seen_where_nobody_is(backend, scenery):
     random = np.random.default_rng(1)
     states = []
     for i in range(15):
-        (pose,) = pipeline.step(scenery(random), CAMERA, i / 30.0)
-        states.append(pose.state)
+        poses = pipeline.step(Frame(scenery(random), CAMERA, i / 30.0))
+        states += [pose.state for pose in poses]
     assert State.MEASURED not in states

@@ -16,7 +16,7 @@ from vnect_ros.learning.export.compare import person_crops, spread
 from vnect_ros.perception import crop as cropping
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.recordings.video import Video
-from vnect_ros.records import State
+from vnect_ros.records import Frame, State
 
 
 def pictures(args: argparse.Namespace, size: int) -> list[np.ndarray]:
@@ -39,9 +39,9 @@ def tracked_crops(args: argparse.Namespace, size: int) -> list[np.ndarray]:
     for number, frame in enumerate(tqdm(video, total=video.count or None, unit="frame")):
         height, width = frame.image.shape[:2]
         camera = _common.load_camera(args, width, height)
-        (pose,) = pipeline.step(frame.image, camera, frame.stamp_s)
-        if pose.state is State.MEASURED and pose.crop is not None:
-            windows[number] = dataclasses.replace(pose.crop, input_size=size)
+        for pose in pipeline.step(Frame(frame.image, camera, frame.stamp_s))[:1]:
+            if pose.state is State.MEASURED and pose.crop is not None:
+                windows[number] = dataclasses.replace(pose.crop, input_size=size)
     backend.close()
     if not windows:
         raise ImageError(describe("video", args.video, "one with a person that is measured"))

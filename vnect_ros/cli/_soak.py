@@ -12,8 +12,8 @@ import numpy as np
 
 from vnect_ros.camera import Camera
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import Frame
-from vnect_ros.records import State
+from vnect_ros.recordings.video import VideoFrame
+from vnect_ros.records import Frame, State
 
 MIB = float(1 << 20)
 SAMPLE_S = 5.0
@@ -36,7 +36,7 @@ class Course:
 def watch(
     pipeline: Pipeline,
     camera: Camera,
-    frames: Iterator[Frame],
+    frames: Iterator[VideoFrame],
     duration_s: float,
     held_mib: float = 0.0,
     fast: bool = False,
@@ -56,9 +56,9 @@ def watch(
     for frame in frames:
         if not fast:
             time.sleep(max(begin + frame.stamp_s - time.perf_counter(), 0.0))
-        (pose,) = pipeline.step(frame.image, camera, frame.stamp_s)
+        poses = pipeline.step(Frame(frame.image, camera, frame.stamp_s))
         laps_ms.append(pipeline.timings_s["total"] * 1e3)
-        measured.append(pose.state is State.MEASURED)
+        measured.append(any(pose.state is State.MEASURED for pose in poses))
         course.frames += 1
         elapsed_s = frame.stamp_s if fast else time.perf_counter() - begin
         over = elapsed_s >= duration_s

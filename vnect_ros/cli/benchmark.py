@@ -19,8 +19,8 @@ from vnect_ros.camera import Camera
 from vnect_ros.cli import _backend_table, _common, _soak
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import Frame, Video
-from vnect_ros.records import State
+from vnect_ros.recordings.video import Video, VideoFrame
+from vnect_ros.records import Frame, State
 
 DESCRIPTION = """
 Time the pipeline stage by stage over a video that is played again and again:
@@ -125,18 +125,18 @@ def _benchmark(args: argparse.Namespace, arguments: Sequence[str]) -> None:
     _common.write_json(args.json, found)
 
 
-def looped(frames: Sequence[Frame]) -> Iterator[Frame]:
+def looped(frames: Sequence[VideoFrame]) -> Iterator[VideoFrame]:
     """The frames again and again, forwards and backwards so that nobody jumps; time goes on."""
     step_s = frames[1].stamp_s - frames[0].stamp_s if len(frames) > 1 else 1.0 / 30.0
     there_and_back = [*frames, *frames[-2:0:-1]]
     for i, frame in enumerate(itertools.cycle(there_and_back)):
-        yield Frame(frame.image, i * step_s)
+        yield VideoFrame(frame.image, i * step_s)
 
 
 def _time_stages(
     pipeline: Pipeline,
     camera: Camera,
-    frames: Iterator[Frame],
+    frames: Iterator[VideoFrame],
     count: int,
     clock: Callable[[], float],
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
@@ -152,7 +152,7 @@ def _time_stages(
             begin = clock()
             image = ros.convert(message)
             lap["convert"] = clock() - begin
-        poses = pipeline.step(image, camera, stamp_s)
+        poses = pipeline.step(Frame(image, camera, stamp_s))
         lap.update(pipeline.timings_s)
         if ros is not None:
             begin = clock()
@@ -160,8 +160,9 @@ def _time_stages(
             lap["publish"] = clock() - begin
             lap["total"] += lap["convert"] + lap["publish"]
         if i >= WARM_UP_FRAMES:
-            states[poses[0].state.value] += 1
-            if poses[0].state is State.MEASURED:
+            state = poses[0].state if poses else State.LOST
+            states[state.value] += 1
+            if state is State.MEASURED:
                 laps.append(lap)
     if ros is not None:
         ros.close()
@@ -191,7 +192,8 @@ def _first_pose(args: argparse.Namespace) -> None:
     for frame in Video(args.video):
         if camera is None:
             camera = _common.load_camera(args, frame.image.shape[1], frame.image.shape[0])
-        if pipeline.step(frame.image, camera, frame.stamp_s)[0].state is State.MEASURED:
+        poses = pipeline.step(Frame(frame.image, camera, frame.stamp_s))
+        if poses and poses[0].state is State.MEASURED:
             break
     print("first pose", flush=True)
 

@@ -17,7 +17,7 @@ from vnect_ros.cli import _common
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.recordings.video import Video, VideoWriter
-from vnect_ros.records import Pose, State
+from vnect_ros.records import Frame, Pose, State, nobody
 from vnect_ros.skeleton import JOINT_NAMES
 
 DESCRIPTION = """
@@ -61,7 +61,8 @@ def _process(args: Any) -> None:
             if camera is None:
                 height, width = frame.image.shape[:2]
                 camera = _common.load_camera(args, width, height)
-            (pose,) = pipeline.step(frame.image, camera, frame.stamp_s)
+            people = pipeline.step(Frame(frame.image, camera, frame.stamp_s))
+            pose = people[0] if people else nobody(frame.stamp_s)
             poses.append(pose)
             total_s.append(pipeline.timings_s["total"])
             if not args.no_overlay:

@@ -21,7 +21,7 @@ from vnect_ros.body.urdf import mean_bone_lengths
 from vnect_ros.camera import Camera
 from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.evaluation.clips import Clip
-from vnect_ros.recordings.video import Frame
+from vnect_ros.recordings.video import VideoFrame
 from vnect_ros.skeleton import INDEX, NUM_JOINTS, knee_neck_length
 
 MPI_INF_3DHP_FPS: Final = 25.0
@@ -43,12 +43,12 @@ class Pictures:
     files: Sequence[Path]
     fps: float
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[VideoFrame]:
         for i, file in enumerate(self.files):
             image = cv2.imread(str(file), cv2.IMREAD_COLOR)
             if image is None:
                 raise ImageError(describe("image", str(file), "an image OpenCV reads"))
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), i / self.fps)
+            yield VideoFrame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), i / self.fps)
 
 
 def mean_height_m(joints_camera_m: np.ndarray) -> float:

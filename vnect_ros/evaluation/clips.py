@@ -29,7 +29,7 @@ from vnect_ros.perception import crop as cropping
 from vnect_ros.perception.decode import confidence, find_joints, read_locations
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.recordings.video import Video
-from vnect_ros.records import Crop, Maps, Pose, State
+from vnect_ros.records import Crop, Frame, Maps, Pose, State, nobody
 from vnect_ros.skeleton import MIRROR, NORMALISED_KNEE_NECK_M, knee_neck_length
 
 
@@ -152,7 +152,7 @@ def raw_reading(maps: Maps, crop: Crop, camera: Camera, backend: Backend) -> Rea
     pixels_px, peaks = find_joints(maps)
     local_m = read_locations(maps, pixels_px)
     if backend.model.location_frame == "crop_ray":
-        local_m = local_m @ camera.rotation_camera_from_crop(crop).T
+        local_m = local_m @ camera.rotation_camera_from_crop(crop.centre_px).T
     sure = confidence(peaks, backend.model.confidence_curve)
     return Reading(crop.image_from_input(pixels_px), local_m, sure, peaks)
 
@@ -171,7 +171,8 @@ def steps(
     pipeline = Pipeline(config, recorder)
     for i, frame in zip(range(len(clip.joints_camera_m)), clip.video):
         recorder.maps.clear()
-        (pose,) = pipeline.step(frame.image, clip.camera, i / clip.fps)
+        poses = pipeline.step(Frame(frame.image, clip.camera, i / clip.fps))
+        pose = poses[0] if poses else nobody(i / clip.fps)
         reading = None
         if pose.crop is not None and recorder.maps:
             reading = raw_reading(recorder.maps[0], pose.crop, clip.camera, backend)

@@ -1,4 +1,4 @@
-"""Where the network looks: the window that follows the person, and the search for one."""
+"""The square window of the image that the network sees, and how it follows a person."""
 
 from __future__ import annotations
 
@@ -12,55 +12,43 @@ from vnect_ros.records import Crop
 
 MOMENTUM_RATE_HZ = 30.0
 """Frame rate the momentum is stated for; at other rates the same share decays per second."""
-SEARCH_RATIO = 0.62
-"""Each window size of a search over the one before."""
-SEARCH_OVERLAP = 0.5
-"""Share of its edge that a window of a search has in common with its neighbour, at least."""
-REACQUIRE_GROWTH = 1.5
-"""A search begins at the place where the person was lost, with the window this much larger."""
 
 
 class Window:
-    """The window around the tracked person."""
+    """The window around a tracked person."""
 
-    def __init__(self, config: CropConfig, input_size: int) -> None:
-        self.config, self.input_size = config, input_size
-        self.crop: Crop | None = None
-        self._stamp_s = 0.0
-
-    def start(self, points_px: np.ndarray, stamp_s: float) -> None:
-        """Lay the window around points [N, 2] of the image, without momentum."""
-        self.crop = around(points_px, self.config, self.input_size)
+    def __init__(
+        self, config: CropConfig, input_size: int, points_px: np.ndarray, stamp_s: float
+    ) -> None:
+        """Place the window around points [N, 2] of the image, without momentum."""
+        self.config = config
+        self.crop = around(points_px, config, input_size)
         self._stamp_s = stamp_s
 
     def follow(self, points_px: np.ndarray, stamp_s: float) -> Crop:
         """Move the window towards the points [N, 2] of the image and return it.
 
-        The corners keep a share of the previous ones (facts: momentum); where
+        The corners keep a share of the previous ones (paper, section 5); where
         that would cut a point off, the window jumps.
         """
-        previous, target = self.crop, around(points_px, self.config, self.input_size)
-        if previous is not None:
-            elapsed = max(stamp_s - self._stamp_s, 0.0) * MOMENTUM_RATE_HZ
-            keep = self.config.momentum**elapsed
-            blended = Crop(
-                keep * previous.left_px + (1.0 - keep) * target.left_px,
-                keep * previous.top_px + (1.0 - keep) * target.top_px,
-                max(  # rounding may take a mean of two equal sizes below them
-                    keep * previous.size_px + (1.0 - keep) * target.size_px,
-                    min(previous.size_px, target.size_px),
-                ),
-                self.input_size,
-            )
-            inside = blended.input_from_image(points_px)
-            if inside.min() >= 0.0 and inside.max() <= self.input_size - 1.0:
-                target = blended
+        previous = self.crop
+        target = around(points_px, self.config, previous.input_size)
+        elapsed = max(stamp_s - self._stamp_s, 0.0) * MOMENTUM_RATE_HZ
+        keep = self.config.momentum**elapsed
+        blended = Crop(
+            keep * previous.left_px + (1.0 - keep) * target.left_px,
+            keep * previous.top_px + (1.0 - keep) * target.top_px,
+            max(  # rounding may take a mean of two equal sizes below them
+                keep * previous.size_px + (1.0 - keep) * target.size_px,
+                min(previous.size_px, target.size_px),
+            ),
+            previous.input_size,
+        )
+        inside = blended.input_from_image(points_px)
+        if inside.min() >= 0.0 and inside.max() <= previous.input_size - 1.0:
+            target = blended
         self.crop, self._stamp_s = target, stamp_s
         return target
-
-    def drop(self) -> None:
-        """Nobody is followed any more."""
-        self.crop = None
 
 
 def around(points_px: np.ndarray, config: CropConfig, input_size: int) -> Crop:
@@ -84,47 +72,6 @@ def outside(points_px: np.ndarray, shape: tuple[int, ...], tolerance_px: float) 
     beyond = np.abs(points_px - ((width - 1) / 2.0, (height - 1) / 2.0))
     limit = (width / 2.0 + tolerance_px, height / 2.0 + tolerance_px)
     return (beyond > limit).any(axis=1)
-
-
-class Search:
-    """Goes over the whole frame, a few windows of several sizes at a time."""
-
-    def __init__(self, config: CropConfig, input_size: int) -> None:
-        self.config, self.input_size = config, input_size
-        self._left: list[Crop] = []
-        self._last: Crop | None = None
-
-    def restart(self, last: Crop | None = None) -> None:
-        """Begin anew, at the window where the person was last seen if there is one."""
-        self._left, self._last = [], last
-
-    def next_windows(self, width: int, height: int) -> list[Crop]:
-        """The windows to try in this frame: at most `windows_per_frame`, without end."""
-        if not self._left:
-            first = [] if self._last is None else [wider(self._last, 1.0 / REACQUIRE_GROWTH)]
-            self._left = first + grid(width, height, self.config, self.input_size)
-            self._last = None
-        count = self.config.windows_per_frame
-        now, self._left = self._left[:count], self._left[count:]
-        return now
-
-
-def grid(width: int, height: int, config: CropConfig, input_size: int) -> list[Crop]:
-    """Windows that cover an image at every size of a search, the largest first."""
-    windows = []
-    for k in range(config.search_scales):
-        size = max(max(width, height) * SEARCH_RATIO**k, config.min_size_px)
-        for top in _starts(height, size):
-            windows += [Crop(left, top, size, input_size) for left in _starts(width, size)]
-    return windows
-
-
-def _starts(length: float, size: float) -> list[float]:
-    """First pixels of windows that cover a length evenly with the overlap."""
-    if size >= length:
-        return [(length - size) / 2.0]
-    steps = math.ceil((length - size) / (size * (1.0 - SEARCH_OVERLAP)))
-    return [(length - size) * i / steps for i in range(steps + 1)]
 
 
 def cut(image: np.ndarray, crop: Crop) -> np.ndarray:

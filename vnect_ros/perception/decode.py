@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
-from vnect_ros.records import Maps
+from vnect_ros.config import DecodeConfig
+from vnect_ros.perception.crop import outside
+from vnect_ros.records import Crop, Maps
 from vnect_ros.skeleton import MIRROR, NUM_JOINTS, PELVIS
 
 _FLOOR = 0.02
 """Heat below this share of the peak is taken for noise by the logarithm."""
 _LARGEST_GAIN = 2.0
 """How much higher than its highest cell a peak may be taken to be."""
-_TWIN_COST = 0.05
+_PAIR_COST = 0.05
 """Heat that a left and a right joint at one place cost; 0.05 was best on held-out images."""
-_TWIN_CELLS = 2.0
+_PAIR_CELLS = 2.0
 """Standard deviation of "one place" [cells]."""
-_TWINS = np.array([(j, m) for j, m in enumerate(MIRROR) if j < m]).T
+LEFT_RIGHT_PAIRS = np.array([(j, m) for j, m in enumerate(MIRROR) if j < m]).T
 """[2, P] pairs of a left and a right joint."""
 _REACH = 0.1
-"""Distance from where a joint is expected at which `favour` falls [share of the input]."""
+"""Distance from where a joint is expected at which `spatial_prior` falls [share of the input]."""
 
 
-def favour(maps: Maps, expected_px: np.ndarray, hysteresis: float) -> np.ndarray:
+def spatial_prior(maps: Maps, expected_px: np.ndarray, hysteresis: float) -> np.ndarray:
     """[21, h, w] float32: 1 where the last pose expects each joint, less elsewhere.
 
     Where a heatmap has two maxima of like height (the left knee and the right)
@@ -38,11 +42,11 @@ def favour(maps: Maps, expected_px: np.ndarray, hysteresis: float) -> np.ndarray
     across = np.exp(-(((np.arange(width, dtype=np.float32) - cells[:, :1]) / reach) ** 2))
     down = np.exp(-(((np.arange(height, dtype=np.float32) - cells[:, 1:]) / reach) ** 2))
     near = down[:, :, None] * across[:, None, :]
-    favoured: np.ndarray = np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
-    return favoured
+    prior: np.ndarray = np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
+    return prior
 
 
-def find_joints(maps: Maps, favoured: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def find_joints(maps: Maps, prior: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The maximum of every heatmap, between the cells.
 
     A left and a right joint whose maxima fall together are told apart if either
@@ -53,7 +57,7 @@ def find_joints(maps: Maps, favoured: np.ndarray | None = None) -> tuple[np.ndar
     The height of that top does not depend on where between the cells it lies.
 
     Args:
-        favoured: [21, h, w] of `favour`: tells which maximum is taken, not its
+        prior: [21, h, w] of `spatial_prior`: tells which maximum is taken, not its
             place or height.
 
     Returns:
@@ -62,7 +66,7 @@ def find_joints(maps: Maps, favoured: np.ndarray | None = None) -> tuple[np.ndar
     """
     heat = maps.heatmaps
     _, height, width = heat.shape
-    cells = _maxima(heat if favoured is None else heat * favoured)
+    cells = _maxima(heat if prior is None else heat * prior)
     patch = heat[_about(cells, heat.shape)].astype(np.float64)
     y, x = np.divmod(cells, width)
     highest = np.maximum(patch[:, 1, 1], 1e-6)
@@ -84,13 +88,51 @@ def find_joints(maps: Maps, favoured: np.ndarray | None = None) -> tuple[np.ndar
     return (top + 0.5) * maps.stride_px - 0.5, np.maximum(patch[:, 1, 1], 0.0) * gain
 
 
+class Keypoints(NamedTuple):
+    """What the heatmaps of one window show."""
+
+    pixels_px: np.ndarray
+    """[21, 2] float64 in the image [px]."""
+    confidence: np.ndarray
+    """[21] float64 in [0, 1]; 0 for a joint that is not seen."""
+
+
+def read_keypoints(
+    maps: Maps,
+    crop: Crop,
+    shape: tuple[int, ...],
+    curve: tuple[tuple[float, float], ...],
+    config: DecodeConfig,
+    expected_px: np.ndarray | None = None,
+) -> Keypoints:
+    """The joints of a window in the image, those outside of it counted as not seen.
+
+    Args:
+        crop: the window that the maps are of.
+        shape: of the image, (height, width, ...).
+        curve: the bundle's confidence curve, see `confidence`.
+        expected_px: [21, 2] where the last pose expects the joints in the image:
+            of maxima of like height those near it are taken.  None: no preference.
+    """
+    prior = None
+    if expected_px is not None:
+        prior = spatial_prior(maps, crop.input_from_image(expected_px), config.hysteresis)
+    pixels_px, peaks = find_joints(maps, prior)
+    sure = confidence(peaks, curve)
+    sure[sure < config.min_confidence] = 0.0
+    pixels_px = crop.image_from_input(pixels_px)
+    # What the network makes of the black outside the image is no observation.
+    sure[outside(pixels_px, shape, maps.stride_px * crop.scale / 2.0)] = 0.0
+    return Keypoints(pixels_px, sure)
+
+
 def _maxima(heat: np.ndarray) -> np.ndarray:
     """[21] flat index of the cell that each map [21, h, w] has its joint in."""
     width = heat.shape[2]
     flat = heat.reshape(NUM_JOINTS, -1)
     cells = flat.argmax(axis=1)
-    square = _square(cells[_TWINS[0]], cells[_TWINS[1]], width)
-    one, other = _TWINS[:, square <= (2.0 * _TWIN_CELLS) ** 2]
+    square = _square(cells[LEFT_RIGHT_PAIRS[0]], cells[LEFT_RIGHT_PAIRS[1]], width)
+    one, other = LEFT_RIGHT_PAIRS[:, square <= (2.0 * _PAIR_CELLS) ** 2]
     if not len(one):
         return cells
     # Each is in its first or its second maximum: four ways for a pair.
@@ -98,7 +140,7 @@ def _maxima(heat: np.ndarray) -> np.ndarray:
     heats = np.take_along_axis(flat, choices, axis=1)
     square = _square(choices[one, :, None], choices[other, None, :], width)
     score = heats[one, :, None] + heats[other, None, :]
-    score = score - _TWIN_COST * np.exp(-square / (2.0 * _TWIN_CELLS**2))
+    score = score - _PAIR_COST * np.exp(-square / (2.0 * _PAIR_CELLS**2))
     of_one, of_other = np.divmod(score.reshape(-1, 4).argmax(axis=1), 2)
     cells[one], cells[other] = choices[one, of_one], choices[other, of_other]
     return cells
@@ -160,7 +202,9 @@ def read_locations(maps: Maps, pixels_px: np.ndarray) -> np.ndarray:
     return located - located[PELVIS]
 
 
-def agreement(pixels_px: np.ndarray, root_relative_m: np.ndarray, weights: np.ndarray) -> float:
+def shape_consistency(
+    pixels_px: np.ndarray, root_relative_m: np.ndarray, weights: np.ndarray
+) -> float:
     """How well the flat and the spatial joints tell of the same body, in [0, 1].
 
     The share of the pixels' spread that one scale and shift of the locations'

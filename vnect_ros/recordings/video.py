@@ -20,7 +20,7 @@ FALLBACK_FPS = 30.0
 
 
 @dataclass(frozen=True)
-class Frame:
+class VideoFrame:
     """One image of a video."""
 
     image: np.ndarray
@@ -61,14 +61,14 @@ class Video:
             raise ImageError(describe("video", str(source), "a video file or a folder of images"))
         self.fps = fps or (stated if 1.0 <= stated <= 1000.0 else FALLBACK_FPS)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[VideoFrame]:
         """The frames from the first on; a file may be gone over many times.
 
         Raises:
             ImageError: an image of the folder cannot be read.
         """
         for i, image in enumerate(self._from_files() if self._files else self._from_capture()):
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), i / self.fps)
+            yield VideoFrame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), i / self.fps)
 
     def _from_files(self) -> Iterator[np.ndarray]:
         for file in self._files:

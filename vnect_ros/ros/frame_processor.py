@@ -13,7 +13,7 @@ from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.records import Pose, State
+from vnect_ros.records import Frame, Pose, State
 from vnect_ros.ros import convert
 from vnect_ros.ros.diagnostics import Diagnostics
 from vnect_ros.ros.image_input import Intake
@@ -91,7 +91,7 @@ class Tracking:
                 pipeline.reset()
                 self._node.get_logger().warning("time jumped back: tracking begins anew")
             intake.last_stamp_s = stamp_s
-            poses = pipeline.step(image, camera, stamp_s)
+            poses = pipeline.step(Frame(image, camera, stamp_s))
             stages = dict(pipeline.timings_s)
         _check(poses)
         stepped = time.perf_counter()

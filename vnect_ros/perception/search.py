@@ -1,0 +1,129 @@
+"""Search for people: windows over the frame, and what makes a find."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from vnect_ros.config import CropConfig, PipelineConfig
+from vnect_ros.perception import decode
+from vnect_ros.perception.crop import wider
+from vnect_ros.perception.decode import Keypoints
+from vnect_ros.records import Crop, Maps
+
+SIZE_RATIO: Final = 0.62
+"""Each window size of a search over the one before."""
+OVERLAP: Final = 0.5
+"""Share of its edge that a window has in common with its neighbour, at least."""
+REACQUIRE_GROWTH: Final = 1.5
+"""A search begins at the place where a person was lost, with the window this much larger."""
+COVERED: Final = 0.6
+"""A window whose overlap (area in common over the union's) with a tracked person's is above
+this is left out."""
+
+
+class Find(NamedTuple):
+    """A person that a search window shows."""
+
+    points_px: np.ndarray
+    """[N, 2] the seen joints in the image."""
+    score: float
+    """Evidence for a person; larger is better."""
+
+
+class PersonSearch:
+    """Goes over the whole frame, a few windows of several sizes at a time, without end."""
+
+    def __init__(self, config: PipelineConfig, input_size: int) -> None:
+        self.config, self.input_size = config, input_size
+        self._left: list[Crop] = []
+        self._lost: list[Crop] = []
+        self._next_s = -math.inf
+
+    def restart(self, lost: Crop | None = None) -> None:
+        """Begin anew, at the window where a person was last seen if one is given."""
+        self._left = []
+        if lost is not None:
+            self._lost.append(wider(lost, 1.0 / REACQUIRE_GROWTH))
+
+    def reset(self) -> None:
+        """Begin anew, and forget where people were lost."""
+        self._left, self._lost, self._next_s = [], [], -math.inf
+
+    def windows(
+        self, width: int, height: int, stamp_s: float, tracked: Sequence[Crop]
+    ) -> list[Crop]:
+        """The windows to try in this frame.
+
+        Args:
+            width, height: of the image [px].
+            stamp_s: of the image [s].
+            tracked: windows of the people who are tracked; what they cover is left out.
+
+        Returns:
+            At most `crop.windows_per_frame`; while somebody is tracked at most one,
+            `crop.search_rate` times a second.
+        """
+        count = self.config.crop.windows_per_frame
+        if tracked:
+            if stamp_s < self._next_s or not self.config.crop.search_rate:
+                return []
+            self._next_s = stamp_s + 1.0 / self.config.crop.search_rate
+            count = 1
+        chosen: list[Crop] = []
+        for _ in range(2):  # the rest of this round, else the next one
+            if not self._left:
+                self._left = self._lost + grid(width, height, self.config.crop, self.input_size)
+                self._lost = []
+            while self._left and len(chosen) < count:
+                window = self._left.pop(0)
+                if not any(_overlap(window, other) > COVERED for other in tracked):
+                    chosen.append(window)
+            if chosen:
+                break
+        return chosen
+
+    def judge(self, maps: Maps, keypoints: Keypoints, window: Crop) -> Find | None:
+        """The find that a window's maps show, or None where they show nobody."""
+        pixels_px, confidence = keypoints
+        seen = confidence > 0.0
+        if seen.sum() < self.config.decode.min_joints:
+            return None
+        local_m = decode.read_locations(maps, window.input_from_image(pixels_px))
+        consistency = decode.shape_consistency(pixels_px, local_m, confidence)
+        score = float(confidence.sum()) * consistency
+        crop = self.config.crop
+        if consistency < crop.min_agreement or score < crop.min_evidence:
+            return None
+        return Find(pixels_px[seen], score)
+
+
+def grid(width: int, height: int, config: CropConfig, input_size: int) -> list[Crop]:
+    """Windows that cover an image at every size of a search, the largest first."""
+    windows = []
+    for k in range(config.search_scales):
+        size = max(max(width, height) * SIZE_RATIO**k, config.min_size_px)
+        for top in _starts(height, size):
+            windows += [Crop(left, top, size, input_size) for left in _starts(width, size)]
+    return windows
+
+
+def _starts(length: float, size: float) -> list[float]:
+    """First pixels of windows that cover a length evenly with the overlap."""
+    if size >= length:
+        return [(length - size) / 2.0]
+    steps = math.ceil((length - size) / (size * (1.0 - OVERLAP)))
+    return [(length - size) * i / steps for i in range(steps + 1)]
+
+
+def _overlap(window: Crop, other: Crop) -> float:
+    """Area that two windows have in common over their union's."""
+    left = max(window.left_px, other.left_px)
+    top = max(window.top_px, other.top_px)
+    right = min(window.left_px + window.size_px, other.left_px + other.size_px)
+    bottom = min(window.top_px + window.size_px, other.top_px + other.size_px)
+    common = max(right - left, 0.0) * max(bottom - top, 0.0)
+    return common / (window.size_px**2 + other.size_px**2 - common)
