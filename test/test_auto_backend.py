@@ -81,6 +81,7 @@ def test_cuda_of_onnxruntime_is_refused_where_it_is_not() -> None:
 
 
 @needs_no_gpu
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
 def test_cuda_of_onnxruntime_that_does_not_load_is_no_quiet_fallback(monkeypatch) -> None:
     import onnxruntime
 

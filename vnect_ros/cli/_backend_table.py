@@ -214,7 +214,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         backend = create(bundles.load(folder, precision), name, threads=int(threads))
         crops = list(np.load(file))
-        row: dict[str, Any] = _timed(backend.infer, crops, int(rounds))
+        row: dict[str, Any] = _timed(lambda c: backend.infer([c]), crops, int(rounds))
         row["memory_mib"] = _soak.resident_mib()
         row["detail"] = backend.detail
         readings = [read(backend.infer([c])[0], backend.model.confidence_curve) for c in crops]
