@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fake_backend import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig, replace
 from vnect_ros.inference import bundles
-from vnect_ros.inference.fake import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 from vnect_ros.perception import assignment
 from vnect_ros.perception.decode import Keypoints
 from vnect_ros.pipeline import Pipeline
