@@ -97,7 +97,7 @@ def crowd(tmp_path):
 
 def pipeline_of(crowd, **changes):
     settings = {k.replace("__", "."): v for k, v in changes.items()}
-    settings = {"fit.person_height": 1.7, "crop.search_scales": 4, **settings}
+    settings = {"max_people": 6, "crop.search_scales": 4, **settings}
     return Pipeline(replace(PipelineConfig(), settings), crowd)
 
 

@@ -196,7 +196,7 @@ class PipelineConfig(Section):
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-    max_people: int = option(6, "People tracked at the same time at most", low=1, high=32)
+    max_people: int = option(1, "People tracked at the same time at most", low=1, high=32)
     people_per_frame: int = option(
         3,
         "People whom the network looks at in each frame at most: bounds the latency. Of more"

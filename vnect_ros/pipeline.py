@@ -164,6 +164,7 @@ class Pipeline:
                 self.config.decode,
                 rivals_px=known_px,
             )
+            keypoints = assignment.unclaimed(keypoints, known_px)
             find = self._search.judge(its_maps, keypoints, window)
             if find is not None:
                 finds.append(find)

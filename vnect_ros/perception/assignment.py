@@ -14,6 +14,9 @@ MAX_DISTANCE: Final = 0.35
 """A reading this far from a prediction, in parts of the person's size, is not that person's."""
 CLAIM_RADIUS: Final = 0.05
 """The same joint of two people nearer than this is one joint, in parts of the smaller size."""
+KNOWN_RADIUS: Final = 0.12
+"""A joint of a search window this near to the same joint of somebody who is tracked is that
+one's, in parts of the size."""
 NO_MATCH: Final = 1e6
 
 
@@ -56,6 +59,19 @@ def assign(readings: Sequence[Keypoints], expected: Sequence[np.ndarray | None])
     for row, column in zip(*linear_sum_assignment(cost)):
         chosen[known[row]] = known[column]
     return chosen
+
+
+def unclaimed(keypoints: Keypoints, known_px: Sequence[np.ndarray]) -> Keypoints:
+    """The joints of a search window without those of people who are tracked already.
+
+    Args:
+        known_px: [21, 2] each: where those people's joints are expected in the image.
+    """
+    confidence = keypoints.confidence.copy()
+    for joints_px in known_px:
+        apart = ((keypoints.pixels_px - joints_px) ** 2).sum(axis=1)
+        confidence[apart < (KNOWN_RADIUS * size_px(joints_px)) ** 2] = 0.0
+    return Keypoints(keypoints.pixels_px, confidence)
 
 
 def settle_claims(
