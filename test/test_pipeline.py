@@ -18,7 +18,7 @@ from vnect_ros.errors import ImageError
 from vnect_ros.inference import bundles
 from vnect_ros.perception import search
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.records import Frame, JointState, Plane, State, nobody
+from vnect_ros.records import Calibration, Frame, JointState, Plane, State, nobody
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length
 
 WIDTH, HEIGHT, RATE_HZ = 960, 540, 30.0
@@ -130,10 +130,12 @@ def test_at_the_edge_of_the_image_directions_are_still_the_cameras(tmp_path, cam
 
 def test_a_short_absence_is_bridged_and_a_long_one_is_lost(scene):
     pipeline = scene.pipeline()
-    assert states(scene.run(pipeline, 30))[-1] is State.MEASURED
+    before = scene.run(pipeline, 30)[-1]
+    assert before.state is State.MEASURED
     scene.hidden = True
     gap = scene.run(pipeline, 6, first=30)
     assert set(states(gap)) == {State.PREDICTED}
+    assert {pose.id for pose in gap} == {before.id}
     assert all(np.isfinite(pose.joints_camera_m).all() for pose in gap)
     scene.hidden = False
     assert states(scene.run(pipeline, 3, first=36))[-1] is State.MEASURED
@@ -146,7 +148,7 @@ def test_a_short_absence_is_bridged_and_a_long_one_is_lost(scene):
     scene.hidden = False
     scene.place(-1.0, 0.0, 3.0)
     again = scene.run(pipeline, 15, first=79)
-    assert again[-1].state is State.MEASURED
+    assert again[-1].state is State.MEASURED and again[-1].id not in ("", end.id)
     assert np.abs(again[-1].joints_px - scene.pixels_px).max() < 3.0
 
 
@@ -188,10 +190,12 @@ def test_a_background_that_excites_heatmaps_is_not_followed(scene):
 
 
 def test_time_that_goes_back_starts_anew(scene):
-    pipeline = scene.pipeline()
-    assert scene.run(pipeline, 30)[-1].state is State.MEASURED
+    pipeline = scene.pipeline(fit__calibration_frames=20)
+    before = scene.run(pipeline, 30)[-1]
+    assert before.state is State.MEASURED and before.calibration is Calibration.DONE
     poses = scene.run(pipeline, 15)
     assert poses[0].state is State.LOST and poses[-1].state is State.MEASURED
+    assert poses[-1].id != before.id and poses[-1].calibration is Calibration.RUNNING
 
 
 def test_a_frame_that_comes_late_changes_nothing(scene):
