@@ -7,8 +7,8 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 RUNTIME = [
-    "matplotlib", "numpy>=1.21", "onnxruntime", "opencv-python-headless", "pin", "PyYAML",
-    "scipy>=1.8", "tqdm",
+    "av>=8.1", "matplotlib", "numpy>=1.21", "onnxruntime", "opencv-python-headless", "pin",
+    "PyYAML", "rosbags", "scipy>=1.8", "tqdm",
 ]  # fmt: skip
 EXECUTABLES = {
     "vnect": "vnect_ros.ros.node",
