@@ -207,6 +207,11 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
         "raw", "How images come: sensor_msgs/Image or CompressedImage",
         choices=("raw", "compressed"), live=False,
     )  # fmt: skip
+    rectified: str = option(
+        "auto", "Whether the images are rectified, so that P of CameraInfo holds and no distortion;"
+        " auto: where their topic is named image_rect...",
+        choices=("auto", "true", "false"),
+    )  # fmt: skip
     target_frame: str = option(
         "", "Frame of skeletons and markers; empty: the image's own", live=False
     )

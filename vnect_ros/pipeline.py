@@ -77,6 +77,10 @@ class Pipeline:
         self._search.reset()
         self.clock.reset()
 
+    def drop(self, person_id: str) -> None:
+        """Forget one person."""
+        self.people = [person for person in self.people if person.id != person_id]
+
     def recalibrate(self) -> None:
         """Measure everybody's bone lengths anew, and go on tracking."""
         for person in self.people:

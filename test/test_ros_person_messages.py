@@ -19,7 +19,7 @@ from vnect_ros.msg import Skeleton
 from vnect_ros.records import JointState
 from vnect_ros.ros.convert import IN_CAMERA, Placement
 from vnect_ros.ros.markers import PersonMarkers
-from vnect_ros.ros.person import PersonMessages
+from vnect_ros.ros.person_messages import PersonMessages
 from vnect_ros.skeleton import BONES, JOINT_NAMES
 
 pytestmark = pytest.mark.ros
@@ -72,7 +72,7 @@ def test_transforms_place_every_link_of_the_urdf(poses):
     pose = poses[-1]
     tf, *_ = messages(pose, 7, TURNED)
     places = {"camera": np.eye(4)}
-    for stamped in tf.transforms:
+    for stamped in tf:
         assert stamped.header.stamp.sec == 7
         local = transform(stamped.transform.translation, stamped.transform.rotation)
         places[stamped.child_frame_id] = places[stamped.header.frame_id] @ local
@@ -113,7 +113,7 @@ def test_markers_join_the_joints_and_pale_what_is_not_seen(poses):
     states[4] = JointState.PREDICTED
     pose = dataclasses.replace(poses[-1], joint_states=states)
     *_, shown = messages(pose, 7, TURNED)
-    bones, joints, caption = shown.markers
+    bones, joints, caption = shown
     points = np.array([(p.x, p.y, p.z) for p in joints.points])
     assert np.abs(points - TURNED.points(pose.joints_camera_m)).max() < 1e-9
     assert bones.points == [joints.points[end] for bone in BONES for end in bone]
@@ -121,4 +121,4 @@ def test_markers_join_the_joints_and_pale_what_is_not_seen(poses):
     ends = [child for _, child in BONES for _ in range(2)]
     assert bones.colors == [joints.colors[child] for child in ends]
     assert caption.text == "human: MEASURED"
-    assert all(m.header == header(7) and m.lifetime.nanosec == 500_000_000 for m in shown.markers)
+    assert all(m.header == header(7) and m.lifetime.nanosec == 500_000_000 for m in shown)
