@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "records": {"camera", "errors", "skeleton"},
     "drawing": {"records", "skeleton", "camera"},
     "messages": {"camera", "errors"},
-    "recordings": {"camera", "errors", "messages"},
+    "recordings": {"camera", "clock", "errors", "messages"},
     "body": {"skeleton", "errors", "records"},
     "inference": {"records", "errors", "skeleton", "networks"},
     "perception": {"records", "config", "skeleton", "errors"},
