@@ -78,7 +78,7 @@ def _knee_neck_weights() -> np.ndarray:
 
 
 KNEE_NECK_WEIGHTS: Final = _knee_neck_weights()
-"""[21] what each bone counts in the knee-to-neck length: the mean thigh, and the two of the spine."""
+"""[21] weight of each bone in the knee-to-neck length: the mean thigh, both of the spine."""
 
 
 def knee_neck_length(joints: np.ndarray) -> np.ndarray:
