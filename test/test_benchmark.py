@@ -9,7 +9,8 @@ import pytest
 from fake_backend import standing_bundle
 
 from vnect_ros.cli import _soak, benchmark
-from vnect_ros.recordings.video import VideoFrame, VideoWriter
+from vnect_ros.recordings.video import VideoFrame
+from vnect_ros.recordings.writer import VideoWriter
 
 
 @pytest.fixture

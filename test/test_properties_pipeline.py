@@ -88,7 +88,7 @@ def model(tmp_path_factory):
 def test_any_course_of_images_gives_finite_poses(model, course, seed):
     backend = Anything(model)
     backend.random = np.random.default_rng(seed)
-    config = PipelineConfig()
+    config = PipelineConfig(max_people=2)
     pipeline = Pipeline(config, backend)
     stamp_s = 1000.0
     for mood, step_s, which in course:
@@ -135,7 +135,7 @@ def test_between_two_poses_nobody_moves_faster_than_humans(model, moods, seed, p
     """By the difference of what is published, whatever the network says."""
     backend = Anything(model)
     backend.random = np.random.default_rng(seed)
-    config = PipelineConfig()
+    config = PipelineConfig(max_people=1)
     pipeline = Pipeline(config, backend)
     camera = CAMERAS[0]
     image = np.zeros((camera.height, camera.width, 3), np.uint8)
