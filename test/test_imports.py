@@ -24,6 +24,7 @@ VENDORS = (
 
 MAY_IMPORT = {
     "errors": set(),
+    "privacy": set(),
     "skeleton": set(),
     "config": {"errors"},
     "clock": set(),

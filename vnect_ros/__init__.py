@@ -2,7 +2,11 @@
 
 from pkgutil import extend_path
 
+from vnect_ros.privacy import disable_telemetry
+
 # A checkout and the generated messages (vnect_ros.msg) share this package's name.
 __path__ = extend_path(__path__, __name__)
+
+disable_telemetry()
 
 __version__ = "0.1.0"
