@@ -22,36 +22,41 @@ VENDORS = (
 )
 
 IMPORTS = {
-    "clock": set(),
     "errors": set(),
     "skeleton": set(),
-    "body": {"skeleton"},
-    "camera": {"errors"},
+    "clock": set(),
     "config": {"errors"},
-    "networks": {"errors"},
+    "lens": {"errors"},
+    "plausibility": {"errors", "lens"},
+    "camera": {"errors", "lens", "plausibility"},
     "records": {"camera", "errors", "skeleton"},
-    "drawing": {"records", "skeleton"},
+    "networks": {"errors"},
+    "body": {"skeleton"},
     "inference": {"config", "errors", "records", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
     "recordings": {"camera", "errors"},
+    "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
+    "memory": {"person", "records", "skeleton"},
     "pipeline": {
-        "clock", "config", "errors", "inference", "perception", "person", "records",
+        "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
     "ros": {
-        "body", "camera", "config", "drawing", "errors", "inference", "pipeline", "recordings",
-        "records", "skeleton",
-    },
-    "datasets": {"body", "camera", "errors", "evaluation", "recordings", "skeleton"},
-    "synthetic": {"datasets", "errors", "skeleton"},
-    "evaluation": {
-        "camera", "config", "datasets", "errors", "inference", "perception", "pipeline",
+        "body", "camera", "clock", "config", "drawing", "errors", "inference", "pipeline",
         "recordings", "records", "skeleton",
     },
-    "learning": {
-        "camera", "config", "datasets", "errors", "inference", "networks", "perception", "records",
+    "datasets": {
+        "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
+    },
+    "synthetic": {"datasets", "errors", "skeleton"},
+    "evaluation": {
+        "camera", "config", "datasets", "errors", "inference", "perception", "pipeline", "records",
         "skeleton",
+    },
+    "learning": {
+        "camera", "config", "datasets", "errors", "evaluation", "inference", "networks",
+        "perception", "records", "skeleton",
     },
     "cli": {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",
