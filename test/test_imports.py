@@ -45,7 +45,7 @@ IMPORTS = {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
     "ros": {
-        "body", "camera", "clock", "config", "drawing", "errors", "inference", "pipeline",
+        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages", "pipeline",
         "recordings", "records", "skeleton",
     },
     "datasets": {
