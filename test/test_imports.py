@@ -45,8 +45,8 @@ IMPORTS = {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
     "ros": {
-        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages", "pipeline",
-        "recordings", "records", "skeleton",
+        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
+        "pipeline", "recordings", "records", "skeleton",
     },
     "datasets": {
         "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
