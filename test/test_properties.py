@@ -149,7 +149,7 @@ finite = st.floats(-1e6, 1e6, width=32)
 @st.composite
 def maps(draw):
     """Maps with a few cells of any height; the rest is one value."""
-    fill = st.sampled_from([0.0, 1.0, -1.0, 1e-30, 1e6, 0.5])
+    fill = st.sampled_from([0.0, 1.0, -1.0, float(np.float32(1e-30)), 1e6, 0.5])
     shape = (21, CELLS, CELLS)
     heat = draw(hnp.arrays(np.float32, shape, elements=finite, fill=fill))
     places = draw(hnp.arrays(np.float32, (3, *shape), elements=finite, fill=fill))

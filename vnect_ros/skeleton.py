@@ -44,6 +44,9 @@ MIRROR: Final = tuple(INDEX[_mirrored(name)] for name in JOINT_NAMES)
 EVALUATED_14: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
 """The 14 joints of 3DPCK (MPI-INF-3DHP): head_top to left_ankle."""
 
+LIMBS: Final = EVALUATED_14[2:]
+"""The 12 joints of arms and legs, shoulders and hips among them: every method places them alike."""
+
 SIDE: Final = tuple(
     "right" if n.startswith("right_") else "left" if n.startswith("left_") else "centre"
     for n in JOINT_NAMES
@@ -75,7 +78,7 @@ def _knee_neck_weights() -> np.ndarray:
 
 
 KNEE_NECK_WEIGHTS: Final = _knee_neck_weights()
-"""[21] what each bone counts in the knee-to-neck length: the mean thigh, and the two of the spine."""
+"""[21] weight of each bone in the knee-to-neck length: the mean thigh, both of the spine."""
 
 
 def knee_neck_length(joints: np.ndarray) -> np.ndarray:

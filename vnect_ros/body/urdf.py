@@ -216,12 +216,13 @@ def symmetric(lengths_m: np.ndarray) -> np.ndarray:
     return (lengths + lengths[list(MIRROR)]) / 2.0
 
 
-def urdf(lengths_m: np.ndarray, body_id: str = "") -> str:
+def urdf(lengths_m: np.ndarray, body_id: str = "", visuals: bool = True) -> str:
     """The body as URDF.
 
     Args:
         lengths_m: [21] bone lengths [m], as `skeleton.bone_lengths` orders them.
         body_id: suffix of every link and joint (`_<id>`); none when empty.
+        visuals: whether there is anything to see of it.
 
     Returns:
         XML text: revolute joints with human limits, spheres and cylinders to see.
@@ -231,7 +232,7 @@ def urdf(lengths_m: np.ndarray, body_id: str = "") -> str:
     robot = ElementTree.Element("robot", name=f"human{suffix}")
     shapes: dict[str, list[np.ndarray]] = {link: [] for link in LINK_NAMES}
     for s in SEGMENTS:
-        if s.bone is not None and lengths[s.bone] > 0.0:
+        if visuals and s.bone is not None and lengths[s.bone] > 0.0:
             shapes[s.parent].append(REST_DIRECTIONS[s.bone] * lengths[s.bone])
     for link in LINK_NAMES:
         _add_link(robot, link, suffix, shapes[link], lengths)

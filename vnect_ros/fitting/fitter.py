@@ -108,6 +108,16 @@ class Fitter:
         pixels = camera.project(self._kinematics.forward(self._track.predicted_q(ahead_s)))
         return pixels if np.isfinite(pixels).all() else None
 
+    def lose(self, stamp_s: float) -> Pose:
+        """Give the person up; the bone lengths stay.  Returns the LOST pose."""
+        self._track = None
+        return self._lost(stamp_s)
+
+    def inherit(self, other: Fitter) -> None:
+        """Take over the bone lengths that another fitter measured of the same person."""
+        self._bones = other._bones
+        self._kinematics.set_lengths(self._bones.lengths_m)
+
     def recalibrate(self) -> None:
         """Measure the bone lengths anew; tracking goes on with the present ones."""
         known_m = self._bones.lengths_m
