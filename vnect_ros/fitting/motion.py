@@ -1,6 +1,6 @@
 """What the past makes of the present: the pose, its velocity and how sure they are.
 
-E_smooth penalises the acceleration of every joint of P^G.  Kept over all past
+E_smooth penalises the acceleration of every joint in the camera frame.  Kept over all past
 frames instead of two, with the velocity as part of the state, that is a Kalman
 filter: its prediction is unaccelerated motion, its process noise the inverse of
 
