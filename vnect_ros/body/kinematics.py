@@ -171,9 +171,9 @@ def joint_velocities(moves: np.ndarray, tangent: np.ndarray) -> np.ndarray:
 
 def body_transform(q: np.ndarray) -> np.ndarray:
     """[4, 4] camera from body."""
-    transform = np.eye(4)
-    transform[:3, :3] = rotation_from_quaternion(q[3:7])
-    transform[:3, 3] = q[:3]
+    import pinocchio
+
+    transform: np.ndarray = pinocchio.XYZQUATToSE3(q[:ROOT_Q]).homogeneous
     return transform
 
 
