@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
-from vnect_ros.errors import ImageError, describe
+from vnect_ros.errors import ImageError
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame, Pose, State
 from vnect_ros.ros.diagnostics import Diagnostics
@@ -100,7 +100,7 @@ class FrameProcessor:
             if pipeline is None or publishers is None:
                 return
             self._begin_anew_if_needed(frame, pipeline)
-            poses = self._possible(pipeline.step(frame), pipeline)
+            poses = pipeline.step(frame)
             stages = dict(pipeline.timings_s)
         stepped = time.perf_counter()
         with self._output_lock:
@@ -129,19 +129,6 @@ class FrameProcessor:
             logger.info("the camera changed: tracking begins anew")
             pipeline.reset()
         self._camera = frame.camera
-
-    def _possible(self, poses: list[Pose], pipeline: Pipeline) -> list[Pose]:
-        """The poses, without those that cannot be: their people end, and so are LOST."""
-        possible = []
-        for pose in poses:
-            reason = impossible(pose)
-            if reason:
-                pipeline.drop(pose.id)
-                self._diagnostics.refused(time.monotonic(), reason)
-                self._node.get_logger().error(reason, throttle_duration_sec=5.0)
-            else:
-                possible.append(pose)
-        return possible
 
     def watch(self) -> None:
         """Nothing new for `timeout_s`: what was published last is no longer true."""
@@ -198,24 +185,6 @@ class FrameProcessor:
         if self._publishers is not None:
             self._publishers.destroy()
         self._pipeline = self._publishers = None
-
-
-def impossible(pose: Pose) -> str:
-    """Why no consumer could bear a pose: numbers that are none, or a body behind the camera."""
-    if pose.state is State.LOST:
-        return ""
-    numbers = (
-        pose.joints_camera_m, pose.orientations_xyzw, pose.velocities_mps, pose.std_m,
-        pose.transform_camera_from_body, pose.q, pose.bone_lengths_m,
-    )  # fmt: skip
-    measured = pose.state is State.MEASURED
-    if not all(np.isfinite(n).all() for n in numbers) or (measured and np.isnan(pose.residual_px)):
-        return describe(f"pose of {pose.id}", "NaN or infinity", "finite numbers; the track ends")
-    root_m = float(pose.transform_camera_from_body[2, 3])
-    if root_m <= 0.0:
-        accepted = "the pelvis in front of the camera; the track ends"
-        return describe(f"pose of {pose.id}", f"z = {root_m:.2f} m", accepted)
-    return ""
 
 
 def _differ(before: Camera, after: Camera) -> bool:
