@@ -96,8 +96,12 @@ class Pipeline:
             person.recalibrate()
 
     def configure(self, config: PipelineConfig) -> None:
-        """Take other settings from the next step on, and go on tracking."""
+        """Take other settings from the next step on, and go on tracking.
+
+        If fewer people may be tracked, those who came last end.
+        """
         self.config = self._search.config = config
+        del self.people[config.max_people :]
         for person in self.people:
             person.configure(config)
 

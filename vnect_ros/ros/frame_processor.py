@@ -13,7 +13,7 @@ from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
 from vnect_ros.errors import ImageError
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.records import Frame, Pose, State
+from vnect_ros.records import Frame
 from vnect_ros.ros.diagnostics import Diagnostics
 from vnect_ros.ros.image_input import ImageInput, Refusal
 from vnect_ros.ros.publishers import Publishers
@@ -101,7 +101,7 @@ class FrameProcessor:
                 return
             self._begin_anew_if_needed(frame, pipeline)
             poses = pipeline.step(frame)
-            stages = dict(pipeline.timings_s)
+            stages, skipped = dict(pipeline.timings_s), pipeline.skipped
         stepped = time.perf_counter()
         with self._output_lock:
             latency_s = publishers.publish(poses, frame.camera, message.header, config)
@@ -110,9 +110,8 @@ class FrameProcessor:
         published = time.perf_counter()
         stages["total"] = published - begin
         timings = {"convert": read - begin, "publish": published - stepped, **stages}
-        self._diagnostics.published(time.monotonic(), latency_s, timings)
-        self._diagnostics.tracking = _summary(poses)
-        self._diagnostics.stale = ""
+        people = publishers.by_name(poses, config)
+        self._diagnostics.published(time.monotonic(), latency_s, timings, people, skipped)
         publishers.publish_debug(
             frame.image, poses, frame.camera, message.header, config.debug_rate
         )
@@ -143,12 +142,11 @@ class FrameProcessor:
             self._publishers.lose()
             self._stale = True
         busy_s = time.monotonic() - (self._busy_since or np.inf)
-        self._diagnostics.stale = (
+        self._diagnostics.stopped(
             f"the inference of an image has not ended for {busy_s:.1f} s"
             if busy_s > timeout_s
             else f"no usable image on {self._topic} for {timeout_s:g} s"
         )
-        self._diagnostics.tracking = State.LOST.value
 
     def forget(self) -> None:
         """Begin tracking anew with the next image; what was published stands."""
@@ -192,8 +190,3 @@ def _differ(before: Camera, after: Camera) -> bool:
     size = (before.width, before.height) != (after.width, after.height)
     zoom = abs(after.fy / before.fy - 1.0) > 0.01
     return size or zoom or before.calibrated != after.calibrated
-
-
-def _summary(poses: list[Pose]) -> str:
-    tracked = [pose for pose in poses if pose.state is not State.LOST]
-    return ", ".join(pose.state.value for pose in tracked) or "nobody is tracked"

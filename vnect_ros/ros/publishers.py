@@ -51,6 +51,11 @@ class Publishers:
         self._people: dict[str, PersonPublisher] = {}
         self._debug_at = -np.inf
 
+    def by_name(self, poses: list[Pose], config: NodeConfig) -> dict[str, Pose]:
+        """Everybody who is tracked, by the id that the person is published under."""
+        fixed = self._fixed_id if config.max_people == 1 else ""
+        return {fixed or pose.id: pose for pose in poses if pose.state is not State.LOST}
+
     def publish(
         self, poses: list[Pose], camera: Camera, header: Header, config: NodeConfig
     ) -> float:
@@ -67,7 +72,7 @@ class Publishers:
             FloatingPointError: a pose is not finite.
         """
         at, placed = convert.IN_CAMERA, header
-        tracked = {self._name(p, config): p for p in poses if p.state is not State.LOST}
+        tracked = self.by_name(poses, config)
         for pose in tracked.values():
             _check(pose)
         if self._target is not None and tracked:
@@ -145,10 +150,6 @@ class Publishers:
         self._people.clear()
         for publisher in (self._skeletons, self._markers, self._tf, self._debug):
             self._node.destroy_lifecycle_publisher(publisher)
-
-    def _name(self, pose: Pose, config: NodeConfig) -> str:
-        """The id that a pose is published under."""
-        return self._fixed_id if self._fixed_id and config.max_people == 1 else pose.id
 
     def _person(self, name: str) -> PersonPublisher:
         if name not in self._people:
