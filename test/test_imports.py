@@ -39,8 +39,9 @@ MAY_IMPORT = {
     "perception": {"records", "config", "skeleton", "errors"},
     "fitting": {"body", "skeleton", "records", "camera", "config", "perception", "errors"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
+    "memory": {"person", "records", "skeleton"},
     "pipeline": {
-        "clock", "config", "errors", "inference", "perception", "person", "records",
+        "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
     "networks": {"errors"},
 }  # fmt: skip

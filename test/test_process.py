@@ -9,10 +9,10 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
+from fake_backend import standing_bundle
 from videos import UNEVEN_S, damaged, encode, greys, undecodable
 
 from vnect_ros.cli import _common, process
-from vnect_ros.inference import bundles
 from vnect_ros.recordings.video import Video
 from vnect_ros.records import State
 from vnect_ros.skeleton import JOINT_NAMES
@@ -31,11 +31,8 @@ def images(tmp_path):
 
 @pytest.fixture
 def model(tmp_path):
-    (tmp_path / "model.onnx").write_bytes(b"none")
-    bundle = tmp_path / "bundle"
-    fields = {"licence": "MIT", "input_size": 224, "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    bundles.write_bundle(bundle, {"fp32": tmp_path / "model.onnx"}, **fields)
-    return ["--model", str(bundle), "--backend", "fake"]
+    bundle = standing_bundle(tmp_path / "bundle").folder
+    return ["--model", str(bundle), "--backend", "onnxruntime"]
 
 
 def test_poses_and_overlay(tmp_path, images, model, capsys):

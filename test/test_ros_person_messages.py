@@ -11,9 +11,10 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 from rclpy.duration import Duration
 from std_msgs.msg import Header
+from urdf_reader import link_transforms
 
 from vnect_ros.body.kinematics import rotation_from_quaternion
-from vnect_ros.body.urdf import LINK_NAMES, link_transforms
+from vnect_ros.body.urdf import urdf
 from vnect_ros.fitting import Fitter
 from vnect_ros.msg import Skeleton
 from vnect_ros.records import JointState
@@ -76,9 +77,11 @@ def test_transforms_place_every_link_of_the_urdf(poses):
         assert stamped.header.stamp.sec == 7
         local = transform(stamped.transform.translation, stamped.transform.rotation)
         places[stamped.child_frame_id] = places[stamped.header.frame_id] @ local
-    expected = pose.transform_camera_from_body @ link_transforms(pose.q, pose.bone_lengths_m)
-    actual = np.array([places[f"{name}_human"] for name in LINK_NAMES])
-    assert np.abs(actual - expected).max() < 1e-9
+    angles = {f"{name}_human": angle for name, angle in zip(pose.q_names, pose.q)}
+    for name, link in link_transforms(urdf(pose.bone_lengths_m, "human"), angles).items():
+        # The text of a URDF has nine digits.
+        expected = pose.transform_camera_from_body @ link
+        assert np.abs(places[name] - expected).max() < 1e-8
 
 
 def test_the_skeleton_is_placed_and_turned_as_a_whole(poses):

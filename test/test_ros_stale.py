@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
+import fake_backend
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from ros_rig import CAMERA, Rig, fake_bundle, wait
@@ -17,7 +18,6 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from vnect_ros.inference import fake as fake_backend
 from vnect_ros.msg import Skeleton
 from vnect_ros.ros import convert
 from vnect_ros.ros.convert import stamp_s

@@ -197,6 +197,19 @@ class PipelineConfig(Section):
     filter: FilterConfig = field(default_factory=FilterConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     max_people: int = option(1, "People tracked at the same time at most", low=1, high=32)
+    people_per_frame: int = option(
+        3,
+        "People whom the network looks at in each frame at most: bounds the latency. Of more"
+        " those come first whose last observation is the oldest",
+        low=1,
+        high=32,
+    )
+    remember_for_s: float = option(
+        5.0,
+        "How long somebody who was lost may come back under the same id [s]",
+        low=0.0,
+        high=3600.0,
+    )
 
 
 @dataclass(frozen=True)

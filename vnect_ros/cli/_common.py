@@ -199,6 +199,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([drawn[0], "-" * len(drawn[0]), *drawn[1:]])
 
 
+def number(value: float) -> str:
+    """A figure of a table: counts whole, shares with three digits, millimetres with one."""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.3f}" if abs(value) < 2.0 else f"{value:.1f}"
+
+
 def run(name: str, do: Callable[[], T]) -> int:
     """Do a tool's work; an error of ours is one line and exit status 1."""
     try:
