@@ -190,6 +190,10 @@ def test_what_is_no_bag_of_images_is_named(tmp_path, monkeypatch):
             Video(tmp_path / name)
         with pytest.raises(ImageError, match="bag: got"):
             Video(tmp_path / f"absent{name}")
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "a.mcap").write_bytes(b"no metadata.yaml beside it")
+    with pytest.raises(ImageError, match=r"bag: got .*unfinished', accepted: a whole bag"):
+        Video(tmp_path / "unfinished")
     with pytest.raises(ImageError, match="topic: got '/image', accepted: none"):
         Video(tmp_path, topic="/image")
     path = recorded(tmp_path)

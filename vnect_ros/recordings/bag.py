@@ -25,8 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 def is_bag(path: Path) -> bool:
-    """Whether that is a bag: a folder with a bag's metadata, or a file by its suffix."""
-    return (path / "metadata.yaml").is_file() or path.suffix in SUFFIXES
+    """Whether that is a bag, or a folder of one's files."""
+    if path.is_dir():
+        return any(p.name == "metadata.yaml" or p.suffix in SUFFIXES for p in path.iterdir())
+    return path.suffix in SUFFIXES
 
 
 class Bag:
