@@ -195,7 +195,7 @@ def test_what_is_no_bag_of_images_is_named(tmp_path, monkeypatch):
     with pytest.raises(ImageError, match=r"bag: got .*unfinished', accepted: a whole bag"):
         Video(tmp_path / "unfinished")
     with pytest.raises(ImageError, match="topic: got '/image', accepted: none"):
-        Video(tmp_path, topic="/image")
+        Video(tmp_path / "a.mp4", topic="/image")
     path = recorded(tmp_path)
     monkeypatch.setitem(sys.modules, "rosbags.highlevel", None)
     with pytest.raises(ImageError, match="pip install rosbags"):
