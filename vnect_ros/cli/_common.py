@@ -13,9 +13,16 @@ from typing import Any, TypeVar
 
 from vnect_ros import inference
 from vnect_ros.camera import Camera
-from vnect_ros.config import CameraConfig, ModelConfig, PipelineConfig, flatten, options, replace
+from vnect_ros.config import (
+    CameraConfig,
+    ModelConfig,
+    PipelineConfig,
+    flatten,
+    from_texts,
+    options,
+    replace,
+)
 from vnect_ros.errors import ConfigError, VnectError, describe
-from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
 from vnect_ros.recordings.camera_file import read_camera_file
 from vnect_ros.recordings.video import Video
@@ -116,35 +123,25 @@ def settings(changes: Sequence[str]) -> PipelineConfig:
     Raises:
         ConfigError: not KEY=VALUE, an unknown key, or a refused value.
     """
-    defaults = flatten(PipelineConfig())
-    values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals:
             raise ConfigError(describe("--set", change, "KEY=VALUE"))
-        values[key] = _typed(text, type(defaults.get(key, "")))
-    changed: PipelineConfig = replace(PipelineConfig(), values)
+        texts[key] = text
+    config = PipelineConfig()
+    changed: PipelineConfig = replace(config, from_texts(config, texts))
     return changed
-
-
-def _typed(text: str, kind: type) -> Any:
-    """The text as a value of that type, or as it is: the section then names what it accepts."""
-    if kind is bool:
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
-    try:
-        return kind(text)
-    except ValueError:
-        return text
 
 
 def load_backend(args: argparse.Namespace) -> Backend:
     """The model of `add_model`'s arguments in its runtime.
 
     Raises:
-        ModelError, BackendError: it cannot be had.
+        ConfigError, ModelError, BackendError: it cannot be had.
     """
-    model = bundles.load(args.model, args.precision)
-    return inference.create(model, args.backend, threads=args.threads)
+    given = {key: getattr(args, key) for key in options(_MODEL)}
+    return inference.load_backend(ModelConfig(**given))
 
 
 def load_camera(
