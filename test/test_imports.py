@@ -24,6 +24,7 @@ VENDORS = (
 IMPORTS = {
     "errors": set(),
     "privacy": set(),
+    "share": set(),
     "skeleton": set(),
     "clock": set(),
     "config": {"errors"},
@@ -33,7 +34,7 @@ IMPORTS = {
     "records": {"camera", "errors", "skeleton"},
     "networks": {"errors"},
     "body": {"skeleton"},
-    "inference": {"config", "errors", "records", "skeleton"},
+    "inference": {"config", "errors", "records", "share", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
     "messages": {"camera", "errors"},
     "recordings": {"camera", "clock", "errors", "messages"},
@@ -45,8 +46,8 @@ IMPORTS = {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
     "ros": {
-        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages", "pipeline",
-        "recordings", "records", "skeleton",
+        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
+        "pipeline", "recordings", "records", "share", "skeleton",
     },
     "datasets": {
         "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
@@ -62,7 +63,7 @@ IMPORTS = {
     },
     "cli": {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",
-        "networks", "perception", "pipeline", "recordings", "records", "ros", "skeleton",
+        "networks", "perception", "pipeline", "recordings", "records", "ros", "share", "skeleton",
     },
 }  # fmt: skip
 """Exactly what each module or folder of the package imports of ours; each imports only what
