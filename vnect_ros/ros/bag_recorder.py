@@ -9,10 +9,9 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from rclpy.clock import ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.time import Time as RosTime
+from rclpy.time import Time
 from std_msgs.msg import Header
 
 from vnect_ros import share
@@ -75,8 +74,7 @@ class BagRecorder:
         stamp_ns = frame.stamp_ns or self._begun_ns + round(frame.stamp_s * 1e9)
         self._recorded_ns = frame.recorded_ns or stamp_ns
         self._now_ns = stamp_ns + round(took_s * 1e9)
-        seconds, nanoseconds = divmod(stamp_ns, 10**9)
-        stamp = Time(sec=seconds, nanosec=nanoseconds)
+        stamp = Time(nanoseconds=stamp_ns).to_msg()
         header = Header(stamp=stamp, frame_id=frame.frame_id or naming.CAMERA_FRAME)
         self._publishers.publish(poses, camera, header, self._config)
 
@@ -93,9 +91,9 @@ class BagRecorder:
         """As a node's."""
         return self
 
-    def now(self) -> RosTime:
+    def now(self) -> Time:
         """When the image's poses were ready."""
-        return RosTime(nanoseconds=self._now_ns, clock_type=ClockType.ROS_TIME)
+        return Time(nanoseconds=self._now_ns, clock_type=ClockType.ROS_TIME)
 
     def add_topic(self, kind: type, topic: str, qos: QoSProfile | int) -> Any:
         """The bag's handle of a topic."""
