@@ -24,6 +24,7 @@ VENDORS = (
 IMPORTS = {
     "errors": set(),
     "privacy": set(),
+    "share": set(),
     "skeleton": set(),
     "clock": set(),
     "config": {"errors"},
@@ -33,7 +34,7 @@ IMPORTS = {
     "records": {"camera", "errors", "skeleton"},
     "networks": {"errors"},
     "body": {"skeleton"},
-    "inference": {"config", "errors", "records", "skeleton"},
+    "inference": {"config", "errors", "records", "share", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
     "messages": {"camera", "errors"},
     "recordings": {"camera", "clock", "errors", "messages"},
@@ -46,7 +47,7 @@ IMPORTS = {
     },
     "ros": {
         "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
-        "pipeline", "recordings", "records", "skeleton",
+        "pipeline", "recordings", "records", "share", "skeleton",
     },
     "datasets": {
         "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
@@ -62,7 +63,7 @@ IMPORTS = {
     },
     "cli": {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",
-        "networks", "perception", "pipeline", "recordings", "records", "ros", "skeleton",
+        "networks", "perception", "pipeline", "recordings", "records", "ros", "share", "skeleton",
     },
 }  # fmt: skip
 """Exactly what each module or folder of the package imports of ours; each imports only what
