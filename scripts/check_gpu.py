@@ -121,7 +121,7 @@ def compare(
     reference = create(model, "onnxruntime")
     ours, theirs, largest, scale = [], [], 0.0, 1.0
     for crop in crops:
-        got, expected = backend.infer(crop), reference.infer(crop)
+        (got,), (expected,) = backend.infer([crop]), reference.infer([crop])
         for a, b in (
             (got.heatmaps, expected.heatmaps),
             (got.locations_m / model.unit_m, expected.locations_m / model.unit_m),
@@ -143,11 +143,11 @@ def compare(
 def timed(backend: TensorRTBackend, crops: list[np.ndarray], repeats: int) -> dict[str, float]:
     """Median and p95 of `infer`, from the crop in memory to the maps in memory [ms]."""
     for i in range(20):
-        backend.infer(crops[i % len(crops)])
+        backend.infer([crops[i % len(crops)]])
     taken = []
     for i in range(repeats):
         begin = time.perf_counter()
-        backend.infer(crops[i % len(crops)])
+        backend.infer([crops[i % len(crops)]])
         taken.append((time.perf_counter() - begin) * 1e3)
     return {"median_ms": float(np.median(taken)), "p95_ms": float(np.percentile(taken, 95))}
 

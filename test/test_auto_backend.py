@@ -34,7 +34,7 @@ def test_auto_says_what_runs_and_why_the_gpu_does_not() -> None:
     assert backend.name == first
     assert backend.detail.startswith(first)
     assert "auto; not tensorrt: no usable NVIDIA GPU" in backend.detail
-    backend.infer(tiny_bundles.crops(1)[0])
+    backend.infer(tiny_bundles.crops(1))
 
 
 @needs_no_gpu

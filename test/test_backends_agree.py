@@ -62,7 +62,7 @@ def bundle(request):
     if not crops:
         pytest.skip("there are no pictures: neither assets/demo.mp4 nor a folder of photographs")
     reference = inference.create(model, "onnxruntime", threads=1)
-    readings = [read(reference.infer(crop), model.confidence_curve) for crop in crops]
+    readings = [read(reference.infer([crop])[0], model.confidence_curve) for crop in crops]
     assert sum(int(r.seen.sum()) for r in readings) > 5 * len(crops), "it sees nobody"
     return request.param, crops, readings
 
@@ -77,7 +77,7 @@ def test_joints_are_the_same(bundle, runtime, precision) -> None:
         pytest.skip("torch does not run int8 (it says so: test_torch_backend.py)")
     model = bundles.load(folder, precision)
     backend = inference.create(model, runtime, threads=1)
-    got = [read(backend.infer(crop), model.confidence_curve) for crop in crops]
+    got = [read(backend.infer([crop])[0], model.confidence_curve) for crop in crops]
     backend.close()
     far = difference(expected, got)
     px, mm = LIMITS[precision]

@@ -174,7 +174,7 @@ def test_a_caffemodel_becomes_a_bundle_that_says_the_same(network, caffemodel, t
     bgr = image[:, :, ::-1].astype(np.float32) / 255.0 - 0.4
     with torch.no_grad():
         expected = network(torch.from_numpy(bgr.transpose(2, 0, 1).copy())[None]).numpy()[0]
-    maps = inference.create(model, "onnxruntime").infer(image)
+    maps = inference.create(model, "onnxruntime").infer([image])[0]
     groups = expected.reshape(4, 21, 46, 46)
     tolerance = 1e-4 * max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(maps.heatmaps, groups[0], atol=tolerance)

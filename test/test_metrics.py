@@ -6,7 +6,7 @@ import pytest
 from vnect_ros import skeleton
 from vnect_ros.datasets import lspet
 from vnect_ros.errors import VnectError
-from vnect_ros.evaluation import metrics
+from vnect_ros.evaluation import metrics, pck
 
 
 @pytest.fixture
@@ -127,9 +127,9 @@ def test_shapes_are_refused_by_name(body):
     with pytest.raises(VnectError, match="prediction"):
         metrics.mpjpe(body[:2], body)
     with pytest.raises(VnectError, match="predictions_px"):
-        lspet.pck(np.zeros((2, 13, 2)), np.zeros((2, 14, 3)))
+        pck.pck(np.zeros((2, 13, 2)), np.zeros((2, 14, 3)))
     with pytest.raises(VnectError, match="joints14"):
-        lspet.pck(np.zeros((2, 14, 2)), np.zeros((3, 14, 3)))
+        pck.pck(np.zeros((2, 14, 2)), np.zeros((3, 14, 3)))
 
 
 def _crops(n: int) -> np.ndarray:
@@ -149,7 +149,7 @@ def test_pck_by_the_torso_strictly_below_over_limbs():
     predicted[0, 1, 1] += 19.9
     predicted[0, 5, 1] += 50.0  # exactly 0.5 torsos: no hit
     predicted[0, 13] = np.nan  # head top: not among the limbs
-    found = lspet.pck(predicted, truth)
+    found = pck.pck(predicted, truth)
     assert found["pck02"] == pytest.approx(10 / 12)
     assert found["pck05"] == pytest.approx(11 / 12)
     assert found["pck02_14"] == pytest.approx(11 / 14)
@@ -163,7 +163,7 @@ def test_invisible_joints_do_not_count_and_the_strict_rule_needs_the_torso():
     predicted = truth[..., :2].copy()
     predicted[0, 4] += 500.0
     predicted[1, :12] += 500.0
-    found = lspet.pck(predicted, truth)
+    found = pck.pck(predicted, truth)
     assert found["pck02_strict"] == 1.0 and found["n_strict"] == 1 and found["n"] == 2
     assert found["pck02"] == pytest.approx(11 / (11 + 11))
 
@@ -172,7 +172,7 @@ def test_vnect_joints_are_read_in_the_order_of_the_annotation():
     truth = _crops(1)
     joints21 = np.full((1, 21, 2), np.nan)
     joints21[:, list(lspet.TO_VNECT)] = truth[..., :2]
-    assert lspet.pck(joints21, truth)["pck02_14"] == 1.0
+    assert pck.pck(joints21, truth)["pck02_14"] == 1.0
     named = [skeleton.JOINT_NAMES[i] for i in lspet.TO_VNECT]
     assert named == list(lspet.JOINTS)
 
@@ -185,9 +185,9 @@ def test_swapped_legs_are_named_and_undone():
     predicted = truth[..., :2].copy()
     legs = [0, 1, 2, 3, 4, 5]
     predicted[0, legs] = truth[0, legs[::-1], :2]
-    joints = lspet.by_joint(predicted, truth)
+    joints = pck.by_joint(predicted, truth)
     assert joints["left_ankle"]["swapped"] == pytest.approx(1 / 3)
     assert joints["left_ankle"]["pck02"] == pytest.approx(2 / 3)
     assert joints["ankles"]["n"] == 6
     assert joints["left_wrist"]["swapped"] == 0.0
-    assert lspet.pck(lspet.unswapped(predicted, truth), truth)["pck02"] == 1.0
+    assert pck.pck(pck.unswapped(predicted, truth), truth)["pck02"] == 1.0

@@ -86,6 +86,9 @@ def test_precisions(tmp_path, network):
         ("output.confidence_curve", [[0, 0]], "confidence_curve: got"),
         ("output.confidence_curve", [[0, 0.5], [1, 0.2]], "confidence_curve: got"),
         ("output.confidence_curve", [[0, 0], [1, 2]], "confidence_curve: got"),
+        ("output.presence", "", "presence: got ''"),
+        ("output.presence", "somebody", "presence_curve: got None, accepted: an array"),
+        ("input.gravity", 3, "gravity: got 3, accepted: a string"),
         ("training", 3, "training: got 3, accepted: an object"),
     ],
 )
@@ -161,3 +164,6 @@ def test_an_output_that_is_not_maps_is_refused(tmp_path, network):
     output[0, 3, 2, 1] = np.nan
     with pytest.raises(ModelError, match="NaN"):
         model.maps(output)
+    for presence in ([[0.2, 0.3]], [np.nan]):
+        with pytest.raises(ModelError, match=r"presence: got .*, accepted: one finite number"):
+            model.maps(np.zeros_like(output), np.array(presence))

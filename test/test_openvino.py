@@ -22,7 +22,7 @@ def test_maps_equal_onnxruntimes(network, precision) -> None:
     ours = inference.create(model, "openvino", threads=1)
     theirs = inference.create(model, "onnxruntime", threads=1)
     image = tiny_bundles.crops(1, seed=31)[0]
-    got, expected = ours.infer(image), theirs.infer(image)
+    (got,), (expected,) = ours.infer([image]), theirs.infer([image])
     tolerance = {"fp32": 1e-4, "fp16": 2e-2, "int8": 0.25}[precision]
     for a, b in ((got.heatmaps, expected.heatmaps), (got.locations_m, expected.locations_m)):
         assert a.dtype == np.float32 and a.shape == b.shape
@@ -34,9 +34,9 @@ def test_results_do_not_change_under_the_caller() -> None:
     """The runtime's own output memory is used again by the next run."""
     backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
     first, second = tiny_bundles.crops(2, seed=32)
-    maps = backend.infer(first)
+    (maps,) = backend.infer([first])
     kept = maps.locations_m.copy()
-    backend.infer(second)
+    backend.infer([second])
     np.testing.assert_array_equal(maps.locations_m, kept)
 
 
@@ -45,7 +45,7 @@ def test_closed_is_closed() -> None:
     backend.close()
     backend.close()
     with pytest.raises(BackendError, match="closed"):
-        backend.infer(tiny_bundles.crops(1)[0])
+        backend.infer(tiny_bundles.crops(1))
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path) -> None:

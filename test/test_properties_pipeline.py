@@ -34,7 +34,7 @@ class Anything(FakeBackend):
         self.mood, self.random = "person", np.random.default_rng(0)
         self.view = fake.standing(model)
 
-    def infer(self, image):
+    def draw(self, image):
         random = self.random
         view = fake.standing(self.model)
         if self.mood == "flipped":
@@ -49,7 +49,7 @@ class Anything(FakeBackend):
         elif self.mood == "nobody":
             view.peaks[:] = 0.0
         self.view = view
-        maps = super().infer(image)
+        maps = super().draw(image)
         if self.mood == "noise":
             size = 10.0 ** random.integers(-6, 7)
             heat = random.normal(0.0, 1.0, maps.heatmaps.shape) * size

@@ -432,14 +432,14 @@ def test_the_gpu_says_what_the_cpu_says(precision, use_graph, tmp_path) -> None:
     backend = TensorRTBackend(model, use_graph=use_graph, cache=cache.Cache(tmp_path))
     reference = inference.create(model, "onnxruntime")
     images = tiny_bundles.crops(8, seed=21)
-    ours = [read(backend.infer(image), ((0.0, 1.0), (1.0, 1.0))) for image in images]
-    theirs = [read(reference.infer(image), ((0.0, 1.0), (1.0, 1.0))) for image in images]
+    ours = [read(backend.infer([image])[0], ((0.0, 1.0), (1.0, 1.0))) for image in images]
+    theirs = [read(reference.infer([image])[0], ((0.0, 1.0), (1.0, 1.0))) for image in images]
     far = difference(theirs, ours)
     assert far.mean_px < (2.0 if precision == "int8" else 0.5)
     backend.close()
     backend.close()
     with pytest.raises(BackendError, match="closed"):
-        backend.infer(images[0])
+        backend.infer(images[:1])
 
 
 # --- the script for a GPU -------------------------------------------------------------------

@@ -23,7 +23,7 @@ def test_maps_equal_onnxruntimes(network, precision) -> None:
     ours = inference.create(model, "torch", device="cpu")
     theirs = inference.create(model, "onnxruntime", threads=1)
     for image in tiny_bundles.crops(2, seed=41):
-        got, expected = ours.infer(image), theirs.infer(image)
+        (got,), (expected,) = ours.infer([image]), theirs.infer([image])
         tolerance = 1e-4 if precision == "fp32" else 2e-2
         for a, b in ((got.heatmaps, expected.heatmaps), (got.locations_m, expected.locations_m)):
             np.testing.assert_allclose(a, b, atol=tolerance * max(1.0, np.abs(b).max()))
@@ -63,7 +63,7 @@ def test_closed_is_closed() -> None:
     backend.close()
     backend.close()
     with pytest.raises(BackendError, match="closed"):
-        backend.infer(tiny_bundles.crops(1)[0])
+        backend.infer(tiny_bundles.crops(1))
 
 
 def test_every_operator_computes_what_onnxruntime_does(tmp_path) -> None:

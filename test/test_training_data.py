@@ -13,15 +13,17 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 import training_fixtures as made  # noqa: E402
 
 from vnect_ros.camera import Camera  # noqa: E402
-from vnect_ros.datasets import layouts  # noqa: E402
-from vnect_ros.datasets.cropping import Truth, crop_sample, cut  # noqa: E402
-from vnect_ros.datasets.lspet import TO_VNECT  # noqa: E402
-from vnect_ros.datasets.lspet_samples import Lspet, from_teacher, read_labels  # noqa: E402
+from vnect_ros.datasets import human36m, mpi_inf_3dhp, mpii  # noqa: E402
+from vnect_ros.datasets.cropping import Truth, crop_ray_labels, crop_sample  # noqa: E402
+from vnect_ros.datasets.lspet import TO_VNECT, Lspet, read_labels  # noqa: E402
 from vnect_ros.datasets.sample import Sample, mirrored  # noqa: E402
+from vnect_ros.datasets.teachers import vnect_joints  # noqa: E402
 from vnect_ros.errors import VnectError  # noqa: E402
+from vnect_ros.evaluation import pck  # noqa: E402
 from vnect_ros.learning import augmentation, targets  # noqa: E402
-from vnect_ros.learning.metrics import pck, read_maps  # noqa: E402
 from vnect_ros.learning.mixture import Mixture, collate  # noqa: E402
+from vnect_ros.learning.validation import read_output  # noqa: E402
+from vnect_ros.perception.crop import cut  # noqa: E402
 from vnect_ros.records import Crop  # noqa: E402
 from vnect_ros.skeleton import INDEX, MIRROR, PARENTS, knee_neck_length  # noqa: E402
 
@@ -97,9 +99,16 @@ def test_joints_that_leave_the_crop_are_known_to_be_nowhere_in_it():
     assert augmentation.warp_joints(gone, back, 64)[1][left] == 0
 
 
+CAMERA = Camera(320, 240, 500, 500, 160, 120)
+
+
+def centred(x: float, y: float, edge: float, size: int) -> Crop:
+    return Crop(x - (edge - 1) / 2, y - (edge - 1) / 2, edge, size)
+
+
 def camera_truth(offset=(0.5, -0.2, 4.0)) -> Truth:
     joints = made.STANDING_M + np.array(offset)
-    return Truth(made.project(joints), np.ones(21), joints, made.K)
+    return Truth(made.project(joints), np.ones(21), joints, CAMERA)
 
 
 def test_cropped_locations_are_in_the_cameras_axes_after_rotating_back():
@@ -109,11 +118,7 @@ def test_cropped_locations_are_in_the_cameras_axes_after_rotating_back():
     sample = crop_sample(image, truth, 128)
     assert knee_neck_length(sample.joints_m) == pytest.approx(0.92)
     low, high = truth.joints_px.min(axis=0), truth.joints_px.max(axis=0)
-    edge = (high - low).max() * 1.45
-    corner = (low + high) / 2 - (edge - 1) / 2
-    rotation = Camera(320, 240, 500, 500, 160, 120).rotation_camera_from_crop(
-        Crop(corner[0], corner[1], edge, 128)
-    )
+    rotation = CAMERA.rotation_camera_from_crop((low + high) / 2)
     relative = truth.joints_camera_m - truth.joints_camera_m[14]
     scale = 0.92 / knee_neck_length(relative)
     np.testing.assert_allclose(sample.joints_m @ rotation.T, relative * scale, atol=1e-6)
@@ -128,11 +133,8 @@ def test_a_shift_turns_locations_as_cropping_elsewhere_does():
     _, _, moved = augmentation.warp_joints(sample, affine, 128)
     low, high = truth.joints_px.min(axis=0), truth.joints_px.max(axis=0)
     scale = 128 / ((high - low).max() * 1.45)
-    from vnect_ros.datasets.cropping import normalised_locations
-
-    expected, _ = normalised_locations(
-        truth.joints_camera_m, made.K, (low + high) / 2 - shift / scale
-    )
+    elsewhere = centred(*((low + high) / 2 - shift / scale), 128 / scale, 128)
+    expected, _ = crop_ray_labels(truth.joints_camera_m, CAMERA, elsewhere)
     before = np.abs(sample.joints_m - expected).max()
     assert np.abs(moved - expected).max() < 0.03 * before
 
@@ -141,7 +143,7 @@ def test_cut_centres_what_it_is_told_at_every_scale():
     image = np.zeros((400, 600, 3), np.uint8)
     cv2.circle(image, (211, 173), 30, (255, 255, 255), -1)
     for edge in (100.0, 250.0, 399.0):
-        out = cut(image, np.array([211.0, 173.0]), edge, 64)[..., 0].astype(float)
+        out = cut(image, centred(211.0, 173.0, edge, 64))[..., 0].astype(float)
         y, x = np.mgrid[:64, :64]
         centre = np.array([(out * x).sum(), (out * y).sum()]) / out.sum()
         np.testing.assert_allclose(centre, 31.5, atol=0.15)
@@ -149,7 +151,7 @@ def test_cut_centres_what_it_is_told_at_every_scale():
 
 def test_mpi_inf_3dhp_layout(tmp_path):
     folder, truth = made.write_mpi_inf_3dhp(tmp_path)
-    data = layouts.mpi_inf_3dhp(folder, every=2, size=96)
+    data = mpi_inf_3dhp.stills(folder, every=2, size=96)
     assert len(data) == 4  # two cameras, frames 0 and 2
     check_3d(data[1], truth[2])
 
@@ -170,7 +172,7 @@ def check_3d(sample: Sample, truth: np.ndarray, known: np.ndarray | None = None)
 
 def test_human36m_layout(tmp_path):
     folder, truth = made.write_human36m(tmp_path)
-    data = layouts.human36m(folder, subjects=(1,), size=96)
+    data = human36m.stills(folder, subjects=(1,), size=96)
     known = np.ones(21, bool)
     known[17:] = False  # the set has no hands and toes
     assert len(data) == 2
@@ -179,7 +181,7 @@ def test_human36m_layout(tmp_path):
 
 def test_mpii_layout(tmp_path):
     folder, joints_px = made.write_mpii(tmp_path)
-    (sample,) = layouts.mpii(folder, size=96)
+    (sample,) = mpii.stills(folder, size=96)
     unknown = {"left_wrist", "spine", "head", "left_hand", "right_hand", "left_toe", "right_toe"}
     assert {n for n, i in INDEX.items() if sample.visible[i] == 0} == unknown
     span = joints_px[INDEX["right_ankle"]] - joints_px[INDEX["head_top"]]
@@ -187,16 +189,16 @@ def test_mpii_layout(tmp_path):
     np.testing.assert_allclose(mine / np.linalg.norm(mine), span / np.linalg.norm(span), atol=1e-4)
 
 
-@pytest.mark.parametrize("reader", ["mpi_inf_3dhp", "human36m", "mpii"])
+@pytest.mark.parametrize("reader", [mpi_inf_3dhp, human36m, mpii], ids=lambda r: r.__name__)
 def test_an_empty_folder_is_refused_by_name(reader, tmp_path):
-    with pytest.raises(VnectError, match=reader):
-        getattr(layouts, reader)(tmp_path)
+    with pytest.raises(VnectError, match=reader.__name__.rpartition(".")[2]):
+        reader.stills(tmp_path)
 
 
 def test_lspet_layout_and_its_held_out_rows(tmp_path):
     folder = made.write_lspet(tmp_path)
     train = Lspet(folder, folder / "images")
-    held_out = Lspet(folder, folder / "images", part="held_out")
+    held_out = Lspet(folder, folder / "images", part="heldout")
     assert held_out.rows.tolist() == [7, 27]
     assert not set(train.rows) & set(held_out.rows) and len(train) == 38
     sample = train[0]
@@ -225,7 +227,7 @@ def test_the_teacher_is_trusted_only_where_it_agrees(tmp_path):
     assert (labels.weight_3d[2] == 0).all() and labels.weight_3d[0, INDEX["left_knee"]] == 1
     assert (labels.joints_m[:, INDEX["pelvis"]] == 0).all()
     # sides that only the annotation has exchanged are put right when asked
-    corrected = read_labels(folder, correct_sides=True)
+    corrected = read_labels(folder, mend=True)
     assert corrected.trusted.all()
     np.testing.assert_array_equal(corrected.joints_px[[0, 1, 3]], labels.joints_px[[0, 1, 3]])
     limbs = slice(2, 14)
@@ -237,7 +239,7 @@ def test_the_teacher_is_trusted_only_where_it_agrees(tmp_path):
 def test_landmarks_of_a_right_hand_become_the_right_hand():
     landmarks = np.zeros((39, 3))
     landmarks[[18, 20]] = [[1, 0, 0], [3, 0, 0]]
-    np.testing.assert_array_equal(from_teacher(landmarks)[INDEX["right_hand"]], [2, 0, 0])
+    np.testing.assert_array_equal(vnect_joints(landmarks)[INDEX["right_hand"]], [2, 0, 0])
 
 
 class Numbered:
@@ -275,11 +277,11 @@ def test_targets_read_back_to_the_joints():
     joints_px, joints_m = torch.from_numpy(batch["joints_px"]), torch.from_numpy(batch["joints_m"])
     heat = targets.heatmaps(joints_px, 8, 8.0, 9.0)
     locations = targets.locations_dm(joints_m)[..., None, None].expand(-1, -1, 8, 8)
-    pixels, metres, peak = read_maps(torch.cat([heat, locations], 1), 8.0)
-    assert np.abs(pixels - batch["joints_px"]).max() < 1.5
+    pixels, metres = read_output(torch.cat([heat, locations], 1).numpy(), 64)
+    assert np.abs(pixels - batch["joints_px"]).max() < 0.2
     np.testing.assert_allclose(metres, batch["joints_m"] - batch["joints_m"][:, 14:15], atol=1e-5)
-    assert peak.min() > 0.7
-    assert pck(pixels, batch["joints_px"], batch["visible"], 0.2) == 1.0
+    truth = pck.annotation(batch["joints_px"], batch["visible"] > 0)
+    assert pck.pck(pixels, truth)["pck02_strict"] == 1.0
 
 
 def test_a_heatmap_peaks_at_the_cell_of_the_joint():

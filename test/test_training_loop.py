@@ -50,7 +50,7 @@ def recipe(folder: Path, **changes) -> config.TrainConfig:
 
 
 def test_a_few_steps_on_a_tiny_set_make_the_loss_fall(lspet, tmp_path):
-    options = {"folder": str(lspet), "images": str(lspet / "images"), "part": "held_out"}
+    options = {"folder": str(lspet), "images": str(lspet / "images"), "part": "heldout"}
     held_out = [{"kind": "lspet", "options": options}]
     how = {"rotation_deg": 5.0, "upside_down": 0.0, "occlusion": 0.0, "fill": 0.0, "colour": 0.0}
     made_recipe = recipe(lspet, steps=40, batch=8, validation=held_out, augmentation=how)

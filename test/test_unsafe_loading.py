@@ -117,7 +117,7 @@ def test_a_pickle_for_a_network_is_refused_and_not_run(tmp_path, backend):
     )  # fmt: skip
     with pytest.raises(BackendError):
         made = inference.create(model, backend)
-        made.infer(np.zeros((64, 64, 3), np.uint8))
+        made.infer([np.zeros((64, 64, 3), np.uint8)])
     assert not trace.exists()
     pickle.loads(bomb)
     assert trace.exists()  # it would have

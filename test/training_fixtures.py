@@ -8,8 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vnect_ros.datasets.layouts import HUMAN36M_JOINTS, MPI_INF_3DHP_JOINTS, MPII_JOINTS
+from vnect_ros.datasets.human36m import JOINTS as HUMAN36M_JOINTS
 from vnect_ros.datasets.lspet import TO_VNECT
+from vnect_ros.datasets.mpi_inf_3dhp import TRAINING_JOINTS as MPI_INF_3DHP_JOINTS
+from vnect_ros.datasets.mpii import JOINTS as MPII_JOINTS
 from vnect_ros.skeleton import BONES, INDEX, NUM_JOINTS
 
 STANDING_M = np.array(

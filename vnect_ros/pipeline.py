@@ -114,7 +114,7 @@ class Pipeline:
             cuts += [cropping.cut(image, cropping.wider(crop, SECOND_SCALE)) for crop in crops]
         self._watch.lap("crop")
         try:
-            maps = [self.backend.infer(cut) for cut in cuts]
+            maps = self.backend.infer(cuts)
         except VnectError:
             raise
         except Exception as error:

@@ -8,6 +8,7 @@ y down, z forward), metres.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
@@ -100,6 +101,9 @@ class Maps:
     """[3, 21, h, w] float32: x, y, z of each joint, root-relative [m]."""
     stride_px: float
     """Input pixels a cell of the maps stands for."""
+    presence: float = math.nan
+    """Probability in [0, 1] that the crop shows a person; NaN where the bundle has no
+    such output."""
 
 
 @dataclass(frozen=True)

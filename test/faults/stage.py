@@ -129,7 +129,7 @@ class ScriptedBackend(FakeBackend):
         super().__init__(model)
         self.stage.made += 1
 
-    def infer(self, image: np.ndarray) -> Maps:
+    def draw(self, image: np.ndarray) -> Maps:
         stage = self.stage
         if stage.delay_s:
             time.sleep(stage.delay_s)
@@ -148,7 +148,7 @@ class ScriptedBackend(FakeBackend):
 
     def _drawn(self, view: Seen, image: np.ndarray) -> Maps:
         self._look = lambda _: view
-        return super().infer(image)
+        return super().draw(image)
 
 
 def _together(maps: list[Maps]) -> Maps:

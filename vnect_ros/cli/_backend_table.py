@@ -218,7 +218,7 @@ def main(argv: list[str] | None = None) -> int:
         row: dict[str, Any] = _timed(backend.infer, crops, int(rounds))
         row["memory_mib"] = _soak.resident_mib()
         row["detail"] = backend.detail
-        readings = [read(backend.infer(c), backend.model.confidence_curve) for c in crops]
+        readings = [read(backend.infer([c])[0], backend.model.confidence_curve) for c in crops]
         backend.close()
     except VnectError as error:
         print(" ".join(str(error).split()), file=sys.stderr)

@@ -134,10 +134,13 @@ class RecordingBackend:
         self.name, self.detail = inner.name, inner.detail
         self.maps: list[Maps] = []
 
-    def infer(self, image: np.ndarray) -> Maps:
+    def infer(
+        self, images: Sequence[np.ndarray], gravities: Sequence[np.ndarray] | None = None
+    ) -> list[Maps]:
         """See `Backend.infer`."""
-        self.maps.append(self.inner.infer(image))
-        return self.maps[-1]
+        found = self.inner.infer(images, gravities)
+        self.maps += found
+        return found
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -214,7 +217,7 @@ def read_boxes(clip: Clip, backend: Backend, config: PipelineConfig) -> np.ndarr
         known = clip.joints_px[i][np.isfinite(clip.joints_px[i]).all(axis=1)]
         if len(known):
             window = cropping.around(known, config.crop, size)
-            maps = backend.infer(cropping.cut(frame.image, window))
+            (maps,) = backend.infer([cropping.cut(frame.image, window)])
             found[i] = raw_reading(maps, window, clip.camera, backend).root_relative_m
     return found
 

@@ -63,7 +63,7 @@ class NetworkReader:
         model = self._backend.model
         size = model.input_size
         crop = Crop(crop.left_px, crop.top_px, crop.size_px, size) if crop else whole(image, size)
-        maps = self._backend.infer(cropping.cut(image, crop))
+        (maps,) = self._backend.infer([cropping.cut(image, crop)])
         pixels_px, peaks = find_joints(maps)
         return Reading(
             pixels_px=crop.image_from_input(pixels_px),

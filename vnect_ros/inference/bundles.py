@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -30,6 +31,10 @@ PRECISIONS = ("fp32", "fp16", "int8")
 COLOUR_ORDERS = ("RGB", "BGR")
 LOCATION_FRAMES = ("crop_ray", "camera")
 MAP_GROUPS = ("heatmap", "x", "y", "z")
+
+Curve = tuple[tuple[float, float], ...]
+"""Rising (output, probability) pairs, straight in between."""
+IDENTITY: Curve = ((0.0, 0.0), (1.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Model:
     location_frame: str
     """Axes of the location maps: "crop_ray" (of a camera that looks through the
     centre of the crop) or "camera" (of the camera itself)."""
-    confidence_curve: tuple[tuple[float, float], ...]
+    confidence_curve: Curve
     """Rising (heatmap peak, probability that the joint is right) pairs."""
     training: Mapping[str, Any]
     """How the weights came to be: free-form, for people."""
@@ -75,6 +80,14 @@ class Model:
     position_std_m: tuple[float, float] = (0.0, 0.0)
     """Standard deviation of a fitted joint across and along the viewing direction that
     no single sequence shows: the network's lasting errors, measured on held-out clips."""
+    gravity_input: str = ""
+    """Name of the input [1, 3] that takes the direction of gravity; "" if there is none."""
+    presence_output: str = ""
+    """Name of the output that says whether a person is in the crop, one number; or ""."""
+    presence_curve: Curve = IDENTITY
+    """Rising (that number, probability of a person) pairs."""
+    presence_threshold: float = 0.5
+    """Probability from which a crop counts as one of a person."""
 
     @property
     def map_size(self) -> int:
@@ -107,14 +120,15 @@ class Model:
         prepared += offset.astype(np.float32)[:, None, None]
         return prepared
 
-    def maps(self, output: np.ndarray) -> Maps:
+    def maps(self, output: np.ndarray, presence: np.ndarray | None = None) -> Maps:
         """Read the network's output.
 
         Args:
             output: [1, 84, h, w] floats, h = w = map_size.
+            presence: the presence output, one number, of a bundle that declares it.
 
         Raises:
-            ModelError: the output has another shape, or is not finite.
+            ModelError: an output has another shape, or is not finite.
         """
         shape = (1, 4 * NUM_JOINTS, self.map_size, self.map_size)
         if output.shape != shape:
@@ -129,7 +143,17 @@ class Model:
             heatmaps=groups[heatmap] / np.float32(self.heatmap_peak),
             locations_m=groups[xyz] * np.float32(self.unit_m),
             stride_px=float(self.stride_px),
+            presence=self._presence(presence),
         )
+
+    def _presence(self, output: np.ndarray | None) -> float:
+        """The probability of a person; NaN without that output."""
+        if output is None:
+            return math.nan
+        if output.size != 1 or not np.isfinite(output).all():
+            got = f"{output.shape} {output.ravel()[:3]}"
+            raise ModelError(describe(f"{self.name}: presence", got, "one finite number"))
+        return float(np.interp(output.item(), *np.transpose(self.presence_curve)))
 
 
 def search_path() -> list[Path]:
@@ -215,10 +239,12 @@ def load(name: str | Path, precision: str = "") -> Model:
         heatmap_peak=output.number("heatmap_peak", 1e-6, 1e6),
         unit_m=output.number("unit_m", 1e-6, 1e3),
         location_frame=output.one_of("location_frame", str, LOCATION_FRAMES),
-        confidence_curve=_curve(output),
+        confidence_curve=_curve(output, "confidence_curve"),
         training=fields.get("training", dict),
         precisions=precisions,
         position_std_m=_position_std(output),
+        gravity_input=source.text("gravity") if "gravity" in source.values else "",
+        **_presence_fields(output),
     )
 
 
@@ -239,8 +265,12 @@ def write_bundle(
     heatmap_peak: float = 1.0,
     unit_m: float = 0.1,
     location_frame: str = "crop_ray",
-    confidence_curve: tuple[tuple[float, float], ...] = ((0.0, 0.0), (1.0, 1.0)),
+    confidence_curve: Curve = IDENTITY,
     position_std_m: tuple[float, float] = (0.0, 0.0),
+    gravity_input: str = "",
+    presence_output: str = "",
+    presence_curve: Curve = IDENTITY,
+    presence_threshold: float = 0.5,
     training: Mapping[str, Any] | None = None,
 ) -> Model:
     """Make (or make anew) the bundle in `folder`; the fields are those of Model.
@@ -269,7 +299,7 @@ def write_bundle(
             "sha256": _sha256(source),
             "size_bytes": source.stat().st_size,
         }
-    declared = {
+    declared: dict[str, Any] = {
         "format": FORMAT,
         "name": name or folder.resolve().name,
         "licence": licence,
@@ -293,6 +323,14 @@ def write_bundle(
         },
         "training": dict(training or {}),
     }
+    if gravity_input:
+        declared["input"]["gravity"] = gravity_input
+    if presence_output:
+        declared["output"] |= {
+            "presence": presence_output,
+            "presence_curve": [list(pair) for pair in presence_curve],
+            "presence_threshold": presence_threshold,
+        }
     text = json.dumps(declared, indent=2, ensure_ascii=False) + "\n"
     (folder / BUNDLE_FILE).write_text(text, encoding="utf-8")
     return load(folder)
@@ -337,16 +375,27 @@ def _position_std(output: Fields) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def _curve(output: Fields) -> tuple[tuple[float, float], ...]:
-    pairs = output.get("confidence_curve", list)
-    rising = "at least two [peak, probability] pairs that rise, probabilities in 0..1"
+def _presence_fields(output: Fields) -> dict[str, Any]:
+    """The fields of the presence output, if a bundle has it."""
+    if "presence" not in output.values:
+        return {}
+    return {
+        "presence_output": output.text("presence"),
+        "presence_curve": _curve(output, "presence_curve"),
+        "presence_threshold": output.number("presence_threshold", 0.0, 1.0),
+    }
+
+
+def _curve(output: Fields, key: str) -> Curve:
+    pairs = output.get(key, list)
+    rising = "at least two [output, probability] pairs that rise, probabilities in 0..1"
     numbers = [v for pair in pairs if type(pair) is list and len(pair) == 2 for v in pair]
     if len(numbers) != 2 * len(pairs) or any(
         type(v) not in (int, float) or abs(v) > 1e9 for v in numbers
     ):
-        raise output.refusal("confidence_curve", pairs, rising)
+        raise output.refusal(key, pairs, rising)
     curve = np.array(numbers, dtype=float).reshape(-1, 2)
     fits = len(curve) >= 2 and np.isfinite(curve).all() and (np.diff(curve[:, 0]) > 0).all()
     if not fits or (np.diff(curve[:, 1]) < 0).any() or curve[0, 1] < 0 or curve[-1, 1] > 1:
-        raise output.refusal("confidence_curve", pairs, rising)
-    return tuple((float(peak), float(probability)) for peak, probability in curve)
+        raise output.refusal(key, pairs, rising)
+    return tuple((float(value), float(probability)) for value, probability in curve)

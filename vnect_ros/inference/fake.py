@@ -6,7 +6,7 @@ window it is shown, so that a known person can be "seen" through any crop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ class Seen:
 
 
 class FakeBackend:
-    """Draws maps of what `look` says of each crop; see `backends.base.Backend`."""
+    """Draws maps of what `look` says of each crop; see `inference.base.Backend`."""
 
     name = "fake"
     detail = ""
@@ -51,10 +51,16 @@ class FakeBackend:
         self._look = look or (lambda image: standing(model))
         self._open = True
 
-    def infer(self, image: np.ndarray) -> Maps:
-        """Draw the maps of one crop; the way through the model's layout is the real one."""
+    def infer(
+        self, images: Sequence[np.ndarray], gravities: Sequence[np.ndarray] | None = None
+    ) -> list[Maps]:
+        """Draw the maps of each crop; the way through the model's layout is the real one."""
         if not self._open:
             raise BackendError("fake: the backend is closed")
+        return [self.draw(image) for image in images]
+
+    def draw(self, image: np.ndarray) -> Maps:
+        """The maps of one crop."""
         self.model.prepare(image)
         seen, size, stride = self._look(image), self.model.map_size, self.model.stride_px
         cells = (seen.pixels_px + 0.5) / stride - 0.5

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from vnect_ros.errors import BackendError, ModelError
+from vnect_ros.errors import BackendError
+from vnect_ros.inference.base import RuntimeBackend
 from vnect_ros.inference.bundles import Model
-from vnect_ros.records import Maps
 
 
-class OnnxRuntimeBackend:
-    """Runs a bundle's ONNX file on the CPU; see `backends.base.Backend`."""
+class OnnxRuntimeBackend(RuntimeBackend):
+    """Runs a bundle's ONNX file on the CPU; see `inference.base.Backend`."""
 
     name = "onnxruntime"
-    detail = ""
 
     def __init__(self, model: Model, threads: int = 0) -> None:
         """Load the network.
@@ -40,27 +39,16 @@ class OnnxRuntimeBackend:
             )
         except Exception as error:  # the runtime's own errors share no base but Exception
             raise BackendError(f"onnxruntime refuses {model.file}: {error}") from error
-        if len(session.get_inputs()) != 1:
-            names = ", ".join(i.name for i in session.get_inputs())
-            raise BackendError(f"{model.file}: inputs: got {names}, accepted: one")
-        self.model = model
-        self._input = session.get_inputs()[0].name
-        self._output = session.get_outputs()[0].name
         self._session: onnxruntime.InferenceSession | None = session
+        self._outputs = [o.name for o in session.get_outputs()]
+        super().__init__(model, [i.name for i in session.get_inputs()], self._outputs)
 
-    def infer(self, image: np.ndarray) -> Maps:
-        """Run the network on one crop; see `backends.base.Backend`."""
-        if self._session is None:
-            raise BackendError("onnxruntime: the backend is closed")
-        prepared = self.model.prepare(image)
-        try:
-            (output,) = self._session.run([self._output], {self._input: prepared})
-        except Exception as error:
-            raise BackendError(f"onnxruntime failed on {self.model.name}: {error}") from error
-        try:
-            return self.model.maps(output)
-        except ModelError as error:
-            raise BackendError(f"onnxruntime: {error}") from error
+    def _is_open(self) -> bool:
+        return self._session is not None
+
+    def _run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert self._session is not None  # infer has asked
+        return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
 
     def close(self) -> None:
         """Give the session back."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from vnect_ros.errors import BackendError, ModelError
+from vnect_ros.errors import BackendError
+from vnect_ros.inference.base import RuntimeBackend
 from vnect_ros.inference.bundles import Model
-from vnect_ros.records import Maps
 
 
-class OpenVinoBackend:
-    """Runs a bundle's ONNX file with OpenVINO; see `backends.base.Backend`."""
+class OpenVinoBackend(RuntimeBackend):
+    """Runs a bundle's ONNX file with OpenVINO; see `inference.base.Backend`."""
 
     name = "openvino"
 
@@ -47,26 +47,16 @@ class OpenVinoBackend:
         except Exception as error:  # the runtime's errors share no narrower base
             words = " ".join(str(error).split())
             raise BackendError(f"openvino refuses {model.file}: {words}") from error
-        if len(compiled.inputs) != 1:
-            names = ", ".join(i.get_any_name() for i in compiled.inputs)
-            raise BackendError(f"{model.file}: inputs: got {names}, accepted: one")
-        self.model = model
+        self._outputs = [o.get_any_name() for o in compiled.outputs]
+        super().__init__(model, [i.get_any_name() for i in compiled.inputs], self._outputs)
         self.detail = f"openvino {openvino.__version__.partition('-')[0]}, {model.precision}"
 
-    def infer(self, image: np.ndarray) -> Maps:
-        """Run the network on one crop; see `backends.base.Backend`."""
-        if self._request is None:
-            raise BackendError("openvino: the backend is closed")
-        prepared = self.model.prepare(image)
-        try:
-            self._request.infer([prepared], share_inputs=True)
-            output = self._request.get_output_tensor(0).data.copy()
-        except Exception as error:
-            raise BackendError(f"openvino failed on {self.model.name}: {error}") from error
-        try:
-            return self.model.maps(output)
-        except ModelError as error:
-            raise BackendError(f"openvino: {error}") from error
+    def _is_open(self) -> bool:
+        return self._request is not None
+
+    def _run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self._request.infer(feed, share_inputs=True)
+        return {name: self._request.get_tensor(name).data.copy() for name in self._outputs}
 
     def close(self) -> None:
         """Give the compiled network back."""

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vnect_ros.errors import BackendError, ModelError, describe
+from vnect_ros.errors import BackendError, describe
+from vnect_ros.inference.base import RuntimeBackend
 from vnect_ros.inference.bundles import Model
-from vnect_ros.records import Maps
 
 if TYPE_CHECKING:
     import onnx
     import torch
 
 
-class TorchBackend:
-    """Runs a bundle's ONNX file with torch operators; see `backends.base.Backend`."""
+class TorchBackend(RuntimeBackend):
+    """Runs a bundle's ONNX file with torch operators; see `inference.base.Backend`."""
 
     name = "torch"
 
@@ -43,7 +43,6 @@ class TorchBackend:
             raise BackendError(f"torch is not installed: {error}") from error
         if threads > 0:
             torch.set_num_threads(threads)
-        self.model = model
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             self._device = torch.device(where)
@@ -53,23 +52,19 @@ class TorchBackend:
             raise
         except Exception as error:  # torch raises RuntimeError and a good many others
             raise BackendError(f"torch refuses {model.file} on {where}: {error}") from error
+        super().__init__(model, [self._graph.input], [self._graph.output])
         self.detail = f"torch {torch.__version__}, {model.precision}, {where}"
 
-    def infer(self, image: np.ndarray) -> Maps:
-        """Run the network on one crop; see `backends.base.Backend`."""
-        if self._graph is None:
-            raise BackendError("torch: the backend is closed")
+    def _is_open(self) -> bool:
+        return self._graph is not None
+
+    def _run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         import torch
 
-        prepared = torch.from_numpy(self.model.prepare(image)).to(self._device)
-        try:
-            output = self._graph(prepared).cpu().numpy()
-        except Exception as error:
-            raise BackendError(f"torch failed on {self.model.name}: {error}") from error
-        try:
-            return self.model.maps(output)
-        except ModelError as error:
-            raise BackendError(f"torch: {error}") from error
+        assert self._graph is not None  # infer has asked
+        (image,) = feed.values()
+        output = self._graph(torch.from_numpy(image).to(self._device))
+        return {self._graph.output: output.cpu().numpy()}
 
     def close(self) -> None:
         """Give the weights back."""
@@ -99,7 +94,7 @@ class Graph:
             w.name: torch.from_numpy(numpy_helper.to_array(w).copy()).to(device)
             for w in graph.initializer
         }
-        self._input, self._output = graph.input[0].name, graph.output[0].name
+        self.input, self.output = graph.input[0].name, graph.output[0].name
         self._steps = [
             (_operator(node), list(node.input), list(node.output)) for node in graph.node
         ]
@@ -115,7 +110,7 @@ class Graph:
         """[1, 3, S, S] float32 -> [1, 84, h, w] float32."""
         import torch
 
-        values: dict[str, torch.Tensor] = {self._input: image}
+        values: dict[str, torch.Tensor] = {self.input: image}
         with torch.inference_mode():
             for (run, inputs, outputs), dead in zip(self._steps, self._dead, strict=True):
                 given = [
@@ -128,7 +123,7 @@ class Graph:
                 values.update(zip(outputs, results, strict=True))
                 for name in dead:
                     values.pop(name, None)
-        return values[self._output]
+        return values[self.output]
 
 
 def _operator(node: onnx.NodeProto) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -51,28 +52,24 @@ class Rendered:
         )
 
 
-def _lspet(**options: Any) -> Source:
-    from vnect_ros.datasets.lspet_samples import Lspet
+def _reader(module: str, name: str = "stills") -> Callable[..., Source]:
+    """The reader of a data set, imported when it is asked for."""
 
-    return Lspet(**options)
-
-
-def _layout(name: str) -> Callable[..., Source]:
     def read(**options: Any) -> Source:
-        from vnect_ros.datasets import layouts
-
-        source: Source = getattr(layouts, name)(**options)
+        found = import_module(f"vnect_ros.datasets.{module}")
+        source: Source = getattr(found, name)(**options)
         return source
 
     return read
 
 
 READERS: dict[str, Callable[..., Source]] = {
-    "lspet": _lspet,
+    "lspet": _reader("lspet", "Lspet"),
+    "people": _reader("people", "People"),
     "rendered": Rendered,
-    "mpi_inf_3dhp": _layout("mpi_inf_3dhp"),
-    "human36m": _layout("human36m"),
-    "mpii": _layout("mpii"),
+    "mpi_inf_3dhp": _reader("mpi_inf_3dhp"),
+    "human36m": _reader("human36m"),
+    "mpii": _reader("mpii"),
 }
 
 

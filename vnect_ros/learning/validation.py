@@ -1,4 +1,4 @@
-"""Figures on held-out data during training."""
+"""Figures on held-out data during training, by the rules and metrics of the evaluation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,40 @@ import numpy as np
 import torch
 from torch import nn
 
-from vnect_ros.datasets import lspet
-from vnect_ros.learning import metrics
+from vnect_ros.evaluation import metrics, pck
 from vnect_ros.learning.augmentation import plain
 from vnect_ros.learning.batches import normalise
 from vnect_ros.learning.config import TrainConfig
 from vnect_ros.learning.distributed import Team
 from vnect_ros.learning.mixture import Source, collate
+from vnect_ros.learning.targets import DECIMETRES_PER_METRE
+from vnect_ros.perception.reading import read
+from vnect_ros.records import Crop, Maps
+from vnect_ros.skeleton import NUM_JOINTS, PELVIS
 
 _BATCH = 16
+_SURE = 0.9
+"""Weight of a joint from which on its position counts as annotated."""
+_ALL_BUT_ROOT = tuple(j for j in range(NUM_JOINTS) if j != PELVIS)
+
+
+def read_output(output: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A network's output [B, 84, h, w] float32, read as the pipeline reads maps.
+
+    Args:
+        size: edge of the input [px].
+
+    Returns:
+        [B, 21, 2] pixels of the input and [B, 21, 3] root-relative metres.
+    """
+    stride = size / output.shape[-1]
+    crop = Crop(0.0, 0.0, float(size), size)
+    found = []
+    for maps in output:
+        locations_m = maps[NUM_JOINTS:].reshape(3, NUM_JOINTS, *maps.shape[1:])
+        of_one = Maps(maps[:NUM_JOINTS], locations_m / DECIMETRES_PER_METRE, stride)
+        found.append(read(of_one, crop, ((0.0, 0.0), (1.0, 1.0))))
+    return np.stack([r.pixels_px for r in found]), np.stack([r.root_relative_m for r in found])
 
 
 def validate(
@@ -49,34 +74,44 @@ def validate(
                 torch.no_grad(),
                 torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16),
             ):
-                maps = network(normalise(image, network))
-            pixels, locations, _ = metrics.read_maps(maps.cpu(), config.size / maps.shape[-1])
-            size = np.full(len(pixels), config.size)
-            kept.append(batch | {"pixels": pixels, "locations": locations, "size": size})
+                output = network(normalise(image, network))
+            pixels, locations = read_output(output.float().cpu().numpy(), config.size)
+            kept.append(batch | {"pixels": pixels, "locations": locations})
         parts = [p for member in team.gather(kept) for p in member]
         if not parts:
             continue
         every = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-        row |= {f"{name} {k}": v for k, v in _pck(every, source, team.size).items()}
+        row |= {f"{name} {k}": v for k, v in _pck(every, source, config.size, team.size).items()}
         if (every["weight_3d"] > 0).any():
-            args = every["locations"], every["joints_m"], every["weight_3d"]
-            row[f"{name} mpjpe_mm"] = 1000.0 * metrics.mpjpe_m(*args)
-            row[f"{name} pck3d"] = metrics.pck3d(*args)
+            row |= {f"{name} {k}": v for k, v in _locations(every).items()}
     return row
 
 
-def _pck(every: dict[str, np.ndarray], source: Source, processes: int) -> dict[str, float]:
-    true, seen, found = every["joints_px"], every["visible"], every["pixels"]
-    strict = {f"pck0{a}": metrics.pck(found, true, seen, a / 10) for a in (2, 5)}
+def _pck(
+    every: dict[str, np.ndarray], source: Source, size: int, processes: int
+) -> dict[str, float]:
+    keys = ("pck02", "pck05")
+    truth = pck.annotation(every["joints_px"], every["visible"] >= _SURE)
+    strict = {k: pck.pck(every["pixels"], truth)[f"{k}_strict"] for k in keys}
     joints14 = getattr(source, "joints14", None)
     if joints14 is None:
         return strict
     # the processes took every so-many-th sample: bring them back into order
     rows = np.concatenate([np.arange(r, len(joints14), processes) for r in range(processes)])
-    scale = every["size"][0] / source.image(0).shape[0]  # type: ignore[attr-defined]
-    at = (found + 0.5) / scale - 0.5
-    plain = lspet.pck(at, joints14[rows])
-    return {k: plain[k] for k in ("pck02", "pck05")} | {f"{k}_strict": v for k, v in strict.items()}
+    scale = size / source.image(0).shape[0]  # type: ignore[attr-defined]
+    found = pck.pck((every["pixels"] + 0.5) / scale - 0.5, joints14[rows])
+    return {k: found[k] for k in keys} | {f"{k}_strict": v for k, v in strict.items()}
+
+
+def _locations(every: dict[str, np.ndarray]) -> dict[str, float]:
+    known = every["weight_3d"] > 0
+    known[:, PELVIS] = True  # all is relative to it
+    truth = np.where(known[..., None], every["joints_m"], np.nan)
+    found = every["locations"]
+    return {
+        "mpjpe_mm": 1000.0 * metrics.mpjpe(found, truth, _ALL_BUT_ROOT),
+        "pck3d": metrics.pck3d(metrics.joint_errors(found, truth)),
+    }
 
 
 def table(rows: Sequence[dict[str, float]]) -> str:

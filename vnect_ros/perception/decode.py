@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -24,26 +25,42 @@ LEFT_RIGHT_PAIRS = np.array([(j, m) for j, m in enumerate(MIRROR) if j < m]).T
 """[2, P] pairs of a left and a right joint."""
 _REACH = 0.1
 """Distance from where a joint is expected at which `spatial_prior` falls [share of the input]."""
+_RIVAL_FLOOR = 0.05
+"""Nearness that every place has to the own person: far from everybody nothing is taken away."""
 
 
-def spatial_prior(maps: Maps, expected_px: np.ndarray, hysteresis: float) -> np.ndarray:
+def spatial_prior(
+    maps: Maps, expected_px: np.ndarray, hysteresis: float, rivals_px: Sequence[np.ndarray] = ()
+) -> np.ndarray:
     """[21, h, w] float32: 1 where the last pose expects each joint, less elsewhere.
 
     Where a heatmap has two maxima of like height (the left knee and the right)
-    this keeps to the one that was followed before.
+    this keeps to the one that was followed before.  Where another tracked person
+    is in the window, that person's joints count for this one only as far as they
+    are expected here too.
 
     Args:
         expected_px: [21, 2] of the input.
         hysteresis: how much less, far away: 0 favours nothing.
+        rivals_px: [21, 2] of the input each: where other people's joints are expected.
     """
+    near = _nearness(maps, expected_px)
+    prior: np.ndarray = np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
+    if len(rivals_px):
+        own = near + np.float32(_RIVAL_FLOOR)
+        prior *= own / (own + sum(_nearness(maps, rival) for rival in rivals_px))
+    return prior
+
+
+def _nearness(maps: Maps, points_px: np.ndarray) -> np.ndarray:
+    """[21, h, w] float32: a Gaussian about each joint [21, 2] of the input, 1 at its top."""
     _, height, width = maps.heatmaps.shape
-    cells = ((expected_px + 0.5) / maps.stride_px - 0.5).astype(np.float32)
+    cells = ((points_px + 0.5) / maps.stride_px - 0.5).astype(np.float32)
     reach = np.float32(_REACH * width * np.sqrt(2.0))
     across = np.exp(-(((np.arange(width, dtype=np.float32) - cells[:, :1]) / reach) ** 2))
     down = np.exp(-(((np.arange(height, dtype=np.float32) - cells[:, 1:]) / reach) ** 2))
-    near = down[:, :, None] * across[:, None, :]
-    prior: np.ndarray = np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
-    return prior
+    near: np.ndarray = down[:, :, None] * across[:, None, :]
+    return near
 
 
 def find_joints(maps: Maps, prior: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -104,6 +121,7 @@ def read_keypoints(
     curve: tuple[tuple[float, float], ...],
     config: DecodeConfig,
     expected_px: np.ndarray | None = None,
+    rivals_px: Sequence[np.ndarray] = (),
 ) -> Keypoints:
     """The joints of a window in the image, those outside of it counted as not seen.
 
@@ -113,10 +131,13 @@ def read_keypoints(
         curve: the bundle's confidence curve, see `confidence`.
         expected_px: [21, 2] where the last pose expects the joints in the image:
             of maxima of like height those near it are taken.  None: no preference.
+        rivals_px: [21, 2] each: where other people's joints are expected in the image.
     """
     prior = None
     if expected_px is not None:
-        prior = spatial_prior(maps, crop.input_from_image(expected_px), config.hysteresis)
+        rivals = [crop.input_from_image(rival) for rival in rivals_px]
+        expected = crop.input_from_image(expected_px)
+        prior = spatial_prior(maps, expected, config.hysteresis, rivals)
     pixels_px, peaks = find_joints(maps, prior)
     sure = confidence(peaks, curve)
     sure[sure < config.min_confidence] = 0.0

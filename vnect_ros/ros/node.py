@@ -86,7 +86,7 @@ class VnectNode(LifecycleNode):
             self._backend = inference.create(
                 model, config.backend, threads=config.threads, progress=self._on_progress
             )
-            self._backend.infer(np.zeros((model.input_size, model.input_size, 3), np.uint8))
+            self._backend.infer([np.zeros((model.input_size, model.input_size, 3), np.uint8)])
             pipeline = Pipeline(config, self._backend)
             if config.target_frame:
                 self._target = Target(self, config.target_frame)

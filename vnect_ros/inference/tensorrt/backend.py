@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vnect_ros.errors import BackendError, ModelError, describe
+from vnect_ros.errors import BackendError, describe
+from vnect_ros.inference.base import RuntimeBackend
 from vnect_ros.inference.bundles import Model
 from vnect_ros.inference.tensorrt import build, loader
 from vnect_ros.inference.tensorrt.cache import Cache, Key
 from vnect_ros.inference.tensorrt.probe import Device, device
-from vnect_ros.records import Maps
 
 if TYPE_CHECKING:
     from vnect_ros.inference.tensorrt.runner import Runner
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class TensorRTBackend:
-    """Runs a bundle on an NVIDIA GPU; see `backends.base.Backend`.
+class TensorRTBackend(RuntimeBackend):
+    """Runs a bundle on an NVIDIA GPU; see `inference.base.Backend`.
 
     The engine is built once for each model, precision, GPU, driver and TensorRT
     version, and kept in the user's cache.
@@ -52,7 +52,6 @@ class TensorRTBackend:
         """
         gpu = device()
         runtime = loader.load()
-        self.model = model
         key = key_of(model, gpu, f"{loader.name()} {runtime.__version__}")
 
         def make() -> bytes:
@@ -69,6 +68,7 @@ class TensorRTBackend:
 
         runner, cached = (Cache() if cache is None else cache).engine(key, make, load)
         self._runner: Runner | None = runner
+        super().__init__(model, ["image"], ["maps"])
         self.detail = (
             f"{key.runtime}, {model.precision}, {gpu.name}, "
             f"engine {'from the cache' if cached else 'built now'}, "
@@ -80,15 +80,15 @@ class TensorRTBackend:
             self.close()
             raise BackendError(describe("engine's input", got, f"uint8 (1, {size}, {size}, 3)"))
 
-    def infer(self, image: np.ndarray) -> Maps:
-        """Run the network on one crop; see `backends.base.Backend`."""
-        if self._runner is None:
-            raise BackendError("tensorrt: the backend is closed")
-        output = self._runner.run(np.asarray(image)[None])
-        try:
-            return self.model.maps(output)
-        except ModelError as error:
-            raise BackendError(f"tensorrt: {error}") from error
+    def _is_open(self) -> bool:
+        return self._runner is not None
+
+    def _prepared(self, image: np.ndarray) -> np.ndarray:
+        return np.asarray(image)[None]  # the engine normalises
+
+    def _run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert self._runner is not None  # infer has asked
+        return {"maps": self._runner.run(feed["image"])}
 
     def close(self) -> None:
         """Give the engine, its stream and its memory back."""

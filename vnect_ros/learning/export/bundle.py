@@ -169,7 +169,7 @@ def _row(
     plain = bundles.load(model.folder, model.precision)
     for crop, output in zip(crops, truth, strict=True):
         start = time.perf_counter()
-        maps = backend.infer(crop)
+        (maps,) = backend.infer([crop])
         seconds.append(time.perf_counter() - start)
         readings.append(read(maps, model.confidence_curve))
         wanted = plain.maps(output)

@@ -1,0 +1,114 @@
+"""Videos with camera truth of one person.
+
+A folder holds `NAME.mp4` beside `NAME.npz` (or `NAME_truth.npz`): `joints_camera_m`
+[F, 21, 3] metric in the camera's optical frame, `joints_px` [F, 21, 2], the
+intrinsics `fx`, `fy`, `cx`, `cy` of the images, `fps`, and optionally `height_m`
+(the person's standing height), `occluded` [F, 21], `distortion` and
+`distortion_model`.  NaN stands for no truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vnect_ros.body.urdf import mean_bone_lengths
+from vnect_ros.camera import Camera
+from vnect_ros.datasets.photographs import ImageFiles
+from vnect_ros.errors import VnectError, describe
+from vnect_ros.recordings.video import Video, VideoFrame
+from vnect_ros.skeleton import INDEX, knee_neck_length
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video and its truth."""
+
+    name: str
+    video: Iterable[VideoFrame]
+    camera: Camera
+    fps: float
+    joints_camera_m: np.ndarray
+    """[F, 21, 3] metric, camera frame; NaN where unknown."""
+    joints_px: np.ndarray
+    """[F, 21, 2] image; NaN where unknown."""
+    height_m: float | None = None
+    occluded: np.ndarray | None = None
+    """[F, 21] bool."""
+
+
+def load_clips(folder: str | Path) -> list[Clip]:
+    """Every clip of a folder, by name.
+
+    Raises:
+        VnectError: there is none, or a truth lacks a field.
+    """
+    found = []
+    for video in sorted(Path(folder).glob("*.mp4")):
+        for truth in (video.with_suffix(".npz"), video.with_name(f"{video.stem}_truth.npz")):
+            if truth.is_file():
+                found.append(_clip(video, truth))
+                break
+    if not found:
+        raise VnectError(describe("clips", str(folder), "a folder with NAME.mp4 and NAME.npz"))
+    return found
+
+
+def _clip(video: Path, truth: Path) -> Clip:
+    with np.load(truth, allow_pickle=False) as data:
+        values = {key: data[key] for key in data.files}
+    needed = ("joints_camera_m", "joints_px", "fx", "fy", "cx", "cy", "fps")
+    missing = [key for key in needed if key not in values]
+    if missing:
+        raise VnectError(describe(f"{truth.name}: {missing[0]}", None, "a field"))
+    fps = float(values["fps"])
+    frames = Video(video, fps)
+    first = next(iter(frames), None)
+    if first is None:
+        raise VnectError(describe("clip", str(video), "a video with frames"))
+    height, width = first.image.shape[:2]
+    camera = Camera(
+        width,
+        height,
+        *(float(values[key]) for key in ("fx", "fy", "cx", "cy")),
+        str(values.get("distortion_model", "plumb_bob")),
+        tuple(np.ravel(values.get("distortion", ())).tolist()),
+    )
+    return Clip(
+        name=video.stem,
+        video=frames,
+        camera=camera,
+        fps=fps,
+        joints_camera_m=values["joints_camera_m"].astype(np.float64),
+        joints_px=values["joints_px"].astype(np.float64),
+        height_m=float(np.mean(values["height_m"])) if "height_m" in values else None,
+        occluded=values["occluded"] > 0.5 if "occluded" in values else None,
+    )
+
+
+def clip_of_files(
+    name: str,
+    files: ImageFiles,
+    camera: Camera,
+    joints_camera_m: np.ndarray,
+    joints_px: np.ndarray,
+) -> Clip:
+    """A clip of a set that states nobody's height: that of a mean body with its thighs and spine.
+
+    Args:
+        joints_camera_m: [F, 21, 3]; NaN where unknown.
+        joints_px: [F, 21, 2] likewise.
+    """
+    height_m = mean_height_m(joints_camera_m)
+    return Clip(name, files, camera, files.fps, joints_camera_m, joints_px, height_m)
+
+
+def mean_height_m(joints_camera_m: np.ndarray) -> float:
+    """Height of a mean adult with the median knee-to-neck length of [F, 21, 3] joints."""
+    bones = mean_bone_lengths(1.0)
+    thigh = (bones[INDEX["right_knee"]] + bones[INDEX["left_knee"]]) / 2.0
+    share = float(thigh + bones[INDEX["spine"]] + bones[INDEX["neck"]])
+    return float(np.nanmedian(knee_neck_length(joints_camera_m))) / share
