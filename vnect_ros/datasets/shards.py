@@ -26,6 +26,7 @@ LABELS: dict[str, tuple[tuple[int, ...], type]] = {
     "joints_m": ((NUM_JOINTS, 3), np.float32),
     "weight_3d": ((NUM_JOINTS,), np.float32),
     "joints_camera_m": ((NUM_JOINTS, 3), np.float32),
+    "gravity": ((3,), np.float32),
     "k_crop": ((3, 3), np.float32),
     "height_m": ((), np.float32),
     "seed": ((), np.int64),
@@ -38,6 +39,7 @@ occluded: 1 where something else is in front of the joint (its truth still holds
 joints_m: root-relative, crop-ray frame, body size normalised [m].
 weight_3d: weight for location maps.
 joints_camera_m: metric, camera's optical frame [m].
+gravity: direction of gravity in the crop-ray frame, unit length; zeros: unknown.
 k_crop: intrinsics that take the camera frame to pixels of the crop.
 height_m: the person's height, standing upright [m].
 seed: what the sample was made from.

@@ -49,6 +49,8 @@ class Rendered:
             row["joints_m"],
             row["weight_3d"],
             float(row["k_crop"][0, 0]),
+            row["gravity"],
+            float(not outside.all()),
         )
 
 
@@ -66,6 +68,8 @@ def _reader(module: str, name: str = "stills") -> Callable[..., Source]:
 READERS: dict[str, Callable[..., Source]] = {
     "lspet": _reader("lspet", "Lspet"),
     "people": _reader("people", "People"),
+    "nobody": _reader("windows", "Nobody"),
+    "beside_people": _reader("windows", "BesidePeople"),
     "rendered": Rendered,
     "mpi_inf_3dhp": _reader("mpi_inf_3dhp"),
     "human36m": _reader("human36m"),

@@ -98,7 +98,7 @@ class MoveNetTrunk(nn.Module):
         variant: one of `VARIANTS`.
 
     Attributes:
-        channels: of the pyramid's features (stride 4) and of the deep ones (stride 32).
+        channels: of the pyramid's features at strides 4 and 8, and of the encoder's end.
     """
 
     mean = 0.5
@@ -109,6 +109,7 @@ class MoveNetTrunk(nn.Module):
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"variant: got {variant!r}, accepted: {', '.join(VARIANTS)}")
+        self.variant = variant
         width = VARIANTS[variant]
         c_in = _rounded(32 * width)
         self.stem = SameConv(3, c_in, 3, 2)
@@ -130,13 +131,14 @@ class MoveNetTrunk(nn.Module):
             Merge(fine, coarse, out)
             for fine, coarse, out in zip(levels[::-1], PYRAMID[:0:-1], PYRAMID[2::-1])
         )
-        self.channels = (PYRAMID[0], c_in)
+        self.channels = (PYRAMID[0], PYRAMID[1], c_in)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Map [B, 3, S, S] normalised RGB, S a multiple of 32, to features.
 
         Returns:
-            [B, 24, S/4, S/4] of the pyramid, and [B, C, S/32, S/32] of the encoder's end.
+            The pyramid's [B, 24, S/4, S/4] and [B, 24, S/8, S/8], and the encoder's end
+            [B, C, S/32, S/32].
         """
         x = F.relu6(self.stem(x))
         levels = []
@@ -144,10 +146,10 @@ class MoveNetTrunk(nn.Module):
             x = block(x)
             if number in self.taps:
                 levels.append(x)
-        fine = self.coarsest(F.relu6(self.top(x)))
-        for merge, level in zip(self.merges, reversed(levels)):
-            fine = merge(fine, level)
-        return fine, x
+        p32 = self.coarsest(F.relu6(self.top(x)))
+        p16 = self.merges[0](p32, levels[2])
+        p8 = self.merges[1](p16, levels[1])
+        return self.merges[2](p8, levels[0]), p8, x
 
 
 class KeypointHead(nn.Module):
@@ -186,7 +188,7 @@ class MoveNet(nn.Module):
             from the centre to each keypoint, y then x, in cells; "offsets" [B, 34, …], of each
             keypoint within its cell, y then x.
         """
-        fine, _ = self.trunk(x)
+        fine = self.trunk(x)[0]
         return {
             name: getattr(self, name)(fine)
             for name in ("heatmaps", "regression", "centre", "offsets")

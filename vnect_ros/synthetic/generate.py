@@ -24,6 +24,7 @@ from vnect_ros.synthetic.bodies import Shape, body_model, sample_phenotypes
 from vnect_ros.synthetic.camera_effects import beyond_black, degrade
 from vnect_ros.synthetic.cameras import (  # fmt: skip
     crop_labels,
+    rotation_camera_from_crop,
     sample_camera,
     sample_window,
     window_view,
@@ -199,6 +200,7 @@ class Generator:
             "joints_m": crop_labels(joints_camera, view.k, self.size).astype(np.float32),
             "weight_3d": inside.astype(np.float32),
             "joints_camera_m": joints_camera.astype(np.float32),
+            "gravity": _gravity(t[:3, :3], view.k, self.size),
             "k_crop": view.k.astype(np.float32),
             "height_m": np.float32(shape.height_m),
             "seed": np.int64(seed),
@@ -234,6 +236,12 @@ class Generator:
         shift = (deep * to_eye + wide * side).astype(np.float32)
         layers = tuple((n, p + shift, normals) for n, p, normals in other.layers)
         return Person(layers, other.look, known=False)
+
+
+def _gravity(rotation_camera_from_world: np.ndarray, k_crop: np.ndarray, size: int) -> np.ndarray:
+    """[3] float32 unit vector: where things fall, in the axes of the crop's central ray."""
+    down = rotation_camera_from_world @ [0.0, 0.0, -1.0]
+    return (down @ rotation_camera_from_crop(k_crop, size)).astype(np.float32)
 
 
 def main() -> None:
