@@ -109,7 +109,7 @@ class Renderers:
     Args:
         folder: of the shards.
         count: processes.
-        arguments: further ones of `vnect_ros.synthetic.generate`.
+        arguments: further ones of `vnect_ros.cli.render stills`.
         shard: samples a shard.
     """
 
@@ -125,7 +125,8 @@ class Renderers:
                 [
                     sys.executable,
                     "-m",
-                    "vnect_ros.synthetic.generate",
+                    "vnect_ros.cli.render",
+                    "stills",
                     "--out",
                     str(folder),
                     "--split",

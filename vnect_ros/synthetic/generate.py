@@ -12,6 +12,7 @@ import numpy as np
 from vnect_ros.datasets.cropping import crop_ray_labels
 from vnect_ros.datasets.sample import inside as within
 from vnect_ros.perception.crop import outside
+from vnect_ros.records import Crop
 from vnect_ros.skeleton import INDEX
 from vnect_ros.synthetic import scenery
 from vnect_ros.synthetic.appearance import sample_look
@@ -22,7 +23,7 @@ from vnect_ros.synthetic.contact import penetration
 from vnect_ros.synthetic.poses import Pose, sample_pose
 from vnect_ros.synthetic.render import Renderer
 from vnect_ros.synthetic.retarget import bone_rotations
-from vnect_ros.synthetic.scene import Person, Scene, dress
+from vnect_ros.synthetic.scene import Person, Scene, View, dress
 from vnect_ros.synthetic.visibility import hidden
 
 
@@ -150,6 +151,7 @@ class Generator:
             "joints_m": crop_ray_labels(joints_camera, camera, crop)[0].astype(np.float32),
             "weight_3d": inside.astype(np.float32),
             "joints_camera_m": joints_camera.astype(np.float32),
+            "gravity": _gravity(whole, crop),
             "k_crop": view.camera.matrix.astype(np.float32),
             "height_m": np.float32(shape.height_m),
             "seed": np.int64(seed),
@@ -185,3 +187,9 @@ class Generator:
         shift = (deep * to_eye + wide * side).astype(np.float32)
         layers = tuple((n, p + shift, normals) for n, p, normals in other.layers)
         return Person(layers, other.look, known=False)
+
+
+def _gravity(view: View, crop: Crop) -> np.ndarray:
+    """[3] float32 unit vector: where things fall, in the axes of the crop's central ray."""
+    down = view.transform_camera_from_world[:3, :3] @ [0.0, 0.0, -1.0]
+    return (down @ view.camera.rotation_camera_from_crop(crop.centre_px)).astype(np.float32)
