@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fake_backend import FakeBackend, Seen, coordinate_card, read_card, standing
 
 from vnect_ros.camera import Camera
 from vnect_ros.cli import evaluate
@@ -21,7 +22,6 @@ from vnect_ros.evaluation import baselines, clips, metrics, plots
 from vnect_ros.evaluation.reading import NetworkReader
 from vnect_ros.evaluation.stills import load_stills, upright_whole
 from vnect_ros.inference import bundles
-from vnect_ros.inference.fake import FakeBackend, Seen, coordinate_card, read_card, standing
 from vnect_ros.perception import crop as cropping
 from vnect_ros.recordings.video import Video, VideoFrame
 from vnect_ros.records import State
@@ -227,7 +227,7 @@ def _walk(frames):
 
 
 def standing_person():
-    from vnect_ros.inference.fake import STANDING_M
+    from fake_backend import STANDING_M
 
     return STANDING_M * NORMALISED_KNEE_NECK_M / knee_neck_length(STANDING_M)
 

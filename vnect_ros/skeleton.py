@@ -29,9 +29,6 @@ PARENTS: Final = (16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, 14, 14, 1, 4, 
 BONES: Final = tuple((p, j) for j, p in enumerate(PARENTS) if p != j)
 """The 20 (parent, child) pairs, in the order of the child."""
 
-TOPOLOGICAL: Final = (14, 15, 1, 16, 0, 2, 3, 4, 17, 5, 6, 7, 18, 8, 9, 10, 19, 11, 12, 13, 20)
-"""All joints, each behind its parent."""
-
 
 def _mirrored(name: str) -> str:
     if name.startswith("right_"):

@@ -20,10 +20,9 @@ import numpy as np
 
 from vnect_ros.cli import _common
 from vnect_ros.errors import BackendError, ModelError, VnectError
-from vnect_ros.inference import BACKENDS, bundles, create
+from vnect_ros.inference import AUTO, bundles, create
 from vnect_ros.perception.reading import Reading, read
 
-RUNTIMES: Final = tuple(name for name in BACKENDS if name != "fake")
 R50: Final = "vnect_r50"
 """Name of the paper's network with random weights, where no bundle has trained ones."""
 WARM_UP: Final = 5
@@ -132,7 +131,7 @@ def _rows_of(
     rows: list[dict[str, Any]] = []
     reference: list[Reading] = []
     for precision in model.precisions:
-        for backend in ("onnxruntime", *(n for n in RUNTIMES if n != "onnxruntime")):
+        for backend in ("onnxruntime", *(n for n in AUTO if n != "onnxruntime")):
             row, readings = _apart(folder, precision, backend, args.rounds, threads, place)
             row = {"model": model.name, **row}
             reference = reference or readings
