@@ -25,6 +25,7 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from vnect_ros import share
 from vnect_ros.camera import Camera
 from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.recordings.camera_file import read_camera_file
@@ -40,14 +41,6 @@ is lost of DDS's discovery is told again only after about two seconds."""
 
 LATE_S = 0.05
 """A frame that is later than this moves all that follow."""
-
-
-def shared(path: str) -> Path | None:
-    """A file of the package's, in the checkout or where it is installed; None if missing."""
-    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
-    folders = [Path(__file__).resolve().parents[2]]
-    folders += [Path(p) / "share" / "vnect_ros" for p in [*prefixes, sys.prefix]]
-    return next((folder / path for folder in folders if (folder / path).is_file()), None)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -90,7 +83,7 @@ def open_source(source: str | None, fps: float | None) -> Video | int:
     """
     if source is not None and source.isdigit():
         return int(source)
-    file = shared(CLIP) if source is None else Path(source)
+    file = share.find(CLIP) if source is None else Path(source)
     if file is None:
         raise ImageError(describe("video", CLIP, "a file: the bundled clip is not installed"))
     return Video(file, fps)
@@ -199,7 +192,7 @@ def main(args: list[str] | None = None) -> int:
     """Publish until the video ends or the process is interrupted."""
     arguments = sys.argv[1:] if args is None else args
     parsed = parse(remove_ros_args(["video_publisher", *arguments])[1:])
-    profile = shared(PROFILE)
+    profile = share.find(PROFILE)
     if profile is not None:
         for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
             os.environ.setdefault(variable, str(profile))
