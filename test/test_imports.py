@@ -32,7 +32,7 @@ IMPORTS = {
     "plausibility": {"errors", "lens"},
     "camera": {"errors", "lens", "plausibility"},
     "records": {"camera", "errors", "skeleton"},
-    "networks": {"errors"},
+    "networks": {"errors", "skeleton"},
     "body": {"skeleton"},
     "inference": {"config", "errors", "records", "share", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
@@ -50,20 +50,22 @@ IMPORTS = {
         "pipeline", "recordings", "records", "share", "skeleton",
     },
     "datasets": {
-        "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
-    },
-    "synthetic": {"datasets", "errors", "skeleton"},
-    "evaluation": {
-        "camera", "config", "datasets", "errors", "inference", "perception", "pipeline", "records",
+        "body", "camera", "config", "drawing", "errors", "perception", "recordings", "records",
         "skeleton",
+    },
+    "synthetic": {"camera", "config", "datasets", "errors", "perception", "records", "skeleton"},
+    "evaluation": {
+        "camera", "config", "datasets", "drawing", "errors", "inference", "perception", "pipeline",
+        "records", "skeleton",
     },
     "learning": {
         "camera", "config", "datasets", "errors", "evaluation", "inference", "networks",
-        "perception", "records", "skeleton",
+        "perception", "records", "skeleton", "synthetic",
     },
     "cli": {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",
         "networks", "perception", "pipeline", "recordings", "records", "ros", "share", "skeleton",
+        "synthetic",
     },
 }  # fmt: skip
 """Exactly what each module or folder of the package imports of ours; each imports only what

@@ -94,6 +94,12 @@ class Crop:
     input_size: int
     """Edge of the network's input [px]."""
 
+    @classmethod
+    def about(cls, centre_px: np.ndarray, size_px: float, input_size: int) -> Crop:
+        """The window with a centre [2] in the image [px]."""
+        left, top = np.asarray(centre_px) - (size_px - 1.0) / 2.0
+        return cls(float(left), float(top), float(size_px), input_size)
+
     @property
     def scale(self) -> float:
         """Image pixels a pixel of the input stands for."""
@@ -103,6 +109,12 @@ class Crop:
     def centre_px(self) -> np.ndarray:
         """[2] float64 centre of the window in the image [px]."""
         return np.array([self.left_px, self.top_px]) + (self.size_px - 1.0) / 2.0
+
+    def camera(self, camera: Camera) -> Camera:
+        """The pinhole whose whole image is this window of a camera's ideal image."""
+        cx, cy = self.input_from_image(np.array([camera.cx, camera.cy]))
+        fx, fy, size = camera.fx / self.scale, camera.fy / self.scale, self.input_size
+        return Camera(size, size, fx, fy, cx, cy, calibrated=camera.calibrated)
 
     def image_from_input(self, points_px: np.ndarray) -> np.ndarray:
         """Map [..., 2] points from the network's input to the image [px].
