@@ -61,7 +61,7 @@ class Kinematics:
                 joint = model.addJoint(joint, axis, here, s.joint)
             self._joints[s.link] = joint
         frames = [
-            model.addFrame(pin.Frame(name, self._joints[name], here, pin.FrameType.BODY))
+            model.addFrame(pin.Frame(name, self._joints[name], 0, here, pin.FrameType.BODY))
             for name in JOINT_NAMES
         ]
         self._data = model.createData()
