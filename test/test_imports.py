@@ -34,7 +34,6 @@ IMPORTS = {
     "body": {"skeleton"},
     "inference": {"config", "errors", "records", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
-    "recordings": {"camera", "errors"},
     "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
@@ -42,9 +41,11 @@ IMPORTS = {
     "pipeline": {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
+    "messages": {"camera", "errors"},
+    "recordings": {"camera", "clock", "errors", "messages"},
     "ros": {
-        "body", "camera", "clock", "config", "drawing", "errors", "inference", "pipeline",
-        "recordings", "records", "skeleton",
+        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
+        "pipeline", "recordings", "records", "skeleton",
     },
     "datasets": {
         "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
@@ -62,6 +63,7 @@ IMPORTS = {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",
         "networks", "perception", "pipeline", "recordings", "records", "ros", "skeleton",
     },
+    "privacy": set(),
 }  # fmt: skip
 """Exactly what each module or folder of the package imports of ours; each imports only what
 stands above it."""

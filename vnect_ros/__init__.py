@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from vnect_ros.skeleton import BONES as BONES
     from vnect_ros.skeleton import JOINT_NAMES as JOINT_NAMES
 
+from vnect_ros.privacy import disable_telemetry
+
 # A checkout and the generated messages (vnect_ros.msg) share this package's name.
 __path__ = extend_path(__path__, __name__)
+
+disable_telemetry()
 
 __version__ = "0.1.0"
 
