@@ -145,7 +145,7 @@ def _template() -> tuple[Any, dict[str, int]]:
             joint = model.addJoint(joint, axis, here, s.joint)
         joints[s.link] = joint
     for name in JOINT_NAMES:
-        model.addFrame(pin.Frame(name, joints[name], here, pin.FrameType.BODY))
+        model.addFrame(pin.Frame(name, joints[name], 0, here, pin.FrameType.BODY))
     return model, joints
 
 
