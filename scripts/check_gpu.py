@@ -34,7 +34,8 @@ from vnect_ros.inference import bundles, create
 from vnect_ros.inference.tensorrt import loader, probe
 from vnect_ros.inference.tensorrt.backend import TensorRTBackend
 from vnect_ros.inference.tensorrt.cache import Cache
-from vnect_ros.learning.export.compare import difference, read
+from vnect_ros.learning.export.compare import difference
+from vnect_ros.perception.reading import read
 
 TOLERANCE = {"fp32": (0.5, 5.0), "fp16": (0.5, 5.0), "int8": (2.0, 15.0)}
 """Mean joint distance from ONNX Runtime's result of the same file: px, mm."""

@@ -7,9 +7,13 @@ import os
 
 import pytest
 
+from vnect_ros import inference
+
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 if os.environ.get("ROS_DISTRO") == "humble":
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")  # what it was before ROS 2 Iron
+
+inference.BACKENDS["fake"] = ("fake_backend", "FakeBackend")
 
 _DOMAINS = itertools.count(os.getpid())
 

@@ -59,20 +59,26 @@ class Rig:
         self.cameras: dict[str, ScriptedCamera] = {}
         self.heard: dict[str, Heard] = {}
 
-    def start(self, namespace: str = "", *, camera: bool = True, **parameters) -> Heard:
-        """Start a node with these parameters (`__` for a dot), and listen to it."""
+    def start(
+        self, namespace: str = "", *, camera: bool = True, topic: str = "image", **parameters
+    ) -> Heard:
+        """Start a node with these parameters (`__` for a dot), and listen to it.
+
+        Its images come from `topic`.
+        """
         heard = self.heard[namespace] = Heard(self, namespace)
         given = {key.replace("__", "."): value for key, value in parameters.items()}
         node = VnectNode(
             context=self.context,
             namespace=namespace,
+            cli_args=["--ros-args", "-r", f"image:={topic}"],
             parameter_overrides=[Parameter(key, value=value) for key, value in given.items()],
         )
         self.nodes[namespace] = node
         self._spin(node)
         if camera:
             compressed = given.get("image_transport") == "compressed"
-            self.cameras[namespace] = ScriptedCamera(self, namespace, compressed)
+            self.cameras[namespace] = ScriptedCamera(self, namespace, compressed, topic)
         return heard
 
     def camera(self, namespace: str = "") -> ScriptedCamera:
@@ -140,8 +146,8 @@ class Rig:
 class ScriptedCamera:
     """Publishes what a test tells it to."""
 
-    def __init__(self, rig: Rig, namespace: str, compressed: bool) -> None:
-        topic = f"{namespace}/image" + ("/compressed" if compressed else "")
+    def __init__(self, rig: Rig, namespace: str, compressed: bool, topic: str = "image") -> None:
+        topic = f"{namespace}/{topic}" + ("/compressed" if compressed else "")
         kind = CompressedImage if compressed else Image
         make = rig.here.create_publisher
         self._rig = rig

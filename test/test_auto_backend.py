@@ -30,10 +30,11 @@ needs_no_gpu = pytest.mark.skipif(not without_gpu(), reason="there is a GPU: aut
 @needs_no_gpu
 def test_auto_says_what_runs_and_why_the_gpu_does_not() -> None:
     backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"))
-    first = next(n for n in inference.AUTO[1:] if importlib.util.find_spec(n))
+    first = next(n for n in ("openvino", "onnxruntime") if importlib.util.find_spec(n))
     assert backend.name == first
     assert backend.detail.startswith(first)
     assert "auto; not tensorrt: no usable NVIDIA GPU" in backend.detail
+    assert "; not onnxruntime_cuda: " in backend.detail
     backend.infer(tiny_bundles.crops(1))
 
 
@@ -53,21 +54,60 @@ def test_a_gpu_gets_the_precision_that_suits_it() -> None:
 
 
 @needs_no_gpu
-def test_auto_goes_on_to_the_next(monkeypatch) -> None:
+def test_auto_goes_on_to_the_next() -> None:
     """A runtime that is not installed is passed over, and named."""
     code = (
-        "import sys; sys.modules['onnxruntime'] = None; sys.modules['openvino'] = None\n"
+        "import sys; sys.modules['openvino'] = None\n"
         "from vnect_ros import inference\n"
         "from vnect_ros.inference import bundles\n"
         f"b = inference.create(bundles.load({str(tiny_bundles.folder('vnect_lite'))!r}))\n"
         "print(b.name); print(b.detail)"
     )
-    pytest.importorskip("torch", reason="the last in the order is torch")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     name, detail = done.stdout.splitlines()
-    assert name == "torch"
-    for reason in ("not tensorrt: ", "not openvino: ", "not onnxruntime: "):
+    assert name == "onnxruntime"
+    for reason in ("not tensorrt: ", "not onnxruntime_cuda: ", "not openvino: "):
         assert reason in detail
+
+
+def test_cuda_of_onnxruntime_is_refused_where_it_is_not() -> None:
+    """ONNX Runtime itself would fall back to the CPU without an error."""
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    with pytest.raises(BackendError, match=r"onnxruntime_cuda: .* is built without CUDA"):
+        inference.create(tiny_bundles.load("vnect_lite", "fp32"), "onnxruntime_cuda")
+
+
+@needs_no_gpu
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_cuda_of_onnxruntime_that_does_not_load_is_no_quiet_fallback(monkeypatch) -> None:
+    import onnxruntime
+
+    model = tiny_bundles.load("vnect_lite", "fp32")
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    with pytest.raises(BackendError, match="no usable NVIDIA GPU"):
+        inference.create(model, "onnxruntime_cuda")
+    monkeypatch.setattr(probe, "device", lambda: probe.Device("a GPU", "8.7", "12040"))
+    with pytest.raises(BackendError, match=r"onnxruntime_cuda: .* cannot load CUDA"):
+        inference.create(model, "onnxruntime_cuda")
+
+
+@pytest.mark.gpu
+def test_cuda_of_onnxruntime_gives_the_cpus_maps() -> None:
+    import numpy as np
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("needs onnxruntime-gpu")
+    model, crops = tiny_bundles.load("vnect_lite", "fp32"), tiny_bundles.crops(2)
+    found = inference.create(model, "onnxruntime_cuda").infer(crops)
+    reference = inference.create(model, "onnxruntime").infer(crops)
+    for got, expected in zip(found, reference, strict=True):
+        np.testing.assert_allclose(got.heatmaps, expected.heatmaps, atol=1e-3)
+        np.testing.assert_allclose(got.locations_m, expected.locations_m, atol=1e-3)
 
 
 def test_nothing_that_works_is_an_error_with_every_cause(tmp_path) -> None:
@@ -78,7 +118,7 @@ def test_nothing_that_works_is_an_error_with_every_cause(tmp_path) -> None:
         tmp_path, {"fp32": tmp_path / "model.onnx"}, licence="MIT", input_size=64,
         mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5),
     )  # fmt: skip
-    every = r"no backend works: tensorrt: .*onnxruntime: .*torch: "
+    every = r"no backend works: tensorrt: .*onnxruntime_cuda: .*openvino: .*onnxruntime: "
     with pytest.raises(BackendError, match=every):
         inference.create(model)
 

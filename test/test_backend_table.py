@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import tiny_bundles
 
+from vnect_ros import inference
 from vnect_ros.cli import _backend_table, _common, _pictures
 from vnect_ros.config import CropConfig
 from vnect_ros.errors import ImageError
 from vnect_ros.inference import bundles
-from vnect_ros.learning.export.compare import Difference, Reading, difference
+from vnect_ros.learning.export.compare import Difference, difference
 from vnect_ros.perception import crop as cropping
+from vnect_ros.perception.reading import Reading
 from vnect_ros.recordings.video import Video
 
 pytestmark = pytest.mark.timeout(300)
@@ -40,10 +42,10 @@ def test_every_runtime_has_a_row_or_a_reason(tmp_path, capsys) -> None:
     for i, crop in enumerate(tiny_bundles.crops(3, seed=61)):
         cv2.imwrite(str(tmp_path / f"{i}.png"), crop)
     given = ["--bundles", str(single.folder), "--images", str(tmp_path), "--rounds", "1"]
-    found = _backend_table.run(arguments(*given, "--no-peers"))
+    found = _backend_table.run(arguments(*given, "--no-baselines"))
     shown = capsys.readouterr().out
     rows = {row["backend"]: row for row in found["rows"]}
-    assert set(rows) == set(_backend_table.RUNTIMES)
+    assert set(rows) == set(inference.AUTO)
     json.dumps(found)
     for name, row in rows.items():
         assert name in shown
@@ -55,13 +57,13 @@ def test_every_runtime_has_a_row_or_a_reason(tmp_path, capsys) -> None:
 
 def test_difference_counts_only_what_the_reference_sees() -> None:
     pixels, locations = np.zeros((21, 2)), np.zeros((21, 3))
-    seen = np.zeros(21, bool)
-    seen[:2] = True
-    reference = Reading(pixels, locations, seen)
-    moved = Reading(pixels + [3.0, 4.0], locations + [0.0, 0.0, 0.01], ~seen)
+    seen = np.zeros(21)
+    seen[:2] = 1.0
+    reference = Reading(pixels, locations, seen, seen)
+    moved = Reading(pixels + [3.0, 4.0], locations + [0.0, 0.0, 0.01], 1.0 - seen, seen)
     far = difference([reference], [moved])
     assert far == Difference(2, 5.0, 5.0, pytest.approx(10.0), pytest.approx(10.0))
-    nobody = difference([Reading(pixels, locations, np.zeros(21, bool))], [moved])
+    nobody = difference([Reading(pixels, locations, np.zeros(21), seen)], [moved])
     assert nobody.joints == 0 and np.isnan(nobody.mean_px)
 
 

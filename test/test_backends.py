@@ -7,11 +7,11 @@ import math
 
 import numpy as np
 import pytest
+from fake_backend import FakeBackend, Seen, standing
 
 from vnect_ros import inference
 from vnect_ros.errors import BackendError
 from vnect_ros.inference import bundles
-from vnect_ros.inference.fake import FakeBackend, Seen, standing
 from vnect_ros.perception import decode
 from vnect_ros.skeleton import JOINT_NAMES
 

@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from fake_backend import standing_bundle
 
 from vnect_ros.cli import _soak, benchmark
-from vnect_ros.inference import bundles
-from vnect_ros.recordings.video import VideoFrame, VideoWriter
+from vnect_ros.recordings.video import VideoFrame
+from vnect_ros.recordings.writer import VideoWriter
 
 
 @pytest.fixture
@@ -22,10 +23,8 @@ def video(tmp_path):
 
 @pytest.fixture
 def model(tmp_path):
-    (tmp_path / "model.onnx").write_bytes(b"none")
-    fields = {"licence": "MIT", "input_size": 224, "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    bundles.write_bundle(tmp_path / "bundle", {"fp32": tmp_path / "model.onnx"}, **fields)
-    return ["--model", str(tmp_path / "bundle"), "--backend", "fake"]
+    bundle = standing_bundle(tmp_path / "bundle").folder
+    return ["--model", str(bundle), "--backend", "onnxruntime"]
 
 
 def test_stages_memory_and_start_up(tmp_path, video, model, capsys):
@@ -40,7 +39,8 @@ def test_stages_memory_and_start_up(tmp_path, video, model, capsys):
         assert 0.0 < milliseconds["median"] <= milliseconds["p95"]
     assert found["states"]["MEASURED"] > 0 and sum(found["states"].values()) == 20
     assert found["memory_mib"] > 10.0 and found["start_to_first_pose_s"] > 0.0
-    assert (found["model"], found["backend"], found["image"]) == ("bundle", "fake", [160, 120])
+    assert (found["model"], found["backend"]) == ("bundle", "onnxruntime")
+    assert found["image"] == [160, 120]
     printed = capsys.readouterr().out
     assert "median ms" in printed and "start to first pose" in printed
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fake_backend import coordinate_card, read_card
 
 from vnect_ros.config import CropConfig, PipelineConfig
-from vnect_ros.inference.fake import coordinate_card, read_card
 from vnect_ros.perception import crop as cropping
 from vnect_ros.perception import search
 from vnect_ros.records import Crop

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fake_backend import STANDING_M
 
-from vnect_ros.inference.fake import STANDING_M
 from vnect_ros.perception import decode
 from vnect_ros.records import Maps
 from vnect_ros.skeleton import INDEX, PELVIS

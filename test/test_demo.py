@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fake_backend import STANDING_M
 
 from vnect_ros.camera import Camera
 from vnect_ros.cli import demo
 from vnect_ros.errors import VnectError
-from vnect_ros.inference.fake import STANDING_M
-from vnect_ros.recordings.video import Video, VideoWriter
+from vnect_ros.recordings.video import Video
+from vnect_ros.recordings.writer import VideoWriter
 from vnect_ros.records import State
 
 FRAMES = 10

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from fake_backend import STANDING_M
 
 from vnect_ros import drawing
-from vnect_ros.inference.fake import STANDING_M
 from vnect_ros.records import Calibration, Crop, Pose, State
 
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import tarfile
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from fake_backend import FakeBackend, Seen, coordinate_card, read_card, standing
 
 from vnect_ros.camera import Camera
 from vnect_ros.cli import evaluate
-from vnect_ros.config import PipelineConfig
-from vnect_ros.datasets import lspet, public
+from vnect_ros.config import CropConfig, PipelineConfig
+from vnect_ros.datasets import human36m, lspet, mpi_inf_3dhp
+from vnect_ros.datasets.clips import Clip, load_clips
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.evaluation import baselines, clips, metrics, plots
 from vnect_ros.evaluation.reading import NetworkReader
 from vnect_ros.evaluation.stills import load_stills, upright_whole
 from vnect_ros.inference import bundles
-from vnect_ros.inference.fake import FakeBackend, Seen, coordinate_card, read_card, standing
-from vnect_ros.recordings.video import VideoFrame
+from vnect_ros.perception import crop as cropping
+from vnect_ros.recordings.video import Video, VideoFrame
 from vnect_ros.records import State
-from vnect_ros.skeleton import INDEX, NORMALISED_KNEE_NECK_M, knee_neck_length
+from vnect_ros.skeleton import INDEX, LIMBS, NORMALISED_KNEE_NECK_M, knee_neck_length
 
 SIZE = 224
 
@@ -91,10 +94,11 @@ def test_lspet_figures_stand_at_the_top_level(bundle, tmp_path, as_tar, capsys):
 
 def test_splits_of_the_full_set(bundle, tmp_path):
     folder = _lspet_folder(tmp_path / "set", _standing_truth(bundle, 48))
-    assert list(lspet.load(folder, "heldout").rows) == [7, 27, 47]
-    assert len(lspet.load(folder, "train")) == 45
-    assert len(lspet.load(folder)) == 48
-    grey = [int(image.mean().round()) for image in lspet.load(folder, "heldout").images()]
+    held_out = lspet.Lspet(folder, part="heldout")
+    assert list(held_out.rows) == [7, 27, 47]
+    assert len(lspet.Lspet(folder, part="train")) == 45
+    assert len(lspet.Lspet(folder, part="all")) == 48
+    grey = [int(held_out.image(i).mean().round()) for i in range(len(held_out))]
     assert grey == [7, 27, 47]
     found = _evaluate(bundle, tmp_path, "--lspet", folder, "--split", "heldout")
     assert found["n"] == 3 and found["split"] == "heldout"
@@ -108,9 +112,9 @@ def test_a_wrong_folder_is_refused_in_one_line(bundle, tmp_path, capsys):
     folder = _lspet_folder(tmp_path / "set", _standing_truth(bundle, 3), as_tar=False)
     next(folder.glob("*.jpg")).unlink()
     with pytest.raises(VnectError, match="images: got 2"):
-        lspet.load(folder)
-    with pytest.raises(VnectError, match="split"):
-        lspet.load(folder, "test")
+        lspet.Lspet(folder)
+    with pytest.raises(VnectError, match="part"):
+        lspet.Lspet(_lspet_folder(tmp_path / "whole", _standing_truth(bundle, 3)), part="test")
     assert evaluate.main(["--model", str(bundle.folder), "--backend", "fake"]) == 1
     assert "--lspet" in capsys.readouterr().err
 
@@ -158,7 +162,7 @@ def test_synthetic_stills_at_the_normalised_size_and_the_persons_own(bundle, tmp
     person = standing(bundle).root_relative_m
     off = abs(NORMALISED_KNEE_NECK_M / knee_neck_length(person) - 1.0)
     size = np.linalg.norm(person - person[INDEX["pelvis"]], axis=1)
-    assert found["n"] == 3
+    assert found["n"] == 3 and found["rest"]["n"] == 0
     assert found["pck3d_150"] == pytest.approx(1.0 - 1 / 41)
     assert found["mpjpe_occluded_mm"] == pytest.approx(200.0, abs=1e3 * off * size.max() + 1.0)
     assert found["mpjpe_seen_mm"] == pytest.approx(1e3 * off * size[:14].mean(), rel=0.1, abs=1.0)
@@ -187,7 +191,8 @@ def test_upright_people_are_told_from_lying_cut_off_and_hidden_ones(bundle, tmp_
     writer.flush()
     assert upright_whole(load_stills(tmp_path / "stills")).tolist() == [True, *[False] * 4]
     found = _evaluate(bundle, tmp_path, "--synthetic", tmp_path / "stills")
-    assert found["upright"]["n"] == 1 and found["upright"]["pck3d_150"] == 1.0
+    assert found["n"] == 1 and found["pck3d_150"] == 1.0
+    assert found["rest"]["n"] == 4 and found["all"]["n"] == 5
 
 
 def test_several_sets_nest_and_plots_are_written(bundle, tmp_path):
@@ -222,7 +227,7 @@ def _walk(frames):
 
 
 def standing_person():
-    from vnect_ros.inference.fake import STANDING_M
+    from fake_backend import STANDING_M
 
     return STANDING_M * NORMALISED_KNEE_NECK_M / knee_neck_length(STANDING_M)
 
@@ -243,7 +248,7 @@ def _run(clip, raw, fitted, std=0.06):
 
 
 def _clip(truth):
-    return clips.Clip("walk", [], CAMERA, 30.0, truth, CAMERA.project(truth), 1.7)
+    return Clip("walk", [], CAMERA, 30.0, truth, CAMERA.project(truth), 1.7)
 
 
 def test_clip_figures_of_known_errors():
@@ -299,19 +304,19 @@ def test_clips_are_found_with_their_truth(tmp_path):
         writer.write(np.zeros((480, 640, 3), np.uint8))
     writer.release()
     with pytest.raises(VnectError, match=r"NAME\.mp4"):
-        clips.load_clips(tmp_path)
+        load_clips(tmp_path)
     values = {
         "joints_camera_m": truth, "joints_px": CAMERA.project(truth), "fx": 600.0, "fy": 600.0,
         "cx": 319.5, "cy": 239.5, "fps": 30.0, "height_m": 1.66,
     }  # fmt: skip
     np.savez(tmp_path / "walk_truth.npz", **values)
-    (clip,) = clips.load_clips(tmp_path)
+    (clip,) = load_clips(tmp_path)
     assert clip.camera == CAMERA and clip.height_m == 1.66 and clip.name == "walk"
     assert len(list(clip.video)) == 5
     del values["fx"]
     np.savez(tmp_path / "walk_truth.npz", **values)
     with pytest.raises(VnectError, match="fx"):
-        clips.load_clips(tmp_path)
+        load_clips(tmp_path)
 
 
 def _seeing(truth):
@@ -372,7 +377,7 @@ def test_mpi_inf_3dhp_layout(tmp_path):
         file["annot2"] = CAMERA.project(truth)[:, None]
         file["annot3"] = truth[:, None] * 1e3
         file["valid_frame"] = np.array([[1.0, 1.0, 0.0, 1.0]])
-    (clip,) = public.mpi_inf_3dhp(tmp_path)
+    (clip,) = mpi_inf_3dhp.clips(tmp_path)
     assert clip.name == "TS1" and len(clip.joints_camera_m) == 4
     assert clip.camera.fx == pytest.approx(600.0, rel=1e-3)
     assert clip.camera.cy == pytest.approx(239.5, rel=1e-3)
@@ -382,14 +387,14 @@ def test_mpi_inf_3dhp_layout(tmp_path):
     assert [round(f.image.mean()) for f in clip.video] == [0, 1, 2, 3]
     (folder / "img_000004.jpg").unlink()
     with pytest.raises(VnectError, match="TS1: images"):
-        public.mpi_inf_3dhp(tmp_path)
+        mpi_inf_3dhp.clips(tmp_path)
 
 
 def test_human36m_layout(tmp_path):
     rotation = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
     shift = np.array([100.0, 200.0, 300.0])
     truth = _walk(3)
-    order = [INDEX[name] for name in public.HUMAN36M_JOINTS]
+    order = [INDEX[name] for name in human36m.JOINTS]
     world = (truth[:, order] * 1e3 - shift) @ rotation
     files = [f"s_09/s_09_{i:06d}.jpg" for i in (1, 6, 11)]
     (tmp_path / "images" / "s_09").mkdir(parents=True)
@@ -408,32 +413,48 @@ def test_human36m_layout(tmp_path):
     ):
         file = tmp_path / "annotations" / f"Human36M_subject9_{part}.json"
         file.write_text(json.dumps(content))
-    (clip,) = public.human36m(tmp_path)
+    (clip,) = human36m.clips(tmp_path)
     assert clip.name == "S9_02_01_01" and clip.fps == 10.0
     assert np.allclose(clip.joints_camera_m[:, :17], truth[:, :17])
     assert np.allclose(clip.joints_px[:, :17], CAMERA.project(truth)[:, :17])
     assert [round(f.image.mean()) for f in clip.video] == [0, 1, 2]
     (tmp_path / "annotations" / "Human36M_subject9_joint_3d.json").write_text("{}")
     with pytest.raises(VnectError, match="Human36M_subject9"):
-        public.human36m(tmp_path)
+        human36m.clips(tmp_path)
 
 
-def test_peers_are_asked_for_by_name_and_place(tmp_path):
-    with pytest.raises(BackendError, match="get_peers"):
-        baselines.find_networks(tmp_path)
-    with pytest.raises(BackendError, match="lite, full, heavy"):
-        baselines.BlazePoseReader("light", tmp_path)
+WEIGHTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "weights"
+"""Of MoveNet, beside the checkout on the machine where it is developed."""
 
 
-def test_a_peer_reads_a_crop():
+def test_baselines_are_asked_for_by_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(baselines, "FOLDER", tmp_path / "none")
+    with pytest.raises(BackendError, match="get_baselines"):
+        baselines.open_baselines(tmp_path)
+    (tmp_path / "movenet-thunder.onnx").write_bytes(b"none")
+    with pytest.raises(BackendError, match=r"movenet-thunder\.onnx"):
+        baselines.open_baselines(tmp_path)
+
+
+@pytest.mark.parametrize("folder", [None, WEIGHTS])
+def test_a_baseline_finds_the_person_of_the_bundled_clip(folder):
     try:
-        reader = baselines.BlazePoseReader("lite")
+        readers = baselines.open_baselines(folder)
     except BackendError as error:
         pytest.skip(str(error))
-    read = reader.read(np.full((100, 200, 3), 128, np.uint8))
-    limbs = list(lspet.TO_VNECT[:12])
-    assert np.isfinite(read.pixels_px[limbs]).all()
-    assert np.isfinite(read.root_relative_m[limbs]).all()
-    assert np.isnan(read.pixels_px[INDEX["head_top"]]).all()
-    assert (read.root_relative_m[INDEX["pelvis"]] == 0.0).all()
-    assert ((read.confidence >= 0.0) & (read.confidence <= 1.0)).all()
+    assets = Path(__file__).resolve().parents[1] / "assets"
+    with np.load(assets / "demo_truth.npz") as truth:
+        joints_px = truth["joints_px"][150]
+    frames = Video(assets / "demo.mp4")
+    image = next(f.image for i, f in enumerate(frames) if i == 150)
+    window = cropping.around(joints_px, CropConfig(), SIZE)
+    for reader in readers:
+        found = reader.read(image, window)
+        limbs = list(LIMBS)
+        off = np.linalg.norm(found.pixels_px[limbs] - joints_px[limbs], axis=1)
+        assert np.median(off) < 0.05 * window.size_px, reader.name
+        assert np.isnan(found.pixels_px[INDEX["head_top"]]).all()
+        assert ((found.confidence >= 0.0) & (found.confidence <= 1.0)).all()
+        if "BlazePose" in reader.name:
+            assert np.isfinite(found.root_relative_m[limbs]).all()
+            assert (found.root_relative_m[INDEX["pelvis"]] == 0.0).all()

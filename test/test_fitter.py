@@ -7,6 +7,7 @@ import people
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from urdf_reader import link_transforms
 
 from vnect_ros.body import kinematics as kin
 from vnect_ros.body import urdf
@@ -115,10 +116,10 @@ def test_without_noise_the_person_is_found_to_centimetres():
 
 def test_all_that_is_published_comes_from_the_published_angles(walk):
     _, _, poses = walk
-    rows = [urdf.LINK_NAMES.index(name) for name in JOINT_NAMES]
     for pose in poses:
-        links = urdf.link_transforms(pose.q, pose.bone_lengths_m)
-        links = (pose.transform_camera_from_body @ links)[rows]
+        angles = dict(zip(pose.q_names, pose.q))
+        links = link_transforms(urdf.urdf(pose.bone_lengths_m), angles)
+        links = np.array([pose.transform_camera_from_body @ links[name] for name in JOINT_NAMES])
         assert np.abs(links[:, :3, 3] - pose.joints_camera_m).max() < 1e-6
         for link, quaternion in zip(links, pose.orientations_xyzw):
             rotation = kin.rotation_from_quaternion(quaternion)

@@ -27,7 +27,9 @@ MAY_IMPORT = {
     "skeleton": set(),
     "config": {"errors"},
     "clock": set(),
-    "camera": {"errors"},
+    "lens": {"errors"},
+    "plausibility": {"errors", "lens"},
+    "camera": {"errors", "lens", "plausibility"},
     "records": {"camera", "errors", "skeleton"},
     "drawing": {"records", "skeleton", "camera"},
     "recordings": {"camera", "errors"},
@@ -36,8 +38,9 @@ MAY_IMPORT = {
     "perception": {"records", "config", "skeleton", "errors"},
     "fitting": {"body", "skeleton", "records", "camera", "config", "perception", "errors"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
+    "memory": {"person", "records", "skeleton"},
     "pipeline": {
-        "clock", "config", "errors", "inference", "perception", "person", "records",
+        "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
     "networks": {"errors", "skeleton"},
 }  # fmt: skip

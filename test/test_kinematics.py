@@ -1,9 +1,8 @@
-"""Positions and Jacobians against finite differences and against the URDF's own arithmetic."""
-
-from xml.etree import ElementTree
+"""Positions and Jacobians against finite differences and against a reader of the URDF."""
 
 import numpy as np
 import pytest
+from urdf_reader import link_transforms
 
 from vnect_ros.body import kinematics as kin
 from vnect_ros.body import urdf
@@ -56,29 +55,13 @@ def test_integrate_and_difference_undo_each_other():
         assert np.linalg.norm(moved[3:7]) == pytest.approx(1.0)
 
 
-def _rodrigues(axis, angle):
-    x, y, z = axis
-    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
-
-
 def test_links_are_where_the_published_urdf_puts_them():
     """A reader of the URDF and of the joint angles alone finds the same transforms."""
     rng = np.random.default_rng(3)
     q = random_q(rng)
     angles = {f"{n}_x": a for n, a in zip(urdf.Q_NAMES, q[kin.ROOT_Q :])}
-    place = {"body_x": kin.body_transform(q)}
-    for joint in ElementTree.fromstring(urdf.urdf(LENGTHS, "x")).findall("joint"):
-        step = np.eye(4)
-        step[:3, 3] = [float(v) for v in joint.find("origin").get("xyz").split()]
-        if joint.get("type") == "revolute":
-            axis = [float(v) for v in joint.find("axis").get("xyz").split()]
-            step[:3, :3] = _rodrigues(axis, angles[joint.get("name")])
-        place[joint.find("child").get("link")] = place[joint.find("parent").get("link")] @ step
-    expected = np.array([place[f"{name}_x"] for name in urdf.LINK_NAMES])
-    assert np.abs(MODEL.link_transforms(q) - expected).max() < 1e-7
-    own = kin.body_transform(q) @ urdf.link_transforms(q[kin.ROOT_Q :], LENGTHS)
-    assert np.abs(own - expected).max() < 1e-7
+    links = link_transforms(urdf.urdf(LENGTHS, "x"), angles)
+    place = {name: kin.body_transform(q) @ link for name, link in links.items()}
     points, quaternions = MODEL.forward(q), MODEL.orientations_xyzw(q)
     for j, name in enumerate(JOINT_NAMES):
         assert np.allclose(points[j], place[f"{name}_x"][:3, 3], atol=1e-7)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,27 +19,30 @@ from vnect_ros.config import NodeConfig, flatten
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def cmake_executables() -> dict[str, str]:
+def executables() -> dict[str, str]:
+    """What `ros2 run` calls it, and its module, by [project.scripts] of pyproject.toml."""
+    text = (ROOT / "pyproject.toml").read_text()
+    section = text.partition("[project.scripts]\n")[2].partition("\n[")[0]
+    found = re.findall(r'^(?:vnect-)?([\w-]+) = "([\w.]+):main"$', section, re.M)
+    assert len(found) == len(section.strip().splitlines())
+    return {name.replace("-", "_"): module for name, module in found}
+
+
+def test_cmake_reads_the_executables_of_pyproject(tmp_path):
+    if shutil.which("cmake") is None:
+        pytest.skip("needs cmake")
     text = (ROOT / "CMakeLists.txt").read_text()
-    block = re.search(r"set\(executables(.*?)\n\)", text, re.S).group(1)
-    return dict(re.findall(r'"([a-z_]+)=([a-z_.]+)"', block))
+    reading = text[text.index("file(STRINGS ") : text.index("  file(WRITE ")]
+    script = tmp_path / "executables.cmake"
+    script.write_text(
+        f'set(metadata "{ROOT / "pyproject.toml"}")\n{reading}'
+        '  message("${name}=${module}")\nendforeach()\n'
+    )
+    done = subprocess.run(["cmake", "-P", script], capture_output=True, text=True, check=True)
+    assert dict(line.split("=") for line in done.stderr.split()) == executables()
 
 
-def load(file: Path):
-    spec = importlib.util.spec_from_file_location(file.stem.replace(".", "_"), file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_executables_of_cmake_and_setup_agree():
-    setup = load(ROOT / "setup.py")
-    assert cmake_executables() == setup.EXECUTABLES
-    names = [setup.console_name(name) for name in setup.EXECUTABLES]
-    assert len(set(names)) == len(names) and all(n.startswith("vnect") for n in names)
-
-
-@pytest.mark.parametrize(("name", "module"), sorted(cmake_executables().items()))
+@pytest.mark.parametrize(("name", "module"), sorted(executables().items()))
 def test_every_executable_is_a_module_with_main(name, module):
     file = ROOT / (module.replace(".", "/") + ".py")
     tree = ast.parse(file.read_text())
@@ -47,9 +50,9 @@ def test_every_executable_is_a_module_with_main(name, module):
     assert '__name__ == "__main__"' in file.read_text()
 
 
-@pytest.mark.parametrize("name", sorted(n for n in cmake_executables() if n != "vnect"))
+@pytest.mark.parametrize("name", sorted(n for n in executables() if n != "vnect"))
 def test_every_tool_explains_itself(name):
-    module = cmake_executables()[name]
+    module = executables()[name]
     done = subprocess.run(
         [sys.executable, "-m", module, "--help"], capture_output=True, text=True, timeout=100
     )

@@ -10,12 +10,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from fake_backend import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig, replace
 from vnect_ros.errors import ImageError
 from vnect_ros.inference import bundles
-from vnect_ros.inference.fake import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 from vnect_ros.perception import search
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame, JointState, State, nobody

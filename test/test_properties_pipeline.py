@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fake_backend
 import numpy as np
 import pytest
+from fake_backend import FakeBackend
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -11,8 +13,7 @@ from vnect_ros import drawing
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import VnectError
-from vnect_ros.inference import bundles, fake
-from vnect_ros.inference.fake import FakeBackend
+from vnect_ros.inference import bundles
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame, JointState, Maps, State, nobody
 
@@ -32,11 +33,11 @@ class Anything(FakeBackend):
     def __init__(self, model) -> None:
         super().__init__(model, lambda image: self.view)
         self.mood, self.random = "person", np.random.default_rng(0)
-        self.view = fake.standing(model)
+        self.view = fake_backend.standing(model)
 
     def draw(self, image):
         random = self.random
-        view = fake.standing(self.model)
+        view = fake_backend.standing(self.model)
         if self.mood == "flipped":
             view.root_relative_m[:, 0] *= -1.0
         elif self.mood == "moved":
@@ -87,7 +88,7 @@ def model(tmp_path_factory):
 def test_any_course_of_images_gives_finite_poses(model, course, seed):
     backend = Anything(model)
     backend.random = np.random.default_rng(seed)
-    config = PipelineConfig()
+    config = PipelineConfig(max_people=2)
     pipeline = Pipeline(config, backend)
     stamp_s = 1000.0
     for mood, step_s, which in course:
@@ -134,7 +135,7 @@ def test_between_two_poses_nobody_moves_faster_than_humans(model, moods, seed, p
     """By the difference of what is published, whatever the network says."""
     backend = Anything(model)
     backend.random = np.random.default_rng(seed)
-    config = PipelineConfig()
+    config = PipelineConfig(max_people=1)
     pipeline = Pipeline(config, backend)
     camera = CAMERAS[0]
     image = np.zeros((camera.height, camera.width, 3), np.uint8)

@@ -18,12 +18,12 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Pose
 from ros_rig import CAMERA, fake_bundle, wait
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from test_ros_convert import encode, message
+from test_ros_images import encode, message
 from visualization_msgs.msg import Marker
 
 from vnect_ros.camera import Camera
 from vnect_ros.msg import Skeleton
-from vnect_ros.ros import convert
+from vnect_ros.ros.images import ENCODINGS, ImageReader
 from vnect_ros.ros.naming import body_id
 from vnect_ros.skeleton import BONES, JOINT_NAMES
 
@@ -183,7 +183,7 @@ def test_every_encoding_is_followed(rig, fake):
         camera.images.publish(sent)
         return sent.header
 
-    for encoding in convert.ENCODINGS:
+    for encoding in ENCODINGS:
         assert followed(camera, heard, partial(send, encoding)), heard.last_diagnostics()
     assert heard.await_diagnostics(OK, "MEASURED")
 
@@ -260,7 +260,7 @@ def test_the_debug_image_is_made_for_who_looks(rig, fake):
     heard.listen(Image, "debug/image", 1)
     wait(lambda: rig.here.count_subscribers("/debug/image") == 1, "the subscription")
     wait(lambda: camera.play(3) and bool(heard["debug/image"]), "a debug image")
-    shown = convert.image_from_message(heard["debug/image"][-1])
+    shown = ImageReader().read(heard["debug/image"][-1])
     assert shown.shape == (CAMERA.height, CAMERA.width, 3) and shown.max() > 100
 
 

@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 from vnect_ros.cli.demo import frame_indices
-from vnect_ros.recordings.video import Video, VideoWriter
+from vnect_ros.recordings.video import Video
+from vnect_ros.recordings.writer import VideoWriter
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[1]

@@ -329,9 +329,24 @@ def test_without_tensorrt_the_remedy_is_named(monkeypatch) -> None:
         loader.load()
 
 
-def test_a_silent_driver_is_not_waited_for() -> None:
+def test_a_silent_driver_is_not_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr(probe, "DRIVER", "libc.so.6")  # one that loads
     with pytest.raises(BackendError, match="did not answer within"):
         probe.device(timeout_s=0.001)
+
+
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU")
+def test_the_process_that_asks_the_driver_reports_its_failure(monkeypatch) -> None:
+    monkeypatch.setattr(probe, "DRIVER", "libc.so.6")
+    with pytest.raises(BackendError, match=r"no usable NVIDIA GPU: libcuda.*nvidia-smi"):
+        probe.device()
+
+
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU")
+def test_without_a_driver_no_process_is_started(monkeypatch) -> None:
+    monkeypatch.setattr(probe.subprocess, "run", None)
+    with pytest.raises(BackendError, match="no usable NVIDIA GPU"):
+        probe.device()
 
 
 @needs_rtx
@@ -462,14 +477,14 @@ def test_the_gpu_script_says_what_is_missing() -> None:
 
 
 def test_the_gpu_script_compares_and_tabulates() -> None:
-    """Its arithmetic, on two backends that are here: fp16 in torch against ONNX Runtime."""
+    """Its arithmetic, on two backends that are here: fp16 in OpenVINO against ONNX Runtime."""
     script = gpu_script()
     model = tiny_bundles.load("vnect", "fp16")
     crops = tiny_bundles.crops(3, seed=51)
-    row = script.compare(inference.create(model, "torch", device="cpu"), model, crops, False)
+    row = script.compare(inference.create(model, "openvino"), model, crops, False)
     assert row["ok"] and 0.0 < row["largest_error"] < 0.03 * row["largest_value"]
     other = tiny_bundles.load("vnect_lite", "fp16")
-    row = script.compare(inference.create(other, "torch", device="cpu"), model, crops, False)
+    row = script.compare(inference.create(other, "openvino"), model, crops, False)
     assert not row["ok"]
     timed = script.timed(inference.create(model, "onnxruntime"), crops, 3)
     assert 0.0 < timed["median_ms"] <= timed["p95_ms"]

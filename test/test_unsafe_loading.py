@@ -104,7 +104,7 @@ class Bomb:
         return os.mkdir, (str(self.trace),)
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "torch"])
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_pickle_for_a_network_is_refused_and_not_run(tmp_path, backend):
     trace = tmp_path / "trace"
     bomb = pickle.dumps(Bomb(trace))

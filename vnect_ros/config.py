@@ -197,6 +197,19 @@ class PipelineConfig(Section):
     filter: FilterConfig = field(default_factory=FilterConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     max_people: int = option(1, "People tracked at the same time at most", low=1, high=32)
+    people_per_frame: int = option(
+        3,
+        "People whom the network looks at in each frame at most: bounds the latency. Of more"
+        " those come first whose last observation is the oldest",
+        low=1,
+        high=32,
+    )
+    remember_for_s: float = option(
+        5.0,
+        "How long somebody who was lost may come back under the same id [s]",
+        low=0.0,
+        high=3600.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -206,6 +219,11 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
     image_transport: str = option(
         "raw", "How images come: sensor_msgs/Image or CompressedImage",
         choices=("raw", "compressed"), live=False,
+    )  # fmt: skip
+    rectified: str = option(
+        "auto", "Whether the images are rectified, so that P of CameraInfo holds and no distortion;"
+        " auto: where their topic is named image_rect...",
+        choices=("auto", "true", "false"),
     )  # fmt: skip
     target_frame: str = option(
         "", "Frame of skeletons and markers; empty: the image's own", live=False

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import string
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -16,25 +17,40 @@ from vnect_ros.perception import decode
 from vnect_ros.perception.crop import Window
 from vnect_ros.perception.decode import Keypoints
 from vnect_ros.perception.filters import OneEuro
-from vnect_ros.records import Crop, Frame, Joints, Maps, Pose, State
+from vnect_ros.records import Crop, Frame, Joints, JointState, Maps, Pose, State
 from vnect_ros.skeleton import NUM_JOINTS
 
 LOCAL_UNIT_M: Final = 0.1
 """What FilterConfig.local_beta counts speed in: decimetres."""
 NO_FILTER_HZ: Final = 1e9
 """A cut-off that lets everything pass."""
+MAX_RESIDUAL: Final = 0.12
+"""A fit whose joints are this far from the detected ones, in parts of the window's edge,
+does not explain what was seen."""
+SLOWEST_PERIOD_S: Final = 2.0
+"""Frames farther apart than this do not belong to one track."""
+NEAREST_M: Final = 0.1
+"""A pelvis that is not this far in front of the camera is no pose of a person in the image."""
+
+
+class Sighting(NamedTuple):
+    """What the network shows of a person in one frame."""
+
+    crop: Crop
+    maps: Maps
+    keypoints: Keypoints
 
 
 class Person:
     """A person who is tracked, or a find that the next frame confirms or not."""
 
     def __init__(
-        self, config: PipelineConfig, model: Model, points_px: np.ndarray, stamp_s: float
+        self, config: PipelineConfig, model: Model, found: Keypoints, stamp_s: float
     ) -> None:
         """Begin with a find.
 
         Args:
-            points_px: [N, 2] the joints that the search saw in the image.
+            found: the joints that the search saw in the image.
             stamp_s: of that image [s].
         """
         self.id = new_id()
@@ -42,17 +58,27 @@ class Person:
         """The last frame's; None before the find is confirmed."""
         self.observed_s = stamp_s
         """Stamp of the last image that the network saw of this person [s]."""
+        self.expected_px: np.ndarray | None = None
+        """[21, 2] where the joints are expected in the frame at hand; None: not confirmed."""
+        self.apart_s = stamp_s
+        """Stamp of the last frame in which nobody else was tracked at the same place [s]."""
         self._config, self._model = config, model
-        self._window = Window(config.crop, model.input_size, points_px, stamp_s)
+        self._found = found
+        seen_px = found.pixels_px[found.confidence > 0.0]
+        self._window = Window(config.crop, model.input_size, seen_px, stamp_s)
         self._pixels_filter = OneEuro(*_pixels_constants(config.filter))
         self._local_filter = OneEuro(*_local_constants(config.filter))
         self._fitter = Fitter(config.fit, config.filter)
-        self._expected_px: np.ndarray | None = None
 
     @property
     def crop(self) -> Crop:
         """The window in the last frame that was looked at."""
         return self._window.crop
+
+    @property
+    def joints_px(self) -> np.ndarray:
+        """[21, 2] the joints in the last frame, or where the search saw them [px]."""
+        return self._found.pixels_px if self.pose is None else self.pose.joints_px
 
     def configure(self, config: PipelineConfig) -> None:
         """Take other settings from the next frame on, and go on tracking."""
@@ -66,25 +92,47 @@ class Person:
         """Measure the bone lengths anew, and go on tracking."""
         self._fitter.recalibrate()
 
+    def inherit(self, former: Person, pose: Pose) -> Pose:
+        """Turn out to be a person who was lost: take that one's id and bone lengths.
+
+        Returns:
+            The first pose, under that id.
+        """
+        self.id = former.id
+        self._fitter.inherit(former._fitter)
+        self.pose = dataclasses.replace(pose, id=self.id)
+        return self.pose
+
+    def lose(self, stamp_s: float) -> Pose:
+        """Give the person up.  Returns the LOST pose."""
+        self.pose = dataclasses.replace(self._fitter.lose(stamp_s), id=self.id)
+        return self.pose
+
     def expect(self, frame: Frame) -> Crop:
         """The window in which the person is expected; the find's, before it is confirmed."""
-        self._expected_px = self._fitter.predicted_pixels(frame.stamp_s, frame.camera)
-        if self._expected_px is None:
+        self.expected_px = self._fitter.predicted_pixels(frame.stamp_s, frame.camera)
+        if self.expected_px is None:
             return self._window.crop
-        return self._window.follow(self._expected_px, frame.stamp_s)
+        return self._window.follow(self.expected_px, frame.stamp_s)
 
-    def read(self, frame: Frame, maps: Maps) -> Keypoints:
-        """The joints that the window's maps show; of like maxima those that are expected."""
-        return decode.read_keypoints(
+    def read(self, frame: Frame, maps: Maps, rivals_px: Sequence[np.ndarray] = ()) -> Sighting:
+        """The joints that the window's maps show; of like maxima those that are expected.
+
+        Args:
+            rivals_px: [21, 2] each: where other people's joints are expected.
+        """
+        keypoints = decode.read_keypoints(
             maps,
             self.crop,
             frame.image.shape,
             self._model.confidence_curve,
             self._config.decode,
-            self._expected_px,
+            self.expected_px,
+            rivals_px,
         )
+        return Sighting(self.crop, maps, keypoints)
 
-    def observe(self, frame: Frame, maps: Maps, keypoints: Keypoints) -> Joints | None:
+    def observe(self, frame: Frame, sighting: Sighting) -> Joints | None:
         """Smooth the keypoints, read the location maps there, smooth those.
 
         Joints that are not seen are taken to be where they are expected.
@@ -92,15 +140,15 @@ class Person:
         Returns:
             The joints as observed, or None where too little is seen of the person.
         """
-        pixels_px, confidence = keypoints
+        crop, maps, (pixels_px, confidence) = sighting
         unseen = confidence == 0.0
         config = self._config.decode
         few = NUM_JOINTS - unseen.sum() < config.min_joints
-        if few or confidence.sum() < config.min_evidence:
+        nobody = maps.presence < self._model.presence_threshold  # never with NaN
+        if few or nobody or confidence.sum() < config.min_evidence:
             return None
-        crop = self.crop
-        if self._expected_px is not None:
-            pixels_px = np.where(unseen[:, None], self._expected_px, pixels_px)
+        if self.expected_px is not None:
+            pixels_px = np.where(unseen[:, None], self.expected_px, pixels_px)
         pixels_px = self._pixels_filter.filter(frame.stamp_s, pixels_px, unit=crop.scale)
         local_m = decode.read_locations(maps, crop.input_from_image(pixels_px))
         if self._model.location_frame == "crop_ray":
@@ -115,12 +163,23 @@ class Person:
             The pose; LOST in the frame in which a person ends who was tracked.
             None for a find that is not confirmed.
         """
+        unseen_s = frame.stamp_s - self.observed_s
+        if unseen_s > SLOWEST_PERIOD_S and self.pose is not None:
+            self.id = new_id()  # whoever is seen after so long a gap
         pose = self._fitter.update(frame.stamp_s, joints, frame.camera)
-        if joints is not None:
-            self.observed_s = frame.stamp_s
-        if self.pose is None and pose.state is State.LOST:
+        if pose.state is State.MEASURED and not _explains(pose, self.crop):
+            pose = _not_measured(pose)
+            if unseen_s > self._config.fit.predict_for_s or self.pose is None:
+                pose = self._fitter.lose(frame.stamp_s)
+        if pose.state is not State.LOST and not _is_in_front(pose):
+            pose = self._fitter.lose(frame.stamp_s)
+        if self.pose is None and pose.state is not State.MEASURED:
             return None
-        pose = dataclasses.replace(pose, id=self.id, crop=self.crop)
+        if pose.state is State.MEASURED:
+            self.observed_s = frame.stamp_s
+        pose = dataclasses.replace(
+            pose, id=self.id, crop=self.crop, observation_age_s=frame.stamp_s - self.observed_s
+        )
         self.pose = _with_network_std(pose, self._model.position_std_m)
         return self.pose
 
@@ -128,6 +187,22 @@ class Person:
 def new_id() -> str:
     """Five letters, as REP-155 wants, at random: never the id of another person."""
     return "".join(secrets.choice(string.ascii_lowercase) for _ in range(5))
+
+
+def _explains(pose: Pose, crop: Crop) -> bool:
+    """Whether a fit is near to the joints that were detected; a NaN residual is not."""
+    return pose.residual_px < MAX_RESIDUAL * crop.size_px
+
+
+def _is_in_front(pose: Pose) -> bool:
+    return bool(pose.transform_camera_from_body[2, 3] > NEAREST_M)
+
+
+def _not_measured(pose: Pose) -> Pose:
+    """The pose where what was seen does not support it."""
+    states = pose.joint_states.copy()
+    states[states == JointState.MEASURED] = JointState.REJECTED
+    return dataclasses.replace(pose, state=State.PREDICTED, joint_states=states)
 
 
 def _with_network_std(pose: Pose, position_std_m: tuple[float, float]) -> Pose:

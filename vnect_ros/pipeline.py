@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -12,14 +12,21 @@ from vnect_ros.clock import Arrival, ClockGuard
 from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.inference.base import Backend
+from vnect_ros.memory import Memory
+from vnect_ros.perception import assignment, decode
 from vnect_ros.perception import crop as cropping
-from vnect_ros.perception import decode
 from vnect_ros.perception.search import Find, PersonSearch
-from vnect_ros.person import Person
+from vnect_ros.person import Person, Sighting
 from vnect_ros.records import Crop, Frame, Maps, Pose, State
 
 SECOND_SCALE: Final = 0.7
 """The smaller of the two scales whose maps are averaged (paper, section 5)."""
+FIND_RADIUS: Final = 0.25
+"""A find this near to somebody who is tracked is no new person, in parts of the smaller size."""
+DUPLICATE_RADIUS: Final = 0.12
+"""Two tracks this near are on one person, in parts of the smaller size ..."""
+DUPLICATE_S: Final = 0.4
+"""... once they have been for so long: people who cross part again [s]."""
 
 
 class Pipeline:
@@ -42,7 +49,8 @@ class Pipeline:
         """Everybody who is tracked, and finds that are not confirmed yet."""
         self.timings_s: dict[str, float] = {}
         """Duration of each stage of the last step, and their "total" [s]."""
-        self._search = PersonSearch(config, self.model.input_size)
+        self._search = PersonSearch(config, self.model.input_size, self.model.presence_threshold)
+        self._memory = Memory()
         self._poses: list[Pose] = []
         self._watch = _Stopwatch(clock)
 
@@ -62,11 +70,13 @@ class Pipeline:
         self._watch.start()
         if not self._is_new(frame):
             return self._poses
-        crops = [person.expect(frame) for person in self.people]
-        windows = self._windows(frame, crops)
+        people = self._expected(frame)
+        crops = [person.crop for person in people]
+        windows = self._windows(frame)
         maps = self._infer(frame.image, crops + windows)
         finds = self._finds(frame, windows, maps[len(crops) :])
-        self._poses = self._follow(frame, maps)
+        sightings = self._read(frame, people, maps)
+        self._poses = self._follow(frame, sightings)
         self._admit(finds, frame.stamp_s)
         self.timings_s = self._watch.stop()
         return self._poses
@@ -75,7 +85,12 @@ class Pipeline:
         """Forget everybody."""
         self.people, self._poses = [], []
         self._search.reset()
+        self._memory.clear()
         self.clock.reset()
+
+    def drop(self, person_id: str) -> None:
+        """Forget one person."""
+        self.people = [person for person in self.people if person.id != person_id]
 
     def recalibrate(self) -> None:
         """Measure everybody's bone lengths anew, and go on tracking."""
@@ -98,12 +113,23 @@ class Pipeline:
         self.clock.accept(frame.stamp_s)
         return True
 
-    def _windows(self, frame: Frame, crops: Sequence[Crop]) -> list[Crop]:
+    def _expected(self, frame: Frame) -> list[Person]:
+        """The people whom the network looks at in this frame, each in the expected window.
+
+        Those whose last observation is the oldest come first.
+        """
+        for person in self.people:
+            person.expect(frame)
+        by_age = sorted(self.people, key=lambda person: person.observed_s)
+        return by_age[: self.config.people_per_frame]
+
+    def _windows(self, frame: Frame) -> list[Crop]:
         """The search's windows in this frame; none while nobody more may be tracked."""
         if len(self.people) >= self.config.max_people:
             return []
         height, width = frame.image.shape[:2]
-        return self._search.windows(width, height, frame.stamp_s, crops)
+        tracked = [person.crop for person in self.people]
+        return self._search.windows(width, height, frame.stamp_s, tracked)
 
     def _infer(self, image: np.ndarray, crops: Sequence[Crop]) -> list[Maps]:
         """The network's maps of every crop, averaged over two scales if so configured."""
@@ -128,39 +154,100 @@ class Pipeline:
     def _finds(self, frame: Frame, windows: Sequence[Crop], maps: Sequence[Maps]) -> list[Find]:
         """The people that search windows show, the best first."""
         finds = []
+        known_px = [person.expected_px for person in self.people if person.expected_px is not None]
         for window, its_maps in zip(windows, maps):
             keypoints = decode.read_keypoints(
-                its_maps, window, frame.image.shape, self.model.confidence_curve, self.config.decode
+                its_maps,
+                window,
+                frame.image.shape,
+                self.model.confidence_curve,
+                self.config.decode,
+                rivals_px=known_px,
             )
+            keypoints = assignment.unclaimed(keypoints, known_px)
             find = self._search.judge(its_maps, keypoints, window)
             if find is not None:
                 finds.append(find)
         self._watch.lap("decode")
         return sorted(finds, key=lambda find: -find.score)
 
-    def _follow(self, frame: Frame, maps: Sequence[Maps]) -> list[Pose]:
+    def _read(
+        self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]
+    ) -> dict[Person, Sighting]:
+        """What this frame shows of each person, no joint of it twice."""
+        expected = [person.expected_px for person in people]
+        sightings = []
+        for person, its_maps in zip(people, maps):
+            rivals = [
+                other.expected_px
+                for other in self.people
+                if other is not person and other.expected_px is not None
+            ]
+            sightings.append(person.read(frame, its_maps, rivals))
+        if len(people) > 1:
+            chosen = assignment.assign([s.keypoints for s in sightings], expected)
+            sightings = [sightings[i] for i in chosen]
+            claims = assignment.settle_claims([s.keypoints for s in sightings], expected)
+            sightings = [s._replace(keypoints=k) for s, k in zip(sightings, claims)]
+        self._watch.lap("decode")
+        return dict(zip(people, sightings))
+
+    def _follow(self, frame: Frame, sightings: Mapping[Person, Sighting]) -> list[Pose]:
         """Everybody's pose; people who are lost, and finds that are not confirmed, end."""
-        poses, remaining = [], []
-        for person, its_maps in zip(self.people, maps):
-            keypoints = person.read(frame, its_maps)
-            self._watch.lap("decode")
-            joints = person.observe(frame, its_maps, keypoints)
+        poses: list[Pose] = []
+        remaining: list[Person] = []
+        for person in self.people:
+            last, sighting = person.pose, sightings.get(person)
+            if last is None and sighting is None:
+                remaining.append(person)  # a find whose turn has not come
+                continue
+            joints = None if sighting is None else person.observe(frame, sighting)
             self._watch.lap("filter")
             pose = person.update(frame, joints)
             self._watch.lap("fit")
-            if pose is not None:
-                poses.append(pose)
-            if pose is not None and pose.state is not State.LOST:
+            if pose is None or (last is None and _coincides(person, remaining)):
+                continue  # not confirmed
+            if last is None:
+                pose = self._recall(person, pose)
+            elif _coincides(person, remaining):
+                if frame.stamp_s - person.apart_s > DUPLICATE_S:
+                    pose, last = person.lose(frame.stamp_s), None
+            else:
+                person.apart_s = frame.stamp_s
+            poses.append(pose)
+            if pose.state is not State.LOST:
                 remaining.append(person)
-            elif pose is not None:
-                self._search.restart(person.crop)
+                continue
+            self._search.restart(person.crop)
+            if last is not None:
+                self._memory.add(person, last)
         self.people = remaining
         return poses
 
+    def _recall(self, person: Person, pose: Pose) -> Pose:
+        """A confirmed find's pose, under the former id if it is somebody who was lost."""
+        former = self._memory.recall(pose, self.config.remember_for_s)
+        return pose if former is None else person.inherit(former, pose)
+
     def _admit(self, finds: Sequence[Find], stamp_s: float) -> None:
-        """Let the best finds become people, whom the next frame confirms or not."""
-        for find in finds[: self.config.max_people - len(self.people)]:
-            self.people.append(Person(self.config, self.model, find.points_px, stamp_s))
+        """Let the best finds of new people become people, whom the next frame confirms or not."""
+        for find in finds:
+            if len(self.people) >= self.config.max_people:
+                return
+            seen = find.keypoints.confidence > 0.0
+            if not any(
+                assignment.are_one(find.keypoints.pixels_px, person.joints_px, FIND_RADIUS, seen)
+                for person in self.people
+            ):
+                person = Person(self.config, self.model, find.keypoints, stamp_s)
+                self.people.append(person)
+
+
+def _coincides(person: Person, older: Sequence[Person]) -> bool:
+    """Whether a person's joints are those of somebody who is tracked for longer."""
+    return any(
+        assignment.are_one(person.joints_px, other.joints_px, DUPLICATE_RADIUS) for other in older
+    )
 
 
 class _Stopwatch:

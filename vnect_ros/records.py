@@ -194,6 +194,10 @@ class Pose:
     """The window the network saw, for the debug image."""
     std_axes_m: np.ndarray | None = field(default=None)
     """[21, 3] float64: std_m along the camera's axes; depth (z) is the least sure [m]."""
+    height_std_m: float = float("nan")
+    """Standard deviation of the height [m]; NaN where it is assumed, not measured."""
+    observation_age_s: float = 0.0
+    """Since the last image that showed the person [s]."""
 
 
 def nobody(stamp_s: float) -> Pose:

@@ -29,9 +29,6 @@ PARENTS: Final = (16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, 14, 14, 1, 4, 
 BONES: Final = tuple((p, j) for j, p in enumerate(PARENTS) if p != j)
 """The 20 (parent, child) pairs, in the order of the child."""
 
-TOPOLOGICAL: Final = (14, 15, 1, 16, 0, 2, 3, 4, 17, 5, 6, 7, 18, 8, 9, 10, 19, 11, 12, 13, 20)
-"""All joints, each behind its parent."""
-
 
 def _mirrored(name: str) -> str:
     if name.startswith("right_"):
@@ -46,6 +43,9 @@ MIRROR: Final = tuple(INDEX[_mirrored(name)] for name in JOINT_NAMES)
 
 EVALUATED_14: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
 """The 14 joints of 3DPCK (MPI-INF-3DHP): head_top to left_ankle."""
+
+LIMBS: Final = EVALUATED_14[2:]
+"""The 12 joints of arms and legs, shoulders and hips among them: every method places them alike."""
 
 SIDE: Final = tuple(
     "right" if n.startswith("right_") else "left" if n.startswith("left_") else "centre"

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from fake_backend import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 
 from vnect_ros.camera import Camera
 from vnect_ros.errors import BackendError
 from vnect_ros.inference.bundles import Model
-from vnect_ros.inference.fake import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 from vnect_ros.records import Crop, Maps
 from vnect_ros.skeleton import MIRROR, NORMALISED_KNEE_NECK_M, NUM_JOINTS, PELVIS, knee_neck_length
 

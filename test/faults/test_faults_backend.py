@@ -18,7 +18,7 @@ from vnect_ros.errors import BackendError
 from vnect_ros.msg import Skeleton
 
 pytestmark = pytest.mark.ros
-OK, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
+OK, ERROR = DiagnosticStatus.OK, DiagnosticStatus.ERROR
 
 
 def test_with_a_slow_network_the_newest_image_wins(scene, fault_table):
@@ -64,7 +64,7 @@ def test_a_hanging_inference_is_lost_and_named(scene, fault_table):
     scene.stage.hold.clear()
     scene.play([GOOD] * 5)
     scene.await_lost()
-    scene.heard.await_diagnostics(STALE, "the inference of an image has not ended for")
+    scene.heard.await_diagnostics(ERROR, "the inference of an image has not ended for")
     # The node itself goes on to answer.
     assert scene.rig.state() == "active" and scene.rig.get("timeout_s") == 0.5
     begin = time.monotonic()
@@ -73,7 +73,7 @@ def test_a_hanging_inference_is_lost_and_named(scene, fault_table):
     scene.play_until(lambda: len(scene.measured()) > already, "a skeleton")
     fault_table.add(
         "The inference hangs",
-        "LOST after `timeout_s`; STALE “the inference of an image has not ended for … s”; services"
+        "LOST after `timeout_s`; ERROR “the inference of an image has not ended for … s”; services"
         " and parameters answer",
         time.monotonic() - begin,
     )

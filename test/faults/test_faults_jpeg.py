@@ -45,3 +45,23 @@ def test_every_broken_picture_is_named_and_the_next_good_one_followed(scene, fau
         "ERROR “compressed image: got … bytes …, cut off (damaged, …)”",
         recovery,
     )
+
+
+def test_a_jpeg_with_bytes_behind_its_end(scene, fault_table):
+    """Drivers hand over whole pages or buffers; the picture in them is used."""
+    scene.start(timeout_s=30.0, image_transport="compressed")
+    scene.track()
+    scene.forget()
+    whole = jpeg(scene.stage.image(GOOD))
+    for tail in (bytes(4096), whole[::-1]):
+        already = len(scene.measured())
+
+        def followed(data=whole + tail, already=already):
+            header = scene.camera.header()
+            scene.camera.images.publish(CompressedImage(header=header, format="jpeg", data=data))
+            time.sleep(1.0 / RATE_HZ)
+            return len(scene.measured()) >= already + 3
+
+        wait(followed, "skeletons", 20.0, scene.heard.last_diagnostics)
+    assert not scene.lost()
+    fault_table.add("A JPEG with bytes behind its end", "decoded", "–")

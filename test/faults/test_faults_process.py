@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
-from ros_rig import Heard, Rig, ScriptedCamera, fake_bundle
+from fake_backend import standing_bundle
+from ros_rig import Heard, Rig, ScriptedCamera
 
 pytestmark = pytest.mark.ros
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -22,8 +23,8 @@ class Apart:
 
     def __init__(self, domain: int, folder: Path) -> None:
         command = [sys.executable, "-m", "vnect_ros.ros.node", "--ros-args"]
-        command += ["--log-level", "error", "-p", "backend:=fake"]
-        command += ["-p", f"model:={fake_bundle(folder)}"]
+        command += ["--log-level", "error", "-p", "backend:=onnxruntime"]
+        command += ["-p", f"model:={standing_bundle(folder / 'standing').folder}"]
         self.process = subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
         self.rig = Rig(domain)
         self.heard = Heard(self.rig, "")

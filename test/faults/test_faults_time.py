@@ -139,3 +139,79 @@ def test_images_from_the_future_are_told(scene, fault_table):
         "WARN “image stamps are … s ahead of this node's clock”; `latency` is negative",
         "–",
     )
+
+
+BEHIND = {
+    "the machine's start": ("the driver counts from the machine's start", time.monotonic),
+    "the camera's start": ("the driver counts from the camera's start", lambda: 12.0),
+    "an old recording": ("a recording that is played without", lambda: time.time() - 1e6),
+}
+
+
+@pytest.mark.parametrize("origin", BEHIND)
+def test_images_from_the_past_are_named(scene, fault_table, origin):
+    """Stamps far behind the clock: followed, with the likely cause on diagnostics."""
+    cause, start = BEHIND[origin]
+    scene.start(timeout_s=10.0)
+    begin_s, begin = start(), time.monotonic()
+
+    def named():
+        scene.show(stamp_s=begin_s + time.monotonic() - begin)
+        time.sleep(1.0 / RATE_HZ)
+        return cause in scene.heard.last_diagnostics() and len(scene.measured()) >= 3
+
+    wait(named, cause, 20.0, scene.heard.last_diagnostics)
+    status = scene.heard.await_diagnostics(DiagnosticStatus.WARN, "s behind this node's clock")
+    assert cause in status.message
+    fault_table.add(
+        f"Stamps far behind the node's clock ({origin})",
+        f"WARN “image stamps are … s behind this node's clock: {cause} …”; followed",
+        "–",
+    )
+
+
+def test_simulated_time_without_a_clock(scene, fault_table):
+    """use_sim_time, and nobody publishes /clock: named while images come, LOST after them."""
+    scene.start(timeout_s=0.5, use_sim_time=True)
+    named = "use_sim_time is set and no /clock was received"
+    scene.play_until(
+        lambda: len(scene.measured()) >= 3 and named in scene.heard.last_diagnostics(), named
+    )
+    scene.heard.await_diagnostics(DiagnosticStatus.WARN, named)
+    begin = time.monotonic()
+    scene.await_lost(timeout_s=5.0)
+    passed = time.monotonic() - begin
+    scene.settle()
+    assert len(scene.lost()) == 1
+    fault_table.add(
+        "`use_sim_time` without a /clock",
+        f"WARN “{named}”; LOST after `timeout_s` of wall time without images",
+        passed,
+    )
+
+
+@pytest.mark.parametrize("images_go_on", [False, True], ids=["a bag ends", "the clock stops"])
+def test_simulated_time_that_stands_still(scene, fault_table, images_go_on):
+    """What was published last is not true for ever because the clock stopped."""
+    scene.start(timeout_s=0.5, use_sim_time=True)
+    simulation = Simulation(scene)
+    wait(lambda: simulation.run(50.0 + 2.0 * len(scene.sent), 10) and scene.measured(), "a person")
+    scene.settle()
+    last_s = scene.sent[-1]
+    named = "simulated time stands still"
+    if images_go_on:  # a camera by the wall's clock beside a simulation that is paused
+        scene.play_until(lambda: named in scene.heard.last_diagnostics(), named)
+        assert Skeleton.MEASURED in scene.states()[-3:]
+    scene.await_lost(timeout_s=5.0)
+    scene.heard.await_diagnostics(DiagnosticStatus.WARN, named)
+    scene.forget()
+    begin = time.monotonic()
+    if not images_go_on:
+        now_s = last_s + 1.0
+        while not scene.measured():
+            now_s = simulation.run(now_s + 0.1, 5)
+        fault_table.add(
+            "Simulated time stands still (the clock stops, a bag ends, a paused simulation)",
+            f"LOST after `timeout_s` of wall time; WARN “{named} …”",
+            time.monotonic() - begin,
+        )

@@ -9,23 +9,19 @@ root knows no singular orientation.  "World" for Pinocchio is the camera.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from vnect_ros.body.urdf import (
-    LINK_NAMES,
     MOVING,
     Q_NAMES,
+    REST_DIRECTIONS,
     ROOT,
     SEGMENTS,
     standing_height,
-    urdf,
 )
 from vnect_ros.skeleton import JOINT_NAMES, NUM_JOINTS, PELVIS
-
-if TYPE_CHECKING:
-    import pinocchio
 
 ROOT_Q: Final = 7
 ROOT_V: Final = 6
@@ -44,52 +40,63 @@ OBSERVED: Final = np.array([s.observed for s in MOVING])
 class Kinematics:
     """The body of one person: bone lengths in, positions and Jacobians out.
 
+    Pinocchio's model is built from the same segments as the URDF, with its joints in
+    the order of `urdf.Q_NAMES` and one frame for each of the 21 joints.
+
     Args:
         lengths_m: [21] bone lengths [m].
     """
 
     def __init__(self, lengths_m: np.ndarray) -> None:
-        import pinocchio
+        import pinocchio as pin
 
-        self._pin = pinocchio
+        self._pin = pin
+        self._model = model = pin.Model()
+        here = pin.SE3.Identity()
+        self._joints = {ROOT: model.addJoint(0, pin.JointModelFreeFlyer(), here, ROOT)}
+        for s in SEGMENTS:
+            joint = self._joints[s.parent]
+            if s.axis is not None:
+                axis = pin.JointModelRevoluteUnaligned(*s.axis)
+                joint = model.addJoint(joint, axis, here, s.joint)
+            self._joints[s.link] = joint
+        frames = [
+            model.addFrame(pin.Frame(name, self._joints[name], here, pin.FrameType.BODY))
+            for name in JOINT_NAMES
+        ]
+        self._data = model.createData()
+        self._frames = [self._data.oMf[i] for i in frames]
+        # Views of Pinocchio's memory, which show where it placed the joints last.
+        self._translations = [frame.translation for frame in self._frames]
+        self._frame_of = dict(zip(JOINT_NAMES, frames))
+        self._supports = _supports()[:, None, :]
         self.set_lengths(lengths_m)
 
     def set_lengths(self, lengths_m: np.ndarray) -> None:
         """Exchange the bone lengths [21] [m]; configurations keep their meaning."""
-        pin = self._pin
         self.lengths_m = np.array(lengths_m, dtype=np.float64)
         self.height_m = standing_height(self.lengths_m)
         """Of this body standing [m]."""
-        self._model: pinocchio.Model = pin.buildModelFromXML(
-            urdf(self.lengths_m), pin.JointModelFreeFlyer()
-        )
-        self._data: pinocchio.Data = self._model.createData()
         model = self._model
-        joints = [model.getJointId(name) for name in Q_NAMES]
-        # Pinocchio orders the angles its own way; these two lists translate.
-        self._q_from_ours = np.concatenate(
-            [np.arange(ROOT_Q), [model.joints[j].idx_q for j in joints]]
-        ).astype(int)
-        self._v_from_ours = np.concatenate(
-            [np.arange(ROOT_V), [model.joints[j].idx_v for j in joints]]
-        ).astype(int)
-        placements = self._data.oMf
-        self._frames = [
-            placements[model.getFrameId(name, pin.FrameType.BODY)] for name in JOINT_NAMES
-        ]
-        # Windows into Pinocchio's memory, which show where it placed the joints last.
-        self._translations = [frame.translation for frame in self._frames]
-        self._links = [
-            placements[model.getFrameId(name, pin.FrameType.BODY)] for name in LINK_NAMES
-        ]
-        self._moves = _supports()[:, None, :]
+        # At rest all axes are parallel, so a link lies off its joint by a mere translation.
+        offsets_m = {ROOT: np.zeros(3)}
+        for s in SEGMENTS:
+            offset = offsets_m[s.parent]
+            if s.bone is not None:
+                offset = offset + REST_DIRECTIONS[s.bone] * self.lengths_m[s.bone]
+            if s.axis is not None:
+                model.jointPlacements[self._joints[s.link]].translation = offset
+                offset = np.zeros(3)
+            offsets_m[s.link] = offset
+            if s.link in self._frame_of:
+                model.frames[self._frame_of[s.link]].placement.translation = offset
         self._last_key = b""
         self._last_points = self._last_moves = np.empty(0)
 
     def forward(self, q: np.ndarray) -> np.ndarray:
         """[21, 3] the joints in the camera frame [m]."""
-        self._pin.framesForwardKinematics(self._model, self._data, self._theirs(q))
-        return self._positions()
+        self._pin.framesForwardKinematics(self._model, self._data, q)
+        return np.array(self._translations)
 
     def jacobian(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The joints [21, 3] [m] and their derivatives [21, 3, NV] by the tangent of q.
@@ -100,56 +107,39 @@ class Kinematics:
         if key == self._last_key:
             return self._last_points, self._last_moves
         pin, model, data = self._pin, self._model, self._data
-        theirs = self._theirs(q)
         # Runs the forward kinematics of the joints as well.
-        spatial = pin.computeJointJacobians(model, data, theirs).take(self._v_from_ours, axis=1)
+        spatial = pin.computeJointJacobians(model, data, q)
         pin.updateFramePlacements(model, data)
-        points = self._positions()
+        points = np.array(self._translations)
         # A point moves with the body's own axes: by the shift, and by turn x point.
         levers = (_SHIFT + points @ _TURN).reshape(-1, 6)
-        moves = (levers @ spatial).reshape(NUM_JOINTS, 3, NV) * self._moves
+        moves: np.ndarray = (levers @ spatial).reshape(NUM_JOINTS, 3, NV)
+        moves *= self._supports
         self._last_key, self._last_points, self._last_moves = key, points, moves
         return points, moves
 
     def orientations_xyzw(self, q: np.ndarray) -> np.ndarray:
         """[21, 4] unit quaternions: each joint's axes seen from the camera frame."""
         pin = self._pin
-        pin.framesForwardKinematics(self._model, self._data, self._theirs(q))
+        pin.framesForwardKinematics(self._model, self._data, q)
         return np.array([pin.SE3ToXYZQUAT(frame) for frame in self._frames])[:, 3:]
-
-    def link_transforms(self, q: np.ndarray) -> np.ndarray:
-        """[L, 4, 4] camera from link, in the order of `body.LINK_NAMES`."""
-        self._pin.framesForwardKinematics(self._model, self._data, self._theirs(q))
-        return np.array([link.homogeneous for link in self._links])
 
     def integrate(self, q: np.ndarray, tangent: np.ndarray) -> np.ndarray:
         """[NQ] q moved along a tangent [NV] (the root on its manifold)."""
-        theirs = np.empty(NV)
-        theirs[self._v_from_ours] = tangent
-        return self._pin.integrate(self._model, self._theirs(q), theirs)[self._q_from_ours]
+        moved: np.ndarray = self._pin.integrate(self._model, q, tangent)
+        return moved
 
     def difference(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """[NV] the tangent at start that `integrate` takes to end."""
-        pin = self._pin
-        return pin.difference(self._model, self._theirs(start), self._theirs(end))[
-            self._v_from_ours
-        ]
+        tangent: np.ndarray = self._pin.difference(self._model, start, end)
+        return tangent
 
     def root_difference_jacobian(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """[6, 6] derivative of the root's part of `difference` by the tangent at end."""
         pin = self._pin
-        full = pin.dDifference(
-            self._model, self._theirs(start), self._theirs(end), pin.ArgumentPosition.ARG1
-        )
-        return full[:ROOT_V, :ROOT_V]
-
-    def _theirs(self, q: np.ndarray) -> np.ndarray:
-        theirs = np.empty(NQ)
-        theirs[self._q_from_ours] = q
-        return theirs
-
-    def _positions(self) -> np.ndarray:
-        return np.array(self._translations)
+        full = pin.dDifference(self._model, start, end, pin.ArgumentPosition.ARG1)
+        root: np.ndarray = full[:ROOT_V, :ROOT_V]
+        return root
 
 
 def put_within_limits(q: np.ndarray) -> None:

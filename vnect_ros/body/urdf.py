@@ -216,12 +216,13 @@ def symmetric(lengths_m: np.ndarray) -> np.ndarray:
     return (lengths + lengths[list(MIRROR)]) / 2.0
 
 
-def urdf(lengths_m: np.ndarray, body_id: str = "") -> str:
+def urdf(lengths_m: np.ndarray, body_id: str = "", visuals: bool = True) -> str:
     """The body as URDF.
 
     Args:
         lengths_m: [21] bone lengths [m], as `skeleton.bone_lengths` orders them.
         body_id: suffix of every link and joint (`_<id>`); none when empty.
+        visuals: whether there is anything to see of it.
 
     Returns:
         XML text: revolute joints with human limits, spheres and cylinders to see.
@@ -231,7 +232,7 @@ def urdf(lengths_m: np.ndarray, body_id: str = "") -> str:
     robot = ElementTree.Element("robot", name=f"human{suffix}")
     shapes: dict[str, list[np.ndarray]] = {link: [] for link in LINK_NAMES}
     for s in SEGMENTS:
-        if s.bone is not None and lengths[s.bone] > 0.0:
+        if visuals and s.bone is not None and lengths[s.bone] > 0.0:
             shapes[s.parent].append(REST_DIRECTIONS[s.bone] * lengths[s.bone])
     for link in LINK_NAMES:
         _add_link(robot, link, suffix, shapes[link], lengths)
@@ -296,40 +297,3 @@ def _add_visual(
 
 def _text(numbers: object) -> str:
     return " ".join(f"{float(n):.9g}" for n in numbers)  # type: ignore[attr-defined]
-
-
-_ROW: Final = {link: i for i, link in enumerate(LINK_NAMES)}
-LINK_PARENTS: Final = (0, *(_ROW[s.parent] for s in SEGMENTS))
-"""Index into LINK_NAMES of each link's parent; the root is its own."""
-_MOVING_ROWS: Final = [1 + i for i, s in enumerate(SEGMENTS) if s.axis is not None]
-_AXES: Final = np.array([s.axis for s in MOVING])
-_BONE_ROWS: Final = [1 + i for i, s in enumerate(SEGMENTS) if s.bone is not None]
-_BONE_INDEX: Final = [s.bone for s in SEGMENTS if s.bone is not None]
-
-
-def link_transforms(angles_rad: np.ndarray, lengths_m: np.ndarray) -> np.ndarray:
-    """Where every link is, for those who have the angles and lengths but not Pinocchio.
-
-    Args:
-        angles_rad: [N] in the order of Q_NAMES (`Pose.q`).
-        lengths_m: [21] bone lengths [m] (`Pose.bone_lengths_m`).
-
-    Returns:
-        [L, 4, 4] transform_body_from_link, in the order of LINK_NAMES.
-    """
-    steps = np.tile(np.eye(4), (len(LINK_NAMES), 1, 1))
-    steps[_MOVING_ROWS, :3, :3] = _rotations(_AXES, np.asarray(angles_rad, dtype=np.float64))
-    lengths = np.asarray(lengths_m, dtype=np.float64)[_BONE_INDEX]
-    steps[_BONE_ROWS, :3, 3] = REST_DIRECTIONS[_BONE_INDEX] * lengths[:, None]
-    for row, parent in enumerate(LINK_PARENTS[1:], start=1):
-        steps[row] = steps[parent] @ steps[row]
-    return steps
-
-
-def _rotations(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """[N, 3, 3] rotations about unit axes [N, 3] (Rodrigues)."""
-    x, y, z = axes.T
-    zero = np.zeros_like(x)
-    skew = np.array([[zero, -z, y], [z, zero, -x], [-y, x, zero]]).transpose(2, 0, 1)
-    sine, cosine = np.sin(angles)[:, None, None], np.cos(angles)[:, None, None]
-    return np.eye(3) + sine * skew + (1.0 - cosine) * (skew @ skew)

@@ -20,13 +20,14 @@ import numpy as np
 
 from vnect_ros.cli import _common
 from vnect_ros.errors import BackendError, ModelError, VnectError
-from vnect_ros.inference import BACKENDS, bundles, create
+from vnect_ros.inference import AUTO, bundles, create
+from vnect_ros.perception.reading import Reading, read
 
-RUNTIMES: Final = tuple(name for name in BACKENDS if name != "fake")
 R50: Final = "vnect_r50"
 """Name of the paper's network with random weights, where no bundle has trained ones."""
 WARM_UP: Final = 5
 CHILD_TIMEOUT_S: Final = 600.0
+FIELDS: Final = tuple(Reading.__dataclass_fields__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--count", type=int, default=50, help="pictures to run (default: 50)")
     group.add_argument("--rounds", type=int, default=2, help="times each is run (default: 2)")
-    group.add_argument("--no-peers", action="store_true", help="leave the BlazePose rows out")
+    group.add_argument("--no-baselines", action="store_true", help="leave the BlazePose rows out")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -62,8 +63,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         names = [n for n in args.bundles.split(",") if n] or [*bundles.available(), R50]
         for folder, trained in bundle_folders(list(dict.fromkeys(names)), args, place):
             found += _rows_of(folder, trained, args, threads, place)
-        if not args.no_peers:
-            found += _peers(args, threads)
+        if not args.no_baselines:
+            found += _baselines(args, threads)
     header = ("model", "precision", "backend", "median ms", "p95 ms", "MiB", "px", "mm", "note")
     print(f"{threads} threads, batch 1; px and mm: mean distance of the joints from fp32's")
     print(_common.table(header, [_printed(row) for row in found]))
@@ -122,7 +123,7 @@ def _rows_of(
     folder: Path, trained: bool, args: argparse.Namespace, threads: int, place: Path
 ) -> list[dict[str, Any]]:
     from vnect_ros.cli._pictures import pictures
-    from vnect_ros.learning.export.compare import Reading, difference
+    from vnect_ros.learning.export.compare import difference
 
     model = bundles.load(folder)
     crops = pictures(args, model.input_size)
@@ -130,7 +131,7 @@ def _rows_of(
     rows: list[dict[str, Any]] = []
     reference: list[Reading] = []
     for precision in model.precisions:
-        for backend in ("onnxruntime", *(n for n in RUNTIMES if n != "onnxruntime")):
+        for backend in ("onnxruntime", *(n for n in AUTO if n != "onnxruntime")):
             row, readings = _apart(folder, precision, backend, args.rounds, threads, place)
             row = {"model": model.name, **row}
             reference = reference or readings
@@ -144,10 +145,8 @@ def _rows_of(
 
 def _apart(
     folder: Path, precision: str, backend: str, rounds: int, threads: int, place: Path
-) -> tuple[dict[str, Any], list[Any]]:
+) -> tuple[dict[str, Any], list[Reading]]:
     """One row from a child process, and the joints it read."""
-    from vnect_ros.learning.export.compare import Reading
-
     out = place / "out.npz"
     out.unlink(missing_ok=True)
     command = [
@@ -166,24 +165,21 @@ def _apart(
         return {**row, "note": said}, []
     row.update(json.loads(child.stdout.strip().splitlines()[-1]))
     with np.load(out) as found:
-        readings = [
-            Reading(*three)
-            for three in zip(found["pixels_px"], found["locations_m"], found["seen"], strict=True)
-        ]
+        readings = [Reading(*four) for four in zip(*(found[name] for name in FIELDS), strict=True)]
     return row, readings
 
 
-def _peers(args: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
+def _baselines(args: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
     """BlazePose's landmark networks on the same pictures, where they are installed."""
     from vnect_ros.cli._pictures import pictures
     from vnect_ros.evaluation import baselines
 
     try:
-        crops = pictures(args, baselines.INPUT_SIZE)
-        readers = [baselines.BlazePoseReader(v, threads=threads) for v in baselines.VARIANTS]
+        readers = baselines.open_baselines(threads=threads)
     except BackendError as error:
-        print(f"no peers: {error}", file=sys.stderr)
+        print(f"no baselines: {error}", file=sys.stderr)
         return []
+    crops = pictures(args, baselines.INPUT_SIZE)
     rows = []
     for reader in readers:
         timed = _timed(reader.read, crops, args.rounds)
@@ -209,13 +205,12 @@ def _timed(infer: Any, crops: Sequence[np.ndarray], rounds: int) -> dict[str, fl
 def main(argv: list[str] | None = None) -> int:
     """The child: bundle, precision, backend, crops, rounds, threads, file to write."""
     from vnect_ros.cli import _soak
-    from vnect_ros.learning.export.compare import read
 
     folder, precision, name, file, rounds, threads, out = sys.argv[1:] if argv is None else argv
     try:
         backend = create(bundles.load(folder, precision), name, threads=int(threads))
         crops = list(np.load(file))
-        row: dict[str, Any] = _timed(backend.infer, crops, int(rounds))
+        row: dict[str, Any] = _timed(lambda crop: backend.infer([crop]), crops, int(rounds))
         row["memory_mib"] = _soak.resident_mib()
         row["detail"] = backend.detail
         readings = [read(backend.infer([c])[0], backend.model.confidence_curve) for c in crops]
@@ -223,12 +218,7 @@ def main(argv: list[str] | None = None) -> int:
     except VnectError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
-    np.savez(
-        out,
-        pixels_px=[r.pixels_px for r in readings],
-        locations_m=[r.locations_m for r in readings],
-        seen=[r.seen for r in readings],
-    )
+    np.savez(out, **{name: [getattr(r, name) for r in readings] for name in FIELDS})
     print(json.dumps(row))
     return 0
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from vnect_ros import inference
 from vnect_ros.camera import Camera
 from vnect_ros.config import CameraConfig, ModelConfig, PipelineConfig, flatten, options, replace
-from vnect_ros.errors import CameraError, ConfigError, VnectError, describe
+from vnect_ros.errors import ConfigError, VnectError, describe
 from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
 from vnect_ros.recordings.camera_file import read_camera_file
@@ -53,10 +53,18 @@ def add_model(to: argparse.ArgumentParser) -> None:
 
 
 def add_camera(to: argparse.ArgumentParser) -> None:
-    """`--camera` and `--fov`."""
-    group = to.add_argument_group("camera").add_mutually_exclusive_group()
+    """`--camera`, `--rectified` and `--fov`."""
+    section = to.add_argument_group("camera")
+    section.add_argument(
+        "--rectified",
+        action="store_true",
+        help="the images are undistorted already: of --camera, the projection matrix holds",
+    )
+    group = section.add_mutually_exclusive_group()
     group.add_argument(
-        "--camera", metavar="FILE", help="YAML of ROS camera_calibration (camera_info)"
+        "--camera",
+        metavar="FILE",
+        help="YAML of ROS camera_calibration, Kalibr (FILE#cam0) or `ros2 topic echo`",
     )
     default = CameraConfig().fallback_fov
     group.add_argument(
@@ -125,11 +133,7 @@ def load_camera(args: argparse.Namespace, width: int, height: int) -> Camera:
     if not args.camera:
         fov = CameraConfig().fallback_fov if args.fov is None else args.fov
         return Camera.from_field_of_view(width, height, fov)
-    camera = read_camera_file(args.camera)
-    if abs(camera.width * height - camera.height * width) > max(camera.width, camera.height):
-        size = f"{camera.width}x{camera.height}"
-        raise CameraError(describe(f"{args.camera}: size", size, f"the aspect of {width}x{height}"))
-    return camera.scaled(width, height)
+    return read_camera_file(args.camera, args.rectified).for_image(width, height)
 
 
 def write_json(file: str | None, content: Any) -> None:
@@ -163,6 +167,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for line in lines
     ]
     return "\n".join([drawn[0], "-" * len(drawn[0]), *drawn[1:]])
+
+
+def number(value: float) -> str:
+    """A figure of a table: counts whole, shares with three digits, millimetres with one."""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.3f}" if abs(value) < 2.0 else f"{value:.1f}"
 
 
 def run(name: str, do: Callable[[], T]) -> int:

@@ -22,7 +22,8 @@ from vnect_ros.config import ModelConfig, flatten
 from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.evaluation import metrics
 from vnect_ros.inference import bundles
-from vnect_ros.recordings.video import Video, VideoWriter
+from vnect_ros.recordings.video import Video
+from vnect_ros.recordings.writer import VideoWriter
 from vnect_ros.records import State
 from vnect_ros.skeleton import PELVIS
 
@@ -98,7 +99,7 @@ def _play(args: argparse.Namespace, out: Path) -> None:
     publisher = ["vnect_ros.ros.video_publisher", args.video, "--once", "--wait", str(WAIT_S)]
     publisher += ["--log", str(out / "published.npz")]
     if args.camera:
-        publisher += ["--camera", args.camera]
+        publisher += ["--camera", args.camera, *(["--rectified"] if args.rectified else [])]
     if args.fov is not None:
         publisher += ["--fov", str(args.fov)]
     listener = ["vnect_ros.ros.recorder", "--out", str(out)]

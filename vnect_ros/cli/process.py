@@ -16,7 +16,8 @@ from vnect_ros.camera import Camera
 from vnect_ros.cli import _common
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import Video, VideoWriter
+from vnect_ros.recordings.video import Video
+from vnect_ros.recordings.writer import VideoWriter
 from vnect_ros.records import Frame, Pose, State, nobody
 from vnect_ros.skeleton import JOINT_NAMES
 
@@ -58,8 +59,8 @@ def _process(args: Any) -> None:
     with VideoWriter(out / "overlay.mp4", video.fps) as writer:
         frames = itertools.islice(video, args.limit)
         for frame in tqdm(frames, total=None if length == sys.maxsize else length, unit="frame"):
-            if camera is None:
-                height, width = frame.image.shape[:2]
+            height, width = frame.image.shape[:2]
+            if camera is None or (camera.width, camera.height) != (width, height):
                 camera = _common.load_camera(args, width, height)
             people = pipeline.step(Frame(frame.image, camera, frame.stamp_s))
             pose = people[0] if people else nobody(frame.stamp_s)
@@ -67,12 +68,13 @@ def _process(args: Any) -> None:
             total_s.append(pipeline.timings_s["total"])
             if not args.no_overlay:
                 fitted_px = camera.project(pose.joints_camera_m)
-                writer.write(drawing.side_by_side(frame.image, pose, fitted_px))
+                picture = drawing.side_by_side(frame.image, pose, fitted_px)
+                writer.write(picture, frame.stamp_s)
     backend.close()
     if not poses:
         raise ImageError(describe("video", args.video, "at least one frame"))
     write_poses(out / "poses.npz", poses)
-    summary = summarise(poses, total_s, camera)
+    summary = {"frames_lost": video.lost, **summarise(poses, total_s, camera)}
     _common.write_json(args.json, summary)
     print(_common.table(("process", ""), [(key, _shown(value)) for key, value in summary.items()]))
 

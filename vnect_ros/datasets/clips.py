@@ -70,10 +70,14 @@ def _clip(video: Path, truth: Path) -> Clip:
     if first is None:
         raise VnectError(describe("clip", str(video), "a video with frames"))
     height, width = first.image.shape[:2]
+    fx, fy, cx, cy = (float(values[key]) for key in ("fx", "fy", "cx", "cy"))
     camera = Camera(
         width,
         height,
-        *(float(values[key]) for key in ("fx", "fy", "cx", "cy")),
+        fx,
+        fy,
+        cx,
+        cy,
         str(values.get("distortion_model", "plumb_bob")),
         tuple(np.ravel(values.get("distortion", ())).tolist()),
     )

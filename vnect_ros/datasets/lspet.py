@@ -26,7 +26,7 @@ import numpy as np
 from vnect_ros.datasets import archive, held_out, teachers
 from vnect_ros.datasets.sample import Sample, inside
 from vnect_ros.errors import VnectError, describe
-from vnect_ros.skeleton import INDEX, JOINT_NAMES, MIRROR, NUM_JOINTS, PELVIS
+from vnect_ros.skeleton import INDEX, JOINT_NAMES, LIMBS, MIRROR, NUM_JOINTS, PELVIS
 
 JOINTS: Final = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
@@ -43,7 +43,7 @@ _AGREE: Final = 0.08
 """Largest distance of BlazePose and the annotation, as a share of the person's size."""
 _AGREE_THUNDER: Final = 0.2
 """The same of Thunder, which is asked joint by joint."""
-_LIMBS = list(teachers.LIMBS)
+_LIMBS = list(LIMBS)
 _EXTRA: Final = ("right_hand", "left_hand", "right_toe", "left_toe", "head")
 
 

@@ -63,6 +63,10 @@ class Labels:
     agreed: np.ndarray
     """[N] bool."""
 
+    def first(self, count: int) -> Labels:
+        """The labels of the first so many crops."""
+        return Labels(*(getattr(self, name)[:count] for name in _FIELDS))
+
 
 class People(Sequence):
     """The crops of a folder's sets as samples, coded images in memory.

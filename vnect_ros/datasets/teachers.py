@@ -14,10 +14,6 @@ from vnect_ros.skeleton import (
     knee_neck_length,
 )
 
-LIMBS: Final = tuple(range(2, 14))
-"""The 12 joints of arms and legs, shoulders and hips among them, which every method
-places alike."""
-
 BLAZEPOSE: Final = {
     "head": (7, 8), "neck": (11, 12), "pelvis": (23, 24),
     "right_shoulder": (12,), "right_elbow": (14,), "right_wrist": (16,), "right_hand": (18, 20),

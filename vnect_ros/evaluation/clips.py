@@ -1,18 +1,10 @@
-"""Videos with camera truth: the raw network and the fitted pipeline side by side.
-
-A folder holds `NAME.mp4` beside `NAME.npz` (or `NAME_truth.npz`): `joints_camera_m`
-[F, 21, 3] metric in the camera's optical frame, `joints_px` [F, 21, 2], the
-intrinsics `fx`, `fy`, `cx`, `cy` of the images, `fps`, and optionally `height_m`
-(the person's standing height), `occluded` [F, 21], `distortion` and
-`distortion_model`.  NaN stands for no truth.
-"""
+"""Videos with camera truth: the raw network and the fitted pipeline side by side."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,40 +12,21 @@ from tqdm import tqdm
 
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig
-from vnect_ros.datasets import lspet
+from vnect_ros.datasets.clips import Clip
 from vnect_ros.errors import VnectError, describe
-from vnect_ros.evaluation import calibration, metrics
-from vnect_ros.evaluation.reading import Reading
+from vnect_ros.evaluation import calibration, metrics, pck
 from vnect_ros.inference.base import Backend
+from vnect_ros.inference.bundles import Model
 from vnect_ros.perception import crop as cropping
-from vnect_ros.perception.decode import confidence, find_joints, read_locations
+from vnect_ros.perception.reading import Reading, read
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import Video
 from vnect_ros.records import Crop, Frame, Maps, Pose, State, nobody
 from vnect_ros.skeleton import MIRROR, NORMALISED_KNEE_NECK_M, knee_neck_length
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One video and its truth."""
-
-    name: str
-    video: Iterable[Any]
-    """Frames, each with `image` [H, W, 3] uint8 RGB and `stamp_s`."""
-    camera: Camera
-    fps: float
-    joints_camera_m: np.ndarray
-    """[F, 21, 3] metric, camera frame; NaN where unknown."""
-    joints_px: np.ndarray
-    """[F, 21, 2] image; NaN where unknown."""
-    height_m: float | None = None
-    occluded: np.ndarray | None = None
-    """[F, 21] bool."""
-
-
-@dataclass(frozen=True)
 class Run:
-    """What raw network and pipeline said of one clip."""
+    """What raw network and pipeline found in one clip."""
 
     clip: Clip
     raw_m: np.ndarray
@@ -72,58 +45,6 @@ class Run:
     """[F, 21]."""
     states: np.ndarray
     """[F] str."""
-
-
-def load_clips(folder: str | Path) -> list[Clip]:
-    """Every clip of a folder, by name.
-
-    Raises:
-        VnectError: there is none, or a truth lacks a field.
-    """
-    found = []
-    for video in sorted(Path(folder).glob("*.mp4")):
-        for truth in (video.with_suffix(".npz"), video.with_name(f"{video.stem}_truth.npz")):
-            if truth.is_file():
-                found.append(_clip(video, truth))
-                break
-    if not found:
-        raise VnectError(describe("clips", str(folder), "a folder with NAME.mp4 and NAME.npz"))
-    return found
-
-
-def _clip(video: Path, truth: Path) -> Clip:
-    with np.load(truth, allow_pickle=False) as data:
-        values = {key: data[key] for key in data.files}
-    needed = ("joints_camera_m", "joints_px", "fx", "fy", "cx", "cy", "fps")
-    missing = [key for key in needed if key not in values]
-    if missing:
-        raise VnectError(describe(f"{truth.name}: {missing[0]}", None, "a field"))
-    fps = float(values["fps"])
-    frames = Video(video, fps)
-    first = next(iter(frames), None)
-    if first is None:
-        raise VnectError(describe("clip", str(video), "a video with frames"))
-    camera = Camera(
-        width=first.image.shape[1],
-        height=first.image.shape[0],
-        fx=float(values["fx"]),
-        fy=float(values["fy"]),
-        cx=float(values["cx"]),
-        cy=float(values["cy"]),
-        model=str(values.get("distortion_model", "plumb_bob")),
-        distortion=tuple(np.ravel(values.get("distortion", ())).tolist()),
-    )
-    height = float(np.mean(values["height_m"])) if "height_m" in values else None
-    return Clip(
-        name=video.stem,
-        video=frames,
-        camera=camera,
-        fps=fps,
-        joints_camera_m=values["joints_camera_m"].astype(np.float64),
-        joints_px=values["joints_px"].astype(np.float64),
-        height_m=height,
-        occluded=values["occluded"] > 0.5 if "occluded" in values else None,
-    )
 
 
 class RecordingBackend:
@@ -147,14 +68,13 @@ class RecordingBackend:
         self.inner.close()
 
 
-def raw_reading(maps: Maps, crop: Crop, camera: Camera, backend: Backend) -> Reading:
-    """What the maps of a window say, before any filter; axes of the camera."""
-    pixels_px, peaks = find_joints(maps)
-    local_m = read_locations(maps, pixels_px)
-    if backend.model.location_frame == "crop_ray":
-        local_m = local_m @ camera.rotation_camera_from_crop(crop.centre_px).T
-    sure = confidence(peaks, backend.model.confidence_curve)
-    return Reading(crop.image_from_input(pixels_px), local_m, sure, peaks)
+def raw_reading(maps: Maps, crop: Crop, camera: Camera, model: Model) -> Reading:
+    """The joints of a window's maps before any filter; axes of the camera."""
+    found = read(maps, model.confidence_curve, crop)
+    if model.location_frame != "crop_ray":
+        return found
+    rotation = camera.rotation_camera_from_crop(crop.centre_px)
+    return dataclasses.replace(found, root_relative_m=found.root_relative_m @ rotation.T)
 
 
 def steps(
@@ -162,6 +82,7 @@ def steps(
 ) -> Iterator[tuple[Reading | None, Pose]]:
     """Each frame's raw reading (None while nobody is followed) and fitted pose."""
     recorder = RecordingBackend(backend)
+    config = dataclasses.replace(config, max_people=1)
     if clip.height_m is not None:
         low, high = 0.5, 2.5
         fit = dataclasses.replace(
@@ -175,7 +96,7 @@ def steps(
         pose = poses[0] if poses else nobody(i / clip.fps)
         reading = None
         if pose.crop is not None and recorder.maps:
-            reading = raw_reading(recorder.maps[0], pose.crop, clip.camera, backend)
+            reading = raw_reading(recorder.maps[0], pose.crop, clip.camera, backend.model)
         yield reading, pose
 
 
@@ -218,7 +139,7 @@ def read_boxes(clip: Clip, backend: Backend, config: PipelineConfig) -> np.ndarr
         if len(known):
             window = cropping.around(known, config.crop, size)
             (maps,) = backend.infer([cropping.cut(frame.image, window)])
-            found[i] = raw_reading(maps, window, clip.camera, backend).root_relative_m
+            found[i] = raw_reading(maps, window, clip.camera, backend.model).root_relative_m
     return found
 
 
@@ -285,11 +206,8 @@ def judged(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _score_2d(pixels_px: np.ndarray, clip: Clip, frames: np.ndarray) -> dict[str, float]:
-    columns = list(lspet.TO_VNECT)
-    truth = clip.joints_px[:, columns]
-    seen = np.isfinite(truth).all(axis=-1) & frames[:, None]
-    joints14 = np.concatenate([np.nan_to_num(truth), seen[..., None]], axis=-1)
-    found = lspet.pck(pixels_px, joints14)
+    seen = np.isfinite(clip.joints_px).all(axis=-1) & frames[:, None]
+    found = pck.pck(pixels_px, pck.annotation(clip.joints_px, seen))
     return {key: found[key] for key in ("pck02", "pck05")}
 
 

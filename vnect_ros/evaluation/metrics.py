@@ -37,7 +37,7 @@ def _same_shape(prediction: np.ndarray, truth: np.ndarray, last: int) -> None:
         )
 
 
-def _mean(values: np.ndarray) -> float:
+def mean(values: np.ndarray) -> float:
     """The mean of the finite values; NaN of none."""
     finite = np.asarray(values)[np.isfinite(values)]
     return float(finite.mean()) if finite.size else float("nan")
@@ -63,25 +63,26 @@ def joint_errors(
     """
     _same_shape(prediction_m, truth_m, 3)
     difference = root_relative(prediction_m) - root_relative(truth_m)
-    return np.linalg.norm(difference[..., list(joints), :], axis=-1)
+    distances: np.ndarray = np.linalg.norm(difference[..., list(joints), :], axis=-1)
+    return distances
 
 
 def mpjpe(
     prediction_m: np.ndarray, truth_m: np.ndarray, joints: Sequence[int] = JOINTS_14
 ) -> float:
     """Mean per-joint position error, root-relative, no Procrustes [m]."""
-    return _mean(joint_errors(prediction_m, truth_m, joints))
+    return mean(joint_errors(prediction_m, truth_m, joints))
 
 
 def pck3d(errors_m: np.ndarray, threshold_m: float = PCK_THRESHOLD_M) -> float:
     """Share of the finite errors strictly below the threshold."""
     finite = errors_m[np.isfinite(errors_m)]
-    return _mean((finite < threshold_m).astype(float))
+    return mean((finite < threshold_m).astype(float))
 
 
 def auc(errors_m: np.ndarray) -> float:
     """Mean 3DPCK over the 31 thresholds 0, 5, ..., 150 mm."""
-    return _mean(np.array([pck3d(errors_m, t) for t in AUC_THRESHOLDS_M]))
+    return mean(np.array([pck3d(errors_m, t) for t in AUC_THRESHOLDS_M]))
 
 
 def similarity_aligned(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -117,7 +118,39 @@ def pa_mpjpe(
 ) -> float:
     """MPJPE after the per-frame similarity alignment of the same joints [m]."""
     p, t = prediction_m[..., list(joints), :], truth_m[..., list(joints), :]
-    return _mean(np.linalg.norm(similarity_aligned(p, t) - t, axis=-1))
+    return mean(np.linalg.norm(similarity_aligned(p, t) - t, axis=-1))
+
+
+def scaled(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The prediction times each frame's best scale about the origin, by least squares.
+
+    Args:
+        prediction: [..., J, 3]; joints with a NaN on either side do not count.
+        truth: the same shape.
+    """
+    _same_shape(prediction, truth, 3)
+    valid = (np.isfinite(prediction) & np.isfinite(truth)).all(axis=-1, keepdims=True)
+    p, t = np.where(valid, prediction, 0.0), np.where(valid, truth, 0.0)
+    spread = (p * p).sum(axis=(-2, -1), keepdims=True)
+    return prediction * ((p * t).sum(axis=(-2, -1), keepdims=True) / np.maximum(spread, 1e-12))
+
+
+def limb_figures(prediction_m: np.ndarray, truth_m: np.ndarray) -> dict[str, float]:
+    """Errors over the 12 limb joints, which every method places alike, of [N, 21, 3].
+
+    Returns:
+        `scaled_mm`: relative to the middle of the hips, after one best scale a frame;
+        `pa_mm`: after the best similarity.
+    """
+    hips = [skeleton.INDEX["right_hip"], skeleton.INDEX["left_hip"]]
+    p, t = (
+        (joints - joints[:, hips].mean(axis=1, keepdims=True))[:, list(skeleton.LIMBS)]
+        for joints in (prediction_m, truth_m)
+    )
+    return {
+        "scaled_mm": mean(np.linalg.norm(scaled(p, t) - t, axis=-1)) * 1e3,
+        "pa_mm": pa_mpjpe(prediction_m, truth_m, skeleton.LIMBS) * 1e3,
+    }
 
 
 def mrpe(root_prediction_m: np.ndarray, root_truth_m: np.ndarray) -> tuple[float, np.ndarray]:
@@ -135,7 +168,7 @@ def mrpe(root_prediction_m: np.ndarray, root_truth_m: np.ndarray) -> tuple[float
     difference = difference[np.isfinite(difference).all(axis=1)]
     if not len(difference):
         return float("nan"), np.full(3, np.nan)
-    return _mean(np.linalg.norm(difference, axis=1)), np.abs(difference).mean(axis=0)
+    return mean(np.linalg.norm(difference, axis=1)), np.abs(difference).mean(axis=0)
 
 
 def acceleration_error(
@@ -155,12 +188,12 @@ def acceleration_error(
     """
     _same_shape(prediction_m, truth_m, 3)
     error = (prediction_m - truth_m)[:, list(joints), :]
-    return _mean(np.linalg.norm(np.diff(error, n=2, axis=0), axis=-1)) * rate_hz**2
+    return mean(np.linalg.norm(np.diff(error, n=2, axis=0), axis=-1)) * rate_hz**2
 
 
 def jitter(joints_m: np.ndarray, rate_hz: float, joints: Sequence[int] = JOINTS_14) -> float:
     """Mean length of the third difference of [T, 21, 3] positions [m/s^3]."""
-    return _mean(np.linalg.norm(np.diff(joints_m[:, list(joints), :], n=3, axis=0), axis=-1)) * (
+    return mean(np.linalg.norm(np.diff(joints_m[:, list(joints), :], n=3, axis=0), axis=-1)) * (
         rate_hz**3
     )
 
@@ -232,7 +265,7 @@ def summary_3d(prediction_m: np.ndarray, truth_m: np.ndarray) -> dict[str, float
         "pck3d_150_low": hit_interval[0],
         "pck3d_150_high": hit_interval[1],
         "auc": auc(errors),
-        "mpjpe_mm": _mean(errors) * 1e3,
+        "mpjpe_mm": mean(errors) * 1e3,
         "mpjpe_mm_low": error_interval[0] * 1e3,
         "mpjpe_mm_high": error_interval[1] * 1e3,
         "mpjpe17_mm": mpjpe(prediction_m, truth_m, JOINTS_17) * 1e3,

@@ -1,34 +1,23 @@
-"""A network's reading of one window of an image: no box, filter or fit has touched it."""
+"""Methods under test on whole crops: no box, filter or fit touches what they find."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 from vnect_ros.inference.base import Backend
 from vnect_ros.perception import crop as cropping
-from vnect_ros.perception.decode import confidence, find_joints, read_locations
+from vnect_ros.perception import reading
+from vnect_ros.perception.reading import Reading, whole
 from vnect_ros.records import Crop
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What one method says of one window."""
-
-    pixels_px: np.ndarray
-    """[21, 2] float64 of the image; NaN for joints the method does not know."""
-    root_relative_m: np.ndarray
-    """[21, 3] float64 relative to the pelvis, in the axes of the method; NaN likewise."""
-    confidence: np.ndarray
-    """[21] float64 in [0, 1]."""
-    peaks: np.ndarray
-    """[21] float64: what the confidence is made of."""
-
-
 class Reader(Protocol):
-    """A method under test: our networks and peers alike."""
+    """A method under test: our networks and baselines alike."""
 
     name: str
     normalised: bool
@@ -39,13 +28,6 @@ class Reader(Protocol):
     def read(self, image: np.ndarray, crop: Crop | None = None) -> Reading:
         """Read the window of [H, W, 3] uint8 RGB; None takes the whole image."""
         ...
-
-
-def whole(image: np.ndarray, input_size: int) -> Crop:
-    """The smallest square window about the image's centre that holds all of it."""
-    height, width = image.shape[:2]
-    size = max(height, width)
-    return Crop((width - size) / 2.0, (height - size) / 2.0, float(size), input_size)
 
 
 class NetworkReader:
@@ -61,13 +43,42 @@ class NetworkReader:
     def read(self, image: np.ndarray, crop: Crop | None = None) -> Reading:
         """See `Reader.read`."""
         model = self._backend.model
-        size = model.input_size
-        crop = Crop(crop.left_px, crop.top_px, crop.size_px, size) if crop else whole(image, size)
+        crop = resized(crop, image, model.input_size)
         (maps,) = self._backend.infer([cropping.cut(image, crop)])
-        pixels_px, peaks = find_joints(maps)
-        return Reading(
-            pixels_px=crop.image_from_input(pixels_px),
-            root_relative_m=read_locations(maps, pixels_px),
-            confidence=confidence(peaks, model.confidence_curve),
-            peaks=peaks,
-        )
+        return reading.read(maps, model.confidence_curve, crop)
+
+
+def resized(crop: Crop | None, image: np.ndarray, size: int) -> Crop:
+    """The window, or the whole image, for an input of another edge [px]."""
+    if crop is None:
+        return whole(image, size)
+    return Crop(crop.left_px, crop.top_px, crop.size_px, size)
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What one reader found in every image of a set."""
+
+    reader: str
+    pixels_px: np.ndarray
+    """[N, 21, 2] pixels of the image."""
+    root_relative_m: np.ndarray
+    """[N, 21, 3]."""
+    confidence: np.ndarray
+    """[N, 21]."""
+    peaks: np.ndarray
+    """[N, 21]."""
+
+
+def read_all(reader: Reader, images: Iterable[np.ndarray], count: int) -> Readings:
+    """Read every whole image, with a progress bar."""
+    rows: list[Reading] = [
+        reader.read(image) for image in tqdm(images, total=count, desc=reader.name, leave=False)
+    ]
+    return Readings(
+        reader.name,
+        np.stack([r.pixels_px for r in rows]),
+        np.stack([r.root_relative_m for r in rows]),
+        np.stack([r.confidence for r in rows]),
+        np.stack([r.peaks for r in rows]),
+    )

@@ -113,6 +113,17 @@ class Fitter:
         self._kinematics.set_lengths(self._bones.lengths_m)
         self._track = self._pose = self._stamp_s = None
 
+    def lose(self, stamp_s: float) -> Pose:
+        """Give the person up; the bone lengths stay.  Returns the LOST pose."""
+        self._track = None
+        self._pose = self._lost(stamp_s)
+        return self._pose
+
+    def inherit(self, other: Fitter) -> None:
+        """Take over the bone lengths that another fitter measured of the same person."""
+        self._bones = other._bones
+        self._kinematics.set_lengths(self._bones.lengths_m)
+
     def recalibrate(self) -> None:
         """Measure the bone lengths anew; tracking goes on with the present ones."""
         lengths = self._bones.lengths_m

@@ -1,4 +1,4 @@
-"""Runtimes by name.  Each one's module, and its vendor library, loads on demand."""
+"""Runtimes by name.  Each one's module, and the library behind it, loads on demand."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ log = logging.getLogger(__name__)
 
 BACKENDS = {
     "tensorrt": ("vnect_ros.inference.tensorrt.backend", "TensorRTBackend"),
+    "onnxruntime_cuda": ("vnect_ros.inference.onnxruntime", "OnnxRuntimeCudaBackend"),
     "openvino": ("vnect_ros.inference.openvino", "OpenVinoBackend"),
     "onnxruntime": ("vnect_ros.inference.onnxruntime", "OnnxRuntimeBackend"),
-    "torch": ("vnect_ros.inference.torch", "TorchBackend"),
-    "fake": ("vnect_ros.inference.fake", "FakeBackend"),
 }
 """Name to (module, class); a class is made with (model, **options)."""
 
-AUTO = ("tensorrt", "openvino", "onnxruntime", "torch")
+AUTO = tuple(BACKENDS)
 """What "auto" tries, in this order: the first that loads and runs is taken.  On a CPU
 OpenVINO takes a third less time than ONNX Runtime in int8, at the same accuracy."""
 
-PREFERRED = {"tensorrt": ("fp16", "fp32")}
+PREFERRED = dict.fromkeys(("tensorrt", "onnxruntime_cuda"), ("fp16", "fp32"))
 """Precisions that "auto" takes on a runtime if the bundle has them and its own default
 was asked for: on a GPU fp16 is as fast as int8 for networks this small, and exacter."""
 

@@ -17,7 +17,7 @@ from vnect_ros.learning.distributed import Team
 from vnect_ros.learning.mixture import Source, collate
 from vnect_ros.learning.targets import DECIMETRES_PER_METRE
 from vnect_ros.perception.reading import read
-from vnect_ros.records import Crop, Maps
+from vnect_ros.records import Maps
 from vnect_ros.skeleton import NUM_JOINTS, PELVIS
 
 _BATCH = 16
@@ -36,12 +36,11 @@ def read_output(output: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         [B, 21, 2] pixels of the input and [B, 21, 3] root-relative metres.
     """
     stride = size / output.shape[-1]
-    crop = Crop(0.0, 0.0, float(size), size)
     found = []
     for maps in output:
         locations_m = maps[NUM_JOINTS:].reshape(3, NUM_JOINTS, *maps.shape[1:])
         of_one = Maps(maps[:NUM_JOINTS], locations_m / DECIMETRES_PER_METRE, stride)
-        found.append(read(of_one, crop, ((0.0, 0.0), (1.0, 1.0))))
+        found.append(read(of_one, ((0.0, 0.0), (1.0, 1.0))))
     return np.stack([r.pixels_px for r in found]), np.stack([r.root_relative_m for r in found])
 
 

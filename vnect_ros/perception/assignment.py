@@ -14,8 +14,9 @@ MAX_DISTANCE: Final = 0.35
 """A reading this far from a prediction, in parts of the person's size, is not that person's."""
 CLAIM_RADIUS: Final = 0.05
 """The same joint of two people nearer than this is one joint, in parts of the smaller size."""
-SAME_PERSON: Final = 0.12
-"""Two people whose joints are this near in the mean are one, in parts of the smaller size."""
+KNOWN_RADIUS: Final = 0.12
+"""A joint of a search window this near to the same joint of somebody who is tracked is that
+one's, in parts of the size."""
 NO_MATCH: Final = 1e6
 
 
@@ -60,6 +61,19 @@ def assign(readings: Sequence[Keypoints], expected: Sequence[np.ndarray | None])
     return chosen
 
 
+def unclaimed(keypoints: Keypoints, known_px: Sequence[np.ndarray]) -> Keypoints:
+    """The joints of a search window without those of people who are tracked already.
+
+    Args:
+        known_px: [21, 2] each: where those people's joints are expected in the image.
+    """
+    confidence = keypoints.confidence.copy()
+    for joints_px in known_px:
+        apart = ((keypoints.pixels_px - joints_px) ** 2).sum(axis=1)
+        confidence[apart < (KNOWN_RADIUS * size_px(joints_px)) ** 2] = 0.0
+    return Keypoints(keypoints.pixels_px, confidence)
+
+
 def settle_claims(
     keypoints: Sequence[Keypoints], expected: Sequence[np.ndarray | None]
 ) -> list[Keypoints]:
@@ -84,7 +98,8 @@ def settle_claims(
 
 
 def _error(keypoints: Keypoints, expected_px: np.ndarray | None, size: float) -> np.ndarray:
-    """[21] distance of each joint from its prediction, in parts of the size, less its confidence."""
+    """[21] distance of each joint from its prediction, in parts of the size, less a tenth of
+    its confidence."""
     if expected_px is None:
         return MAX_DISTANCE - 0.1 * keypoints.confidence
     off = keypoints.pixels_px - expected_px
@@ -92,13 +107,16 @@ def _error(keypoints: Keypoints, expected_px: np.ndarray | None, size: float) ->
     return error
 
 
-def same_person(one_px: np.ndarray, other_px: np.ndarray, seen: np.ndarray | None = None) -> bool:
-    """Whether two sets of joints [21, 2] are one person's.
+def are_one(
+    one_px: np.ndarray, other_px: np.ndarray, radius: float, seen: np.ndarray | None = None
+) -> bool:
+    """Whether two sets of joints [21, 2] are near to each other in the mean.
 
     Args:
+        radius: in parts of the size of the smaller set.
         seen: [21] bool, the joints that count; None: all.
     """
     if seen is not None:
         one_px, other_px = one_px[seen], other_px[seen]
     apart = np.sqrt(((one_px - other_px) ** 2).sum(axis=1)).mean()
-    return bool(apart < SAME_PERSON * min(size_px(one_px), size_px(other_px)))
+    return bool(apart < radius * min(size_px(one_px), size_px(other_px)))

@@ -30,7 +30,10 @@ _RIVAL_FLOOR = 0.05
 
 
 def spatial_prior(
-    maps: Maps, expected_px: np.ndarray, hysteresis: float, rivals_px: Sequence[np.ndarray] = ()
+    maps: Maps,
+    expected_px: np.ndarray | None,
+    hysteresis: float,
+    rivals_px: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
     """[21, h, w] float32: 1 where the last pose expects each joint, less elsewhere.
 
@@ -40,12 +43,15 @@ def spatial_prior(
     are expected here too.
 
     Args:
-        expected_px: [21, 2] of the input.
+        expected_px: [21, 2] of the input; None: nothing is expected.
         hysteresis: how much less, far away: 0 favours nothing.
         rivals_px: [21, 2] of the input each: where other people's joints are expected.
     """
-    near = _nearness(maps, expected_px)
-    prior: np.ndarray = np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
+    near = np.zeros_like(maps.heatmaps)
+    prior = np.ones_like(maps.heatmaps)
+    if expected_px is not None:
+        near = _nearness(maps, expected_px)
+        prior = np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
     if len(rivals_px):
         own = near + np.float32(_RIVAL_FLOOR)
         prior *= own / (own + sum(_nearness(maps, rival) for rival in rivals_px))
@@ -134,9 +140,9 @@ def read_keypoints(
         rivals_px: [21, 2] each: where other people's joints are expected in the image.
     """
     prior = None
-    if expected_px is not None:
+    if expected_px is not None or len(rivals_px):
         rivals = [crop.input_from_image(rival) for rival in rivals_px]
-        expected = crop.input_from_image(expected_px)
+        expected = None if expected_px is None else crop.input_from_image(expected_px)
         prior = spatial_prior(maps, expected, config.hysteresis, rivals)
     pixels_px, peaks = find_joints(maps, prior)
     sure = confidence(peaks, curve)

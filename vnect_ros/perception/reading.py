@@ -24,16 +24,16 @@ class Reading:
     """[21] float64: what the confidence is made of."""
 
 
-def read(maps: Maps, crop: Crop, curve: tuple[tuple[float, float], ...]) -> Reading:
+def read(maps: Maps, curve: tuple[tuple[float, float], ...], crop: Crop | None = None) -> Reading:
     """Read a window's maps by the rules of the pipeline.
 
     Args:
-        crop: the window that the maps are of.
         curve: the bundle's confidence curve, see `decode.confidence`.
+        crop: the window that the maps are of; without it pixels are those of the input.
     """
     pixels_px, peaks = find_joints(maps)
     return Reading(
-        pixels_px=crop.image_from_input(pixels_px),
+        pixels_px=crop.image_from_input(pixels_px) if crop else pixels_px,
         root_relative_m=read_locations(maps, pixels_px),
         confidence=confidence(peaks, curve),
         peaks=peaks,

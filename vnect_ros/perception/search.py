@@ -28,17 +28,30 @@ this is left out."""
 class Find(NamedTuple):
     """A person that a search window shows."""
 
-    points_px: np.ndarray
-    """[N, 2] the seen joints in the image."""
+    keypoints: Keypoints
     score: float
     """Evidence for a person; larger is better."""
+
+    @property
+    def points_px(self) -> np.ndarray:
+        """[N, 2] the seen joints in the image."""
+        return self.keypoints.pixels_px[self.keypoints.confidence > 0.0]
 
 
 class PersonSearch:
     """Goes over the whole frame, a few windows of several sizes at a time, without end."""
 
-    def __init__(self, config: PipelineConfig, input_size: int) -> None:
+    def __init__(
+        self, config: PipelineConfig, input_size: int, presence_threshold: float = 0.0
+    ) -> None:
+        """Begin at the largest windows.
+
+        Args:
+            input_size: edge of the network's input [px].
+            presence_threshold: probability from which a window may show a person.
+        """
         self.config, self.input_size = config, input_size
+        self.presence_threshold = presence_threshold
         self._left: list[Crop] = []
         self._lost: list[Crop] = []
         self._next_s = -math.inf
@@ -92,13 +105,15 @@ class PersonSearch:
         seen = confidence > 0.0
         if seen.sum() < self.config.decode.min_joints:
             return None
+        if maps.presence < self.presence_threshold:  # never with NaN
+            return None
         local_m = decode.read_locations(maps, window.input_from_image(pixels_px))
         consistency = decode.shape_consistency(pixels_px, local_m, confidence)
         score = float(confidence.sum()) * consistency
         crop = self.config.crop
         if consistency < crop.min_agreement or score < crop.min_evidence:
             return None
-        return Find(pixels_px[seen], score)
+        return Find(keypoints, score)
 
 
 def grid(width: int, height: int, config: CropConfig, input_size: int) -> list[Crop]:

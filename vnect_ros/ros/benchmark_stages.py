@@ -13,8 +13,9 @@ from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
 from vnect_ros.records import Pose
 from vnect_ros.ros import convert
+from vnect_ros.ros.images import ImageReader, load_cv_bridge
 from vnect_ros.ros.naming import DEFAULT_ID
-from vnect_ros.ros.publishers import Outputs
+from vnect_ros.ros.publishers import Publishers
 
 
 class RosStages:
@@ -23,10 +24,11 @@ class RosStages:
     def __init__(self, camera: Camera) -> None:
         """Make a node with the outputs of ours, in a ROS context of its own."""
         self._camera, self._config = camera, NodeConfig()
+        self._reader = ImageReader(load_cv_bridge())
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self._node = LifecycleNode("vnect_benchmark", context=self._context)
-        self._outputs = Outputs(self._node, DEFAULT_ID, None)
+        self._publishers = Publishers(self._node, DEFAULT_ID, None)
         self._node.trigger_configure()
         self._node.trigger_activate()
 
@@ -36,15 +38,15 @@ class RosStages:
 
     def convert(self, message: Image) -> np.ndarray:
         """The image [H, W, 3] uint8 RGB of a message."""
-        return convert.image_from_message(message)
+        return self._reader.read(message)
 
     def publish(self, poses: list[Pose], stamp_s: float) -> None:
         """Publish the poses of one image on all topics."""
-        self._outputs.publish(poses, self._camera, self._header(stamp_s), self._config)
+        self._publishers.publish(poses, self._camera, self._header(stamp_s), self._config)
 
     def close(self) -> None:
         """Take the node back."""
-        self._outputs.destroy()
+        self._publishers.destroy()
         self._node.destroy_node()
         rclpy.shutdown(context=self._context)
 

@@ -1,54 +1,17 @@
-"""From ROS messages to images and cameras, and back.
-
-Nothing here keeps state.  Encodings are those of sensor_msgs; OpenCV names a
-Bayer pattern by its second row, so its BayerRG is ROS's bayer_bggr.
-"""
+"""From ROS messages to cameras, and from ours to messages.  Nothing here keeps state."""
 
 from __future__ import annotations
 
 import array
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from vnect_ros.camera import Camera, is_calibrated
-from vnect_ros.errors import CameraError, ImageError, describe
+from vnect_ros.errors import CameraError
 from vnect_ros.msg import Skeleton
-
-
-@dataclass(frozen=True)
-class _Encoding:
-    channels: int
-    """Bytes or, with 16 bits, pairs of bytes a pixel takes."""
-    to_rgb: int | None
-    """OpenCV's conversion; None where it is RGB already."""
-    bits: int = 8
-
-
-_BAYER = {
-    "rggb": cv2.COLOR_BayerBG2RGB,
-    "bggr": cv2.COLOR_BayerRG2RGB,
-    "gbrg": cv2.COLOR_BayerGR2RGB,
-    "grbg": cv2.COLOR_BayerGB2RGB,
-}
-ENCODINGS = {
-    "rgb8": _Encoding(3, None),
-    "bgr8": _Encoding(3, cv2.COLOR_BGR2RGB),
-    "rgba8": _Encoding(4, cv2.COLOR_RGBA2RGB),
-    "bgra8": _Encoding(4, cv2.COLOR_BGRA2RGB),
-    "mono8": _Encoding(1, cv2.COLOR_GRAY2RGB),
-    "mono16": _Encoding(1, cv2.COLOR_GRAY2RGB, bits=16),
-    "yuv422": _Encoding(2, cv2.COLOR_YUV2RGB_UYVY),
-    "uyvy": _Encoding(2, cv2.COLOR_YUV2RGB_UYVY),
-    "yuv422_yuy2": _Encoding(2, cv2.COLOR_YUV2RGB_YUY2),
-    "yuyv": _Encoding(2, cv2.COLOR_YUV2RGB_YUY2),
-    **{f"bayer_{p}8": _Encoding(1, code) for p, code in _BAYER.items()},
-    **{f"bayer_{p}16": _Encoding(1, code, bits=16) for p, code in _BAYER.items()},
-}
-"""What `image_from_message` reads; "uyvy" and "yuyv" are newer names of the two YUV ones."""
 
 
 def stamp_s(stamp: object) -> float:
@@ -56,79 +19,25 @@ def stamp_s(stamp: object) -> float:
     return stamp.sec + stamp.nanosec * 1e-9  # type: ignore[attr-defined]
 
 
-def image_from_message(message: Image | CompressedImage) -> np.ndarray:
-    """The image as [H, W, 3] uint8 RGB; rgb8 without padding is not copied.
-
-    16-bit images are read by their upper 8 bits.
-
-    Raises:
-        ImageError: encoding, size, step or data do not make an image.
-    """
-    if isinstance(message, CompressedImage):
-        return _decompressed(message)
-    encoding = ENCODINGS.get(message.encoding)
-    if encoding is None:
-        raise ImageError(describe("image encoding", message.encoding, ", ".join(ENCODINGS)))
-    width, height, step = message.width, message.height, message.step
-    if width == 0 or height == 0:
-        raise ImageError(describe("image size", f"{width}x{height}", "at least 1x1"))
-    if width % 2 and encoding.channels == 2:
-        raise ImageError(describe("image width", width, f"an even number for {message.encoding}"))
-    row = width * encoding.channels * encoding.bits // 8
-    if step < row:
-        accepted = f"at least {row} bytes for {width} {message.encoding} pixels"
-        raise ImageError(describe("image step", step, accepted))
-    if len(message.data) != step * height:
-        raise ImageError(
-            describe("image data", f"{len(message.data)} bytes", f"{step * height} (step * height)")
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)[:, :row]
-    if encoding.bits == 16:  # the upper byte of each value
-        rows = rows[:, 0 if message.is_bigendian else 1 :: 2]
-    pixels = np.ascontiguousarray(rows).reshape(height, width, encoding.channels)
-    if encoding.to_rgb is None:
-        return pixels
-    try:
-        return cv2.cvtColor(pixels, encoding.to_rgb)
-    except cv2.error as error:  # e.g. a Bayer image of one row
-        raise ImageError(f"{message.encoding} image of {width}x{height}: {error}") from error
-
-
-def _decompressed(message: CompressedImage) -> np.ndarray:
-    data = bytes(message.data)
-    kind = "JPEG" if data[:2] == b"\xff\xd8" else "PNG" if data[1:4] == b"PNG" else ""
-    end = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}.get(kind)
-    got = f"{len(data)} bytes of format {message.format!r}"
-    if end is None:
-        raise ImageError(describe("compressed image", got, "a JPEG or PNG image"))
-    # OpenCV fills what a torn image lacks with grey, and says nothing.
-    if end not in data[-1024:]:
-        raise ImageError(describe("compressed image", f"{got}, cut off", f"a whole {kind} image"))
-    image = None
-    try:
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        )
-    except cv2.error as error:
-        raise ImageError(f"compressed image: {error}") from error
-    if image is None:
-        raise ImageError(describe("compressed image", f"{got}, damaged", f"a whole {kind} image"))
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
 def camera_from_message(
-    info: CameraInfo | None, width: int, height: int, fallback_fov_deg: float
+    info: CameraInfo | None,
+    width: int,
+    height: int,
+    fallback_fov_deg: float,
+    rectified: bool = False,
 ) -> tuple[Camera, str]:
     """The camera of an image of that size, and what is amiss with it ("" if nothing).
 
     Args:
         info: the last CameraInfo, or None where none came.
-        fallback_fov_deg: vertical field of view taken where `info` does not serve.
+        width, height: of the image [px].
+        fallback_fov_deg: vertical field of view taken where `info` does not serve [deg].
+        rectified: the image is rectified: P holds for it, K and D for the raw one.
     """
     reason = "no CameraInfo"
     if info is not None:
         try:
-            camera = _calibrated(info)
+            camera = _calibrated(info, rectified)
             if (camera.width, camera.height) == (width, height):
                 return camera, ""
             size = f"CameraInfo is of {camera.width}x{camera.height}, the image {width}x{height}"
@@ -145,16 +54,26 @@ def camera_from_message(
     )
 
 
-def _calibrated(info: CameraInfo) -> Camera:
-    if np.isfinite(info.k).all() and not is_calibrated(list(info.k)):
-        raise CameraError("K is zero (the driver is not calibrated)")
+def _calibrated(info: CameraInfo, rectified: bool) -> Camera:
+    """The camera that a CameraInfo states.
+
+    Raises:
+        CameraError: it cannot be one.
+    """
+    matrix, name = [float(value) for value in info.k], "K"
+    distortion, model = [float(value) for value in info.d], info.distortion_model
+    if rectified and (any(info.p) or any(distortion)):  # else K is P, which is left out
+        matrix, name = [float(info.p[i]) for i in (0, 1, 2, 4, 5, 6, 8, 9, 10)], "P"
+        distortion, model = [], ""
+    if np.isfinite(matrix).all() and not is_calibrated(matrix):
+        raise CameraError(f"{name} is zero (the driver is not calibrated)")
     roi = info.roi
     return Camera.from_info(
         info.width,
         info.height,
-        [float(value) for value in info.k],
-        [float(value) for value in info.d],
-        info.distortion_model,
+        matrix,
+        distortion,
+        model,
         binning=(info.binning_x, info.binning_y),
         roi=(roi.x_offset, roi.y_offset, roi.width, roi.height),
     )

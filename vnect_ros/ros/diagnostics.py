@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from threading import Lock
 
@@ -12,6 +13,11 @@ from vnect_ros.inference.base import Backend
 
 WINDOW = 300
 """Images that latency is taken over."""
+RECENT = 30
+"""Images whose stamps are compared with the clock."""
+AHEAD_S, BEHIND_S = 1e-3, 1.0
+"""How far stamps may be ahead of the clock, and behind it, at receipt [s]."""
+YEAR_S = 3.2e7
 
 
 class Diagnostics:
@@ -24,6 +30,7 @@ class Diagnostics:
         self._lock = Lock()
         self.facts: dict[str, str] = {}
         """What does not change while the node is configured: model, backend, ..."""
+        self.hardware_id = ""
         self.clear()
 
     def clear(self) -> None:
@@ -37,14 +44,23 @@ class Diagnostics:
             self._error, self._error_at = "", -np.inf
             self._reported = 0
             self._fatal = ""
-            self.camera, self.tracking, self.stale = "", "nobody seen yet", ""
+            self._ages: deque[float] = deque(maxlen=RECENT)
+            self.tracking = "nobody seen yet"
+            self.camera = self.camera_fault = ""
+            self.stale = self.clock = self.neighbour = ""
 
-    def received(self, now_s: float, replaced: bool) -> None:
-        """An image came; `replaced`: it took the place of one that nobody had looked at."""
+    def received(self, now_s: float, replaced: bool, age_s: float) -> None:
+        """An image came.
+
+        Args:
+            replaced: it took the place of one that nobody had looked at.
+            age_s: the node's clock at receipt less the image's stamp [s].
+        """
         with self._lock:
             self._received += 1
             self._replaced += replaced
             self._arrivals.append(now_s)
+            self._ages.append(age_s)
 
     def published(self, now_s: float, latency_s: float, timings_s: dict[str, float]) -> None:
         """An image's outputs went out, that long behind its stamp."""
@@ -65,9 +81,14 @@ class Diagnostics:
         with self._lock:
             self._fatal = error
 
-    def configured(self, backend: Backend) -> None:
-        """The node could be configured, with this backend."""
+    def configured(self, backend: Backend, camera: str) -> None:
+        """The node could be configured.
+
+        Args:
+            camera: what its images are known by: their topic.
+        """
         self.clear()
+        self.hardware_id = camera
         self.facts = {
             "model": f"{backend.model.name} ({backend.model.precision})",
             "backend": backend.name,
@@ -83,7 +104,7 @@ class Diagnostics:
             values = {
                 "lifecycle": state,
                 **self.facts,
-                "camera": self.camera or "no image yet",
+                "camera": self.camera_fault or self.camera or "no image yet",
                 "tracking": self.tracking,
                 "images received": str(self._received),
                 "image rate [Hz]": f"{_rate(self._arrivals, now_s):.1f}",
@@ -104,7 +125,7 @@ class Diagnostics:
             level=level,
             name=f"{name}: tracking",
             message=summary,
-            hardware_id=self.facts.get("model", ""),
+            hardware_id=self.hardware_id,
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
         array = DiagnosticArray(status=[status])
@@ -118,15 +139,38 @@ class Diagnostics:
             return DiagnosticStatus.OK, f"{state}: not processing images"
         if self._refused > self._reported or now_s - self._error_at < 1.0:
             return DiagnosticStatus.ERROR, self._error
+        if self.clock:
+            return DiagnosticStatus.WARN, self.clock
         if self.stale:
-            return DiagnosticStatus.STALE, self.stale
-        if self.camera not in ("", "calibrated"):
-            return DiagnosticStatus.WARN, self.camera
-        if len(self._latencies) and np.median(self._latencies) < -1e-3:
-            return DiagnosticStatus.WARN, (
-                f"image stamps are {-np.median(self._latencies):.3f} s ahead of this node's clock"
-            )
+            return DiagnosticStatus.ERROR, self.stale
+        warning = self.camera_fault or self._odd_stamps() or self.neighbour
+        if warning:
+            return DiagnosticStatus.WARN, warning
         return DiagnosticStatus.OK, self.tracking
+
+    def _odd_stamps(self) -> str:
+        """What is odd about the images' stamps, and its likely cause; "" if nothing."""
+        if not self._ages:
+            return ""
+        age_s = float(np.median(self._ages))
+        if age_s < -AHEAD_S:
+            return f"image stamps are {-age_s:.3f} s ahead of this node's clock"
+        if age_s < BEHIND_S:
+            return ""
+        return f"image stamps are {age_s:.3f} s behind this node's clock: {_cause(age_s)}"
+
+
+def _cause(age_s: float) -> str:
+    """Why images may be so old [s] when they come."""
+    stamp_s = time.time() - age_s
+    if abs(stamp_s - time.monotonic()) < 60.0:
+        return "the driver counts from the machine's start (a monotonic clock)"
+    if stamp_s < YEAR_S:
+        return "the driver counts from the camera's start, or simulates (use_sim_time)"
+    return (
+        "a recording that is played without use_sim_time and --clock, another machine whose clock"
+        " differs, or images that wait on the way"
+    )
 
 
 def _rate(times_s: deque[float], now_s: float) -> float:

@@ -14,13 +14,13 @@ from vnect_ros.config import NodeConfig
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame, Pose, State
-from vnect_ros.ros import convert
 from vnect_ros.ros.diagnostics import Diagnostics
-from vnect_ros.ros.image_input import Intake
-from vnect_ros.ros.publishers import Outputs
+from vnect_ros.ros.image_input import ImageInput, Refusal
+from vnect_ros.ros.publishers import Publishers
+from vnect_ros.ros.watchdog import Freshness
 
 
-class Tracking:
+class FrameProcessor:
     """A configured node's pipeline and publishers.
 
     `process` runs in the worker's thread, everything else in the executor's.
@@ -31,20 +31,28 @@ class Tracking:
         node: LifecycleNode,
         config: NodeConfig,
         pipeline: Pipeline,
-        outputs: Outputs,
+        publishers: Publishers,
         diagnostics: Diagnostics,
     ) -> None:
-        """Take over pipeline and outputs: `close` ends them."""
+        """Take over pipeline and publishers: `close` ends them."""
         self._node, self._config, self._diagnostics = node, config, diagnostics
         self._pipeline: Pipeline | None = pipeline
-        self._outputs: Outputs | None = outputs
+        self._publishers: Publishers | None = publishers
         self._step_lock, self._output_lock = Lock(), Lock()
-        self.begin()
+        self._freshness = Freshness(node)
+        self.begin("")
 
-    def begin(self) -> None:
-        """Know nothing of the camera: the node activates."""
-        self._intake = Intake()
-        self._processed_at = self._now_s()
+    def begin(self, topic: str) -> None:
+        """Know nothing of the camera: the node activates.
+
+        Args:
+            topic: that the images come from.
+        """
+        assert self._pipeline is not None
+        self._topic = topic
+        self._input = ImageInput(self._pipeline.clock, topic)
+        self._camera: Camera | None = None
+        self._freshness.renew()
         self._stale = False
         self._busy_since: float | None = None
 
@@ -55,12 +63,17 @@ class Tracking:
             if self._pipeline is not None:
                 self._pipeline.configure(config)
 
+    @property
+    def camera_info(self) -> CameraInfo | None:
+        """The camera's newest intrinsics."""
+        return self._input.info
+
+    @camera_info.setter
     def camera_info(self, info: CameraInfo) -> None:
-        """Take the camera's newest intrinsics."""
-        self._intake.info = info
+        self._input.info = info
 
     def process(self, message: Image | CompressedImage) -> None:
-        """Convert, step, convert, publish.
+        """Read, step, publish.
 
         Raises:
             BackendError: the network cannot run any more.
@@ -73,84 +86,82 @@ class Tracking:
             self._busy_since = None
 
     def _process(self, message: Image | CompressedImage) -> None:
-        begin = time.perf_counter()
-        config, intake = self._config, self._intake
-        stamp_s = intake.stamp_s(message, config.timeout_s, self._stale)
-        if intake.too_soon(stamp_s, config.max_rate):
+        begin, config = time.perf_counter(), self._config
+        frame = self._input.read(message, config, self._stale)
+        self._diagnostics.camera_fault = self._input.camera_fault
+        self._diagnostics.camera = self._input.camera_used
+        if isinstance(frame, Refusal):
+            if frame.is_fault:
+                raise ImageError(frame.reason)
             return
-        image = convert.image_from_message(message)
-        camera = self._camera_of(image)
-        if camera is None:
-            return
-        converted = time.perf_counter()
+        read = time.perf_counter()
         with self._step_lock:
-            pipeline, outputs = self._pipeline, self._outputs
-            if pipeline is None or outputs is None:
+            pipeline, publishers = self._pipeline, self._publishers
+            if pipeline is None or publishers is None:
                 return
-            if stamp_s < intake.last_stamp_s:
-                pipeline.reset()
-                self._node.get_logger().warning("time jumped back: tracking begins anew")
-            intake.last_stamp_s = stamp_s
-            poses = pipeline.step(Frame(image, camera, stamp_s))
+            self._begin_anew_if_needed(frame, pipeline)
+            poses = self._possible(pipeline.step(frame), pipeline)
             stages = dict(pipeline.timings_s)
-        _check(poses)
         stepped = time.perf_counter()
         with self._output_lock:
-            latency_s = outputs.publish(poses, camera, message.header, self._config)
-            self._processed_at = self._now_s()
+            latency_s = publishers.publish(poses, frame.camera, message.header, config)
+            self._freshness.renew()
             self._stale = False
         published = time.perf_counter()
         stages["total"] = published - begin
-        timings = {"convert": converted - begin, "publish": published - stepped, **stages}
+        timings = {"convert": read - begin, "publish": published - stepped, **stages}
         self._diagnostics.published(time.monotonic(), latency_s, timings)
         self._diagnostics.tracking = _summary(poses)
         self._diagnostics.stale = ""
-        outputs.publish_debug(image, poses, camera, message.header, self._config.debug_rate)
+        publishers.publish_debug(
+            frame.image, poses, frame.camera, message.header, config.debug_rate
+        )
 
-    def _camera_of(self, image: np.ndarray) -> Camera | None:
-        camera, remark, is_another = self._intake.camera_of(image, self._config)
-        self._diagnostics.camera = remark or "calibrated"
-        if camera is not None and remark:
-            self._node.get_logger().warning(remark, throttle_duration_sec=30.0)
-        if is_another:
-            self._node.get_logger().info("the camera changed: tracking begins anew")
-            self.forget()
-        return camera
+    def _begin_anew_if_needed(self, frame: Frame, pipeline: Pipeline) -> None:
+        """Forget everybody where tracking cannot go on from the last frame to this one."""
+        logger = self._node.get_logger()
+        if self._input.camera_fault:
+            logger.warning(self._input.camera_fault, throttle_duration_sec=30.0)
+        if frame.stamp_s < pipeline.clock.last_s:
+            logger.warning("time jumped back: tracking begins anew")
+            pipeline.reset()
+        if self._camera is not None and _differ(self._camera, frame.camera):
+            logger.info("the camera changed: tracking begins anew")
+            pipeline.reset()
+        self._camera = frame.camera
 
-    def watch(self, source: str) -> None:
-        """Nothing new for `timeout_s`: what was published last is no longer true.
+    def _possible(self, poses: list[Pose], pipeline: Pipeline) -> list[Pose]:
+        """The poses, without those that cannot be: their people end, and so are LOST."""
+        possible = []
+        for pose in poses:
+            reason = impossible(pose)
+            if reason:
+                pipeline.drop(pose.id)
+                self._diagnostics.refused(time.monotonic(), reason)
+                self._node.get_logger().error(reason, throttle_duration_sec=5.0)
+            else:
+                possible.append(pose)
+        return possible
 
-        Args:
-            source: the topic that images should come from.
-        """
-        if self._outputs is None or self._is_fresh():
+    def watch(self) -> None:
+        """Nothing new for `timeout_s`: what was published last is no longer true."""
+        timeout_s = self._config.timeout_s
+        self._diagnostics.clock = self._freshness.look(timeout_s)
+        if self._publishers is None:
             return
         with self._output_lock:
-            if self._is_fresh():
+            self._publishers.retire(time.monotonic())
+            if self._freshness.is_fresh(timeout_s):
                 return
-            self._outputs.lose()
+            self._publishers.lose()
             self._stale = True
         busy_s = time.monotonic() - (self._busy_since or np.inf)
-        timeout_s = self._config.timeout_s
         self._diagnostics.stale = (
             f"the inference of an image has not ended for {busy_s:.1f} s"
             if busy_s > timeout_s
-            else f"no usable image on {source} for {timeout_s:g} s"
+            else f"no usable image on {self._topic} for {timeout_s:g} s"
         )
         self._diagnostics.tracking = State.LOST.value
-
-    def _is_fresh(self) -> bool:
-        """Whether the last output is younger than `timeout_s`.
-
-        One from the future is of a time before the simulation began anew.
-        """
-        return 0.0 <= self._now_s() - self._processed_at < self._config.timeout_s
-
-    def _now_s(self) -> float:
-        """Time that image ages are measured in: simulated where that is in use."""
-        if self._node.get_parameter("use_sim_time").value:
-            return float(self._node.get_clock().now().nanoseconds * 1e-9)
-        return time.monotonic()
 
     def forget(self) -> None:
         """Begin tracking anew with the next image; what was published stands."""
@@ -166,15 +177,15 @@ class Tracking:
     def lose(self) -> None:
         """Publish that whoever was tracked is LOST."""
         with self._output_lock:
-            if self._outputs is not None:
-                self._outputs.lose()
+            if self._publishers is not None:
+                self._publishers.lose()
 
     def reset(self) -> None:
         """Forget and lose whoever is tracked, between two images."""
         with self._step_lock, self._output_lock:
-            if self._pipeline is not None and self._outputs is not None:
+            if self._pipeline is not None and self._publishers is not None:
                 self._pipeline.reset()
-                self._outputs.lose()
+                self._publishers.lose()
 
     def recalibrate(self) -> None:
         """Measure the bone lengths anew."""
@@ -184,20 +195,34 @@ class Tracking:
 
     def close(self) -> None:
         """Give back the publishers; an image that is still worked on comes to nothing."""
-        if self._outputs is not None:
-            self._outputs.destroy()
-        self._pipeline = self._outputs = None
+        if self._publishers is not None:
+            self._publishers.destroy()
+        self._pipeline = self._publishers = None
 
 
-def _check(poses: list[Pose]) -> None:
-    """Raise ImageError if a pose has numbers that no consumer could bear."""
-    for pose in poses:
-        numbers = (
-            pose.joints_camera_m, pose.orientations_xyzw, pose.velocities_mps,
-            pose.transform_camera_from_body, pose.q, pose.bone_lengths_m,
-        )  # fmt: skip
-        if pose.state is not State.LOST and not all(np.isfinite(n).all() for n in numbers):
-            raise ImageError(describe("pose", "NaN or infinity", "finite numbers"))
+def impossible(pose: Pose) -> str:
+    """Why no consumer could bear a pose: numbers that are none, or a body behind the camera."""
+    if pose.state is State.LOST:
+        return ""
+    numbers = (
+        pose.joints_camera_m, pose.orientations_xyzw, pose.velocities_mps, pose.std_m,
+        pose.transform_camera_from_body, pose.q, pose.bone_lengths_m,
+    )  # fmt: skip
+    measured = pose.state is State.MEASURED
+    if not all(np.isfinite(n).all() for n in numbers) or (measured and np.isnan(pose.residual_px)):
+        return describe(f"pose of {pose.id}", "NaN or infinity", "finite numbers; the track ends")
+    root_m = float(pose.transform_camera_from_body[2, 3])
+    if root_m <= 0.0:
+        accepted = "the pelvis in front of the camera; the track ends"
+        return describe(f"pose of {pose.id}", f"z = {root_m:.2f} m", accepted)
+    return ""
+
+
+def _differ(before: Camera, after: Camera) -> bool:
+    """Whether tracking cannot go on from one camera to the other."""
+    size = (before.width, before.height) != (after.width, after.height)
+    zoom = abs(after.fy / before.fy - 1.0) > 0.01
+    return size or zoom or before.calibrated != after.calibrated
 
 
 def _summary(poses: list[Pose]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from geometry_msgs.msg import Point
 from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
-from visualization_msgs.msg import Marker, MarkerArray
+from visualization_msgs.msg import Marker
 
 from vnect_ros.drawing import COLOURS
 from vnect_ros.records import JointState, Pose, State
@@ -33,9 +33,9 @@ class PersonMarkers:
         self._caption = _marker(body_id, CAPTION_ID, Marker.TEXT_VIEW_FACING)
         self._caption.scale.z = 0.1
         self._caption.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
-        self._array = MarkerArray(markers=[self._bones, self._joints, self._caption])
+        self._all = [self._bones, self._joints, self._caption]
 
-    def fill(self, pose: Pose, header: Header, at: Placement, lifetime: Duration) -> MarkerArray:
+    def fill(self, pose: Pose, header: Header, at: Placement, lifetime: Duration) -> list[Marker]:
         """The person in a pose; what the image does not show is paler.
 
         Args:
@@ -46,7 +46,7 @@ class PersonMarkers:
             The markers; they hold good until the next call.
         """
         lasting = lifetime.to_msg()
-        for marker in self._array.markers:
+        for marker in self._all:
             marker.header, marker.lifetime = header, lasting
         for point, xyz in zip(self._points, at.points(pose.joints_camera_m).tolist()):
             point.x, point.y, point.z = xyz
@@ -59,16 +59,15 @@ class PersonMarkers:
         caption = self._caption.pose.position
         caption.x, caption.y, caption.z = at.points(above).tolist()
         self._caption.text = f"{self._body_id}: {pose.state.value}"
-        return self._array
+        return self._all
 
 
-def removal(header: Header, body_id: str) -> MarkerArray:
+def removal(header: Header, body_id: str) -> list[Marker]:
     """What takes a person's markers away."""
-    gone = []
-    for identity in (BONES_ID, JOINTS_ID, CAPTION_ID):
-        marker = Marker(header=header, ns=f"body_{body_id}", id=identity, action=Marker.DELETE)
-        gone.append(marker)
-    return MarkerArray(markers=gone)
+    return [
+        Marker(header=header, ns=f"body_{body_id}", id=identity, action=Marker.DELETE)
+        for identity in (BONES_ID, JOINTS_ID, CAPTION_ID)
+    ]
 
 
 def _marker(body_id: str, identity: int, kind: int) -> Marker:

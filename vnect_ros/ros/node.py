@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
@@ -29,18 +30,20 @@ from vnect_ros.errors import BackendError, ConfigError, VnectError
 from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.ros import params
+from vnect_ros.ros import convert, params
 from vnect_ros.ros.diagnostics import Diagnostics
-from vnect_ros.ros.frame_processor import Tracking
+from vnect_ros.ros.frame_processor import FrameProcessor
 from vnect_ros.ros.naming import body_id
-from vnect_ros.ros.publishers import Outputs
-from vnect_ros.ros.target_frame import Target
-from vnect_ros.ros.watchdog import Watch
+from vnect_ros.ros.publishers import Publishers
+from vnect_ros.ros.target_frame import TargetFrame
+from vnect_ros.ros.watchdog import Watchdog
 from vnect_ros.ros.worker import LatestWorker
 
 SUCCESS, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.ERROR
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Sensor data, the newest only; receives from reliable publishers too."""
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""What a publisher sent before we came.  It matches publishers alone that are latched too."""
 
 
 class VnectNode(LifecycleNode):
@@ -59,16 +62,17 @@ class VnectNode(LifecycleNode):
         self._diagnostics = Diagnostics()
         self._failure = ""
         self._backend: Backend | None = None
-        self._target: Target | None = None
-        self._tracking: Tracking | None = None
+        self._target: TargetFrame | None = None
+        self._processor: FrameProcessor | None = None
         self._worker: LatestWorker | None = None
         self._subscriptions_of_active: list = []
-        self._watch = Watch(self, self._diagnostics, lambda: self._phase, self._look)
-        self._watch.keep(self.config)
+        self._is_latched_sought = False
+        self._watchdog = Watchdog(self, self._diagnostics, lambda: self._phase, self._look)
+        self._watchdog.configure(self.config)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(Trigger, "~/calibrate", self._on_calibrate)
         self._failed = self.create_guard_condition(self._enter_error)
-        self._starter = self.create_timer(0.0, self._start, clock=self._watch.clock)
+        self._starter = self.create_timer(0.0, self._start, clock=self._watchdog.clock)
 
     # -- lifecycle ---------------------------------------------------------------------
 
@@ -89,29 +93,30 @@ class VnectNode(LifecycleNode):
             self._backend.infer([np.zeros((model.input_size, model.input_size, 3), np.uint8)])
             pipeline = Pipeline(config, self._backend)
             if config.target_frame:
-                self._target = Target(self, config.target_frame)
+                self._target = TargetFrame(self, config.target_frame)
             named = body_id(config.body_id, self.get_namespace())
-            outputs = Outputs(self, named, self._target)
-            self._tracking = Tracking(self, config, pipeline, outputs, self._diagnostics)
-            self._diagnostics.configured(self._backend)
+            publishers = Publishers(self, named, self._target)
+            self._processor = FrameProcessor(self, config, pipeline, publishers, self._diagnostics)
+            self._diagnostics.configured(self._backend, self.image_topic)
         except Exception as error:  # rclpy would swallow it
             return self._refuse(error)
         self._phase = "inactive"
-        self.get_logger().info(
-            f"configured: {model.name} ({model.precision}) on {self._backend.detail}"
-        )
+        runtime = self._backend
+        logger = self.get_logger()
+        logger.info(f"configured: {model.name} ({model.precision}) on {runtime.name}")
+        logger.debug(f"backend: {runtime.detail}")  # which may be long; on diagnostics too
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
         result = super().on_activate(state)
         self._diagnostics.clear()
-        tracking = self._tracking
-        assert tracking is not None  # configured
-        tracking.begin()
+        processor = self._processor
+        assert processor is not None  # configured
+        processor.begin(self.image_topic)
         self._worker = LatestWorker(self._handle, "vnect worker")
         self._subscriptions_of_active = [
-            self._subscribe(CameraInfo, "camera_info", tracking.camera_info),
+            self._subscribe(CameraInfo, "camera_info", self._on_camera_info),
             self._subscribe(CompressedImage, self.image_topic, self._on_image)
             if self.config.image_transport == "compressed"
             else self._subscribe(Image, self.image_topic, self._on_image),
@@ -148,7 +153,7 @@ class VnectNode(LifecycleNode):
     def _on_progress(self, step: str, share: float) -> None:
         """While an engine is built, which may take minutes, diagnostics are told at once."""
         self._diagnostics.facts["backend detail"] = f"{step}: {share:.0%}"
-        self._watch.report()
+        self._watchdog.report()
 
     def _refuse(self, error: Exception) -> TransitionCallbackReturn:
         """Say why the node cannot be configured."""
@@ -175,24 +180,25 @@ class VnectNode(LifecycleNode):
         for subscription in self._subscriptions_of_active:
             self.destroy_subscription(subscription)
         self._subscriptions_of_active = []
+        self._is_latched_sought = False
         if self._worker is not None:
             if not self._worker.stop():
                 self.get_logger().error("an inference does not end; its thread is left behind")
             self._worker = None
-            if self._tracking is not None and self.context.ok():
-                self._tracking.lose()
-        if self._tracking is not None:
-            self._tracking.end()
+            if self._processor is not None and self.context.ok():
+                self._processor.lose()
+        if self._processor is not None:
+            self._processor.end()
 
     def _release(self) -> None:
         self._phase, self._failure = "unconfigured", ""
         if self._target is not None:
             self._target.close()
-        if self._tracking is not None:
-            self._tracking.close()
+        if self._processor is not None:
+            self._processor.close()
         if self._backend is not None:
             self._backend.close()
-        self._backend = self._target = self._tracking = None
+        self._backend = self._target = self._processor = None
 
     # -- images ------------------------------------------------------------------------
 
@@ -202,24 +208,39 @@ class VnectNode(LifecycleNode):
         topic = self.resolve_topic_name("image")
         return f"{topic}/compressed" if self.config.image_transport == "compressed" else topic
 
-    def _subscribe(self, kind: type, topic: str, callback: Any) -> Any:
+    def _subscribe(self, kind: type, topic: str, callback: Any, qos: QoSProfile = NEWEST) -> Any:
+        overriding = QoSOverridingOptions.with_default_policies() if qos is NEWEST else None
         return self.create_subscription(
-            kind, topic, callback, NEWEST,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )  # fmt: skip
+            kind, topic, callback, qos, qos_overriding_options=overriding
+        )
+
+    def _seek_latched_camera_info(self) -> None:
+        """Subscribe to a CameraInfo that was sent once, before the node came."""
+        publishers = self.get_publishers_info_by_topic("camera_info")
+        if any(p.qos_profile.durability == LATCHED.durability for p in publishers):
+            self._subscriptions_of_active.append(
+                self._subscribe(CameraInfo, "camera_info", self._on_camera_info, LATCHED)
+            )
+            self._is_latched_sought = True
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        if self._processor is not None:
+            self._processor.camera_info = message
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if self._worker is not None:
             replaced = self._worker.put(message)
-            self._diagnostics.received(time.monotonic(), replaced)
+            now_s = self.get_clock().now().nanoseconds * 1e-9
+            age_s = now_s - convert.stamp_s(message.header.stamp)
+            self._diagnostics.received(time.monotonic(), replaced, age_s)
 
     def _handle(self, message: Image | CompressedImage) -> None:
         """In the worker: one image, and whatever may be wrong with it."""
-        tracking = self._tracking
-        if tracking is None:
+        processor = self._processor
+        if processor is None:
             return  # released meanwhile
         try:
-            tracking.process(message)
+            processor.process(message)
         except BackendError as error:
             self._fail(error)
         except VnectError as error:
@@ -229,39 +250,45 @@ class VnectNode(LifecycleNode):
                 return  # shut down meanwhile
             self._note(f"unforeseen: {error!r}")
             self.get_logger().error(traceback.format_exc(), throttle_duration_sec=5.0)
-            tracking.forget()
+            processor.forget()
 
     def _note(self, error: str) -> None:
         self._diagnostics.refused(time.monotonic(), error)
         self.get_logger().warning(error, throttle_duration_sec=5.0)
 
     def _look(self) -> None:
-        if self._phase == "active" and self._tracking is not None:
-            self._tracking.watch(self.image_topic)
+        if self._phase == "active" and self._processor is not None:
+            self._processor.watch()
+            if self._processor.camera_info is None and not self._is_latched_sought:
+                self._seek_latched_camera_info()
 
     # -- parameters and services -------------------------------------------------------
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As rclpy's, which the services call; it would refuse 2 where 2.0 is meant."""
+        return super().set_parameters_atomically(params.as_declared(parameter_list))
 
     def _on_parameters(self, parameters: list[Parameter]) -> Any:
         configured = self._phase != "unconfigured"
         config, result = params.changed(self.config, parameters, configured)
         if result.successful and config != self.config:
             self.config = config
-            if self._tracking is not None:
-                self._tracking.configure(config)
-            self._watch.keep(config)
+            if self._processor is not None:
+                self._processor.configure(config)
+            self._watchdog.configure(config)
         return result
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if self._phase != "active" or self._tracking is None:
+        if self._phase != "active" or self._processor is None:
             return self._inactive(response)
-        self._tracking.reset()
+        self._processor.reset()
         response.success, response.message = True, "tracking begins anew"
         return response
 
     def _on_calibrate(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if self._phase != "active" or self._tracking is None:
+        if self._phase != "active" or self._processor is None:
             return self._inactive(response)
-        self._tracking.recalibrate()
+        self._processor.recalibrate()
         frames = self.config.fit.calibration_frames
         response.success = True
         response.message = f"bone lengths are measured over the next {frames} frames"

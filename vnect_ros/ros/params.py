@@ -55,17 +55,29 @@ def declare(node: Node) -> NodeConfig:
     for name in given:
         if name not in defaults and not name.startswith(FOREIGN):
             raise ConfigError(describe("parameter", name, ", ".join(defaults)))
+    given.update({parameter.name: parameter for parameter in as_declared(list(given.values()))})
     values = {}
     for key, default in defaults.items():
-        # YAML's 2 where 2.0 is meant; rclpy would refuse it.
-        if key in given and isinstance(default, float) and type(given[key].value) is int:
-            given[key] = Parameter(key, Parameter.Type.DOUBLE, float(given[key].value))
         try:
             values[key] = node.declare_parameter(key, default, descriptor(key)).value
         except ParameterException as error:
             raise ConfigError(f"{key}: {error}") from error
     config: NodeConfig = replace(NodeConfig(), values)
     return config
+
+
+def as_declared(parameters: list[Parameter]) -> list[Parameter]:
+    """The parameters in their options' types: YAML's 2 where 2.0 is meant, true for "true"."""
+    defaults = flatten(NodeConfig())
+    declared = []
+    for parameter in parameters:
+        default, value = defaults.get(parameter.name), parameter.value
+        if isinstance(default, float) and type(value) is int:
+            parameter = Parameter(parameter.name, Parameter.Type.DOUBLE, float(value))
+        elif isinstance(default, str) and isinstance(value, bool):
+            parameter = Parameter(parameter.name, Parameter.Type.STRING, str(value).lower())
+        declared.append(parameter)
+    return declared
 
 
 def changed(

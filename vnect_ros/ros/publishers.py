@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from rclpy.duration import Duration
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
-from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Header, String
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from vnect_ros import drawing
-from vnect_ros.body import urdf
 from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
-from vnect_ros.msg import SkeletonArray
+from vnect_ros.msg import Skeleton, SkeletonArray
 from vnect_ros.records import Pose, State
-from vnect_ros.ros import convert, markers
-from vnect_ros.ros.markers import PersonMarkers
-from vnect_ros.ros.person import PersonMessages
+from vnect_ros.ros import convert
+from vnect_ros.ros.person_publisher import PersonPublisher
 
 if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
 
-    from vnect_ros.ros.target_frame import Target
+    from vnect_ros.ros.target_frame import TargetFrame
 
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+KEPT_S: Final = 10.0
+"""How long the topics of a person who is lost stay: whoever looks has seen the last word [s]."""
 
 
-class Outputs:
-    """Publishes poses; knows who was published last, so that a loss is said once."""
+class Publishers:
+    """Publishes everybody's poses; whoever is in them no longer is LOST, once."""
 
-    def __init__(self, node: LifecycleNode, body_id: str, target: Target | None) -> None:
-        """Make the publishers.
+    def __init__(self, node: LifecycleNode, body_id: str, target: TargetFrame | None) -> None:
+        """Make the publishers that all people share.
 
         Args:
-            body_id: of whoever is tracked; "" takes each pose's own.
+            body_id: of the one person, while one at most is tracked; "" takes each
+                person's own, as with several people.
             target: places skeletons and markers in another frame; None: the image's.
         """
         self._node, self._fixed_id, self._target = node, body_id, target
@@ -48,10 +47,7 @@ class Outputs:
         self._markers = make(MarkerArray, "markers", 10)
         self._tf = make(TFMessage, "/tf", 100)
         self._debug = make(Image, "debug/image", 1)
-        self._bodies: dict[str, tuple] = {}
-        self._person, self._shown = PersonMessages(body_id), PersonMarkers(body_id)
-        self._tracked: tuple[str, Header] | None = None
-        self._urdf_lengths_m = np.empty(0)
+        self._people: dict[str, PersonPublisher] = {}
         self._debug_at = -np.inf
 
     def publish(
@@ -68,54 +64,65 @@ class Outputs:
         Raises:
             ImageError: the target frame cannot be had at the image's time.
         """
-        pose = next((p for p in poses if p.state is not State.LOST), None)
-        if pose is None:
-            latency_s = self.lose(header)
-            if latency_s is None:
-                latency_s = self._publish_skeletons(header, [])
-            return latency_s
-        body_id = self._fixed_id or pose.id
-        if self._tracked is not None and self._tracked[0] != body_id:
-            self.lose(header)
-        if self._person.body_id != body_id:
-            self._person, self._shown = PersonMessages(body_id), PersonMarkers(body_id)
         at, placed = convert.IN_CAMERA, header
-        if self._target is not None:
+        tracked = {self._name(p, config): p for p in poses if p.state is not State.LOST}
+        if self._target is not None and tracked:
             at, placed = self._target.placement(header)
-        if config.publish_tf:
-            self._tf.publish(self._person.transforms(pose, header))
-        skeleton = self._person.skeleton(pose, placed, camera.calibrated, at)
-        latency_s = self._publish_skeletons(placed, [skeleton])
-        self._publish_body(pose, header, body_id, config)
+        ended = self._ended(tracked)
+        for person in ended:  # a name is free from the next image on
+            tracked.pop(person.body_id, None)
+        people = [(self._person(name), pose) for name, pose in tracked.items()]
+        if config.publish_tf and people:
+            transforms = [t for person, pose in people for t in person.transforms(pose, header)]
+            self._tf.publish(TFMessage(transforms=transforms))
+        last_words = [person.lose(header.stamp) for person in ended]
+        skeletons = [
+            person.skeleton(pose, placed, at, camera.calibrated) for person, pose in people
+        ]
+        latency_s = self._publish_skeletons(
+            placed if people or not ended else last_words[0][0].header,
+            skeletons + [lost for lost, _ in last_words],
+        )
+        for person, pose in people:
+            person.publish(pose, header, config)
+        shown = [marker for _, removals in last_words for marker in removals]
         if config.publish_markers:
             lifetime = Duration(seconds=config.timeout_s)
-            self._markers.publish(self._shown.fill(pose, placed, at, lifetime))
-        self._tracked = body_id, placed
+            for person, pose in people:
+                shown += person.markers(pose, placed, at, lifetime)
+        if shown:
+            self._markers.publish(MarkerArray(markers=shown))
         return latency_s
 
-    def lose(self, header: Header | None = None) -> float | None:
-        """Say once that whoever was tracked no longer is.
+    def lose(self) -> None:
+        """Publish, once, that whoever was tracked no longer is, under the last pose's stamp."""
+        ended = [person for person in self._people.values() if person.person]
+        if not ended:
+            return
+        last_words = [person.lose(None) for person in ended]
+        shown = [marker for _, removals in last_words for marker in removals]
+        self._markers.publish(MarkerArray(markers=shown))
+        self._publish_skeletons(ended[-1].header, [lost for lost, _ in last_words])
+
+    def retire(self, now_s: float) -> None:
+        """Take back the topics of people who are gone for long.
 
         Args:
-            header: of the image that says so; None where none came: then the
-                last pose's stamp stands, for nothing newer is known.
-
-        Returns:
-            The latency [s], or None if nobody was tracked.
+            now_s: of a steady clock [s].
         """
-        if self._tracked is None:
-            return None
-        body_id, last = self._tracked
-        stamp = last.stamp if header is None else header.stamp
-        placed = Header(stamp=stamp, frame_id=last.frame_id)
-        self._tracked = None
-        self._markers.publish(markers.removal(placed, body_id))
-        return self._publish_skeletons(placed, [convert.lost_skeleton(placed, body_id)])
+        for name, person in list(self._people.items()):
+            if not person.person and name != self._fixed_id and now_s - person.lost_at > KEPT_S:
+                person.destroy()
+                del self._people[name]
 
     def publish_debug(
         self, image: np.ndarray, poses: list[Pose], camera: Camera, header: Header, rate: float
     ) -> None:
-        """The image with the skeleton drawn in, if someone looks, at most `rate` times a second."""
+        """The image with the skeletons drawn in, if someone looks, at most `rate` times a second.
+
+        Args:
+            image: [H, W, 3] uint8 RGB.
+        """
         now_s = time.monotonic()
         if now_s - self._debug_at < 0.9 / rate or not self._debug.get_subscription_count():
             return
@@ -129,12 +136,30 @@ class Outputs:
 
     def destroy(self) -> None:
         """Take the publishers back."""
-        bodies = [publisher for pair in self._bodies.values() for publisher in pair]
-        for publisher in [self._skeletons, self._markers, self._tf, self._debug, *bodies]:
+        for person in self._people.values():
+            person.destroy()
+        self._people.clear()
+        for publisher in (self._skeletons, self._markers, self._tf, self._debug):
             self._node.destroy_lifecycle_publisher(publisher)
-        self._bodies.clear()
 
-    def _publish_skeletons(self, header: Header, skeletons: list) -> float:
+    def _name(self, pose: Pose, config: NodeConfig) -> str:
+        """The id that a pose is published under."""
+        return self._fixed_id if self._fixed_id and config.max_people == 1 else pose.id
+
+    def _person(self, name: str) -> PersonPublisher:
+        if name not in self._people:
+            self._people[name] = PersonPublisher(self._node, name)
+        return self._people[name]
+
+    def _ended(self, tracked: dict[str, Pose]) -> list[PersonPublisher]:
+        """Who was published last and is not in these poses, or is another person by now."""
+        return [
+            person
+            for name, person in self._people.items()
+            if person.person and (name not in tracked or tracked[name].id != person.person)
+        ]
+
+    def _publish_skeletons(self, header: Header, skeletons: list[Skeleton]) -> float:
         now = self._node.get_clock().now()
         stamp = Time.from_msg(header.stamp, clock_type=now.clock_type)
         latency_s = (now - stamp).nanoseconds * 1e-9
@@ -142,22 +167,3 @@ class Outputs:
             skeleton.latency = latency_s
         self._skeletons.publish(SkeletonArray(header=header, skeletons=skeletons))
         return latency_s
-
-    def _publish_body(self, pose: Pose, header: Header, body_id: str, config: NodeConfig) -> None:
-        """URDF (when the bones changed) and joint angles under bodies/<id>/."""
-        if body_id not in self._bodies:
-            for publisher in (p for pair in self._bodies.values() for p in pair):
-                self._node.destroy_lifecycle_publisher(publisher)
-            make = self._node.create_lifecycle_publisher
-            states = make(JointState, f"bodies/{body_id}/joint_states", 10)
-            described = make(String, f"bodies/{body_id}/urdf", LATCHED)
-            for publisher in (states, described):
-                publisher.on_activate(None)  # the node is active already
-            self._bodies = {body_id: (states, described)}
-            self._urdf_lengths_m = np.empty(0)
-        states, described = self._bodies[body_id]
-        if not np.array_equal(pose.bone_lengths_m, self._urdf_lengths_m):
-            described.publish(String(data=urdf.urdf(pose.bone_lengths_m, body_id)))
-            self._urdf_lengths_m = pose.bone_lengths_m.copy()
-        if config.publish_joint_states:
-            states.publish(self._person.joint_state(pose, header))

@@ -29,11 +29,11 @@ from vnect_ros.skeleton import NUM_JOINTS
 STATES = {Skeleton.LOST: "LOST", Skeleton.MEASURED: "MEASURED", Skeleton.PREDICTED: "PREDICTED"}
 
 
-class Listener(Node):
+class Recorder(Node):
     """Subscribes to all outputs and remembers them."""
 
     def __init__(self) -> None:
-        super().__init__("vnect_listener")
+        super().__init__("vnect_recorder")
         self.rows: dict[str, list] = defaultdict(list)
         self.counts = {"joint_state_count": 0, "tf_count": 0, "marker_count": 0}
         self.tf_stamps_s: list[float] = []
@@ -95,13 +95,13 @@ def _xyz(position: object) -> tuple[float, float, float]:
 def main(args: list[str] | None = None) -> int:
     """Listen until interrupted, then write."""
     arguments = sys.argv[1:] if args is None else args
-    parser = argparse.ArgumentParser(prog="listener", description=__doc__)
+    parser = argparse.ArgumentParser(prog="recorder", description=__doc__)
     parser.add_argument("--out", required=True, metavar="DIR", help="where received.npz goes")
-    parsed = parser.parse_args(remove_ros_args(["listener", *arguments])[1:])
-    rclpy.init(args=["listener", *arguments])
-    listener = Listener()
+    parsed = parser.parse_args(remove_ros_args(["recorder", *arguments])[1:])
+    rclpy.init(args=["recorder", *arguments])
+    recorder = Recorder()
     executor = SingleThreadedExecutor()
-    executor.add_node(listener)
+    executor.add_node(recorder)
     try:
         print("listening", flush=True)
         executor.spin()
@@ -109,7 +109,7 @@ def main(args: list[str] | None = None) -> int:
         pass
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        listener.save(Path(parsed.out))
+        recorder.save(Path(parsed.out))
         rclpy.try_shutdown()
     return 0
 

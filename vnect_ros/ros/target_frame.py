@@ -18,7 +18,7 @@ WAIT_S = 0.05
 """How long a transform may come behind its image."""
 
 
-class Target:
+class TargetFrame:
     """Listens to /tf and places the camera in a frame of the user's choice."""
 
     def __init__(self, node: Node, frame: str) -> None:

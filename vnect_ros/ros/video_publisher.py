@@ -38,6 +38,10 @@ SETTLE_S = 2.5
 is lost of DDS's discovery is told again only after about two seconds."""
 
 
+LATE_S = 0.05
+"""A frame that is later than this moves all that follow."""
+
+
 def shared(path: str) -> Path | None:
     """A file of the package's, in the checkout or where it is installed; None if missing."""
     prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
@@ -54,9 +58,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="video file, folder of images or number of a webcam (default: the bundled clip)",
     )  # fmt: skip
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--camera", metavar="FILE", help="YAML of camera_calibration")
+    group.add_argument(
+        "--camera", metavar="FILE",
+        help="YAML of ROS camera_calibration, Kalibr (FILE#cam0) or `ros2 topic echo`",
+    )  # fmt: skip
     group.add_argument("--fov", type=float, metavar="DEG", help="vertical field of view")
-    parser.add_argument("--fps", type=float, help="images a second (default: the video's own)")
+    parser.add_argument(
+        "--rectified", action="store_true",
+        help="the images are undistorted already: of --camera, the projection matrix holds",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fps", type=float, help="images a second (default: the video's own time stamps)"
+    )
     parser.add_argument("--once", action="store_true", help="end with the video, do not repeat it")
     parser.add_argument("--frame-id", default="camera_optical_frame", help="default: %(default)s")
     parser.add_argument(
@@ -69,39 +82,52 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def open_source(source: str | None, fps: float | None) -> tuple[Video | int, float]:
-    """The video or the webcam's number, and its rate [Hz].
+def open_source(source: str | None, fps: float | None) -> Video | int:
+    """The video, or the webcam's number.
 
     Raises:
         ImageError: it cannot be read.
     """
     if source is not None and source.isdigit():
-        return int(source), fps or 30.0
+        return int(source)
     file = shared(CLIP) if source is None else Path(source)
     if file is None:
         raise ImageError(describe("video", CLIP, "a file: the bundled clip is not installed"))
-    video = Video(file, fps)
-    return video, video.fps
+    return Video(file, fps)
 
 
-def images(source: Video | int, once: bool) -> Iterator[np.ndarray]:
-    """The frames [H, W, 3] uint8 RGB, for ever unless `once`.
+def images(source: Video | int, once: bool) -> Iterator[tuple[np.ndarray, float | None]]:
+    """Images [H, W, 3] uint8 RGB and when each is due, from the start [s]; None: at once.
+
+    A video begins again behind its end, for ever unless `once`.
 
     Raises:
-        ImageError: the webcam cannot be read.
+        ImageError: the source cannot be read, or can no longer be.
     """
-    if isinstance(source, Video):
-        while True:
-            for frame in source:
-                yield frame.image
-            if once:
-                return
-    capture = cv2.VideoCapture(source)
+    if isinstance(source, int):
+        yield from ((image, None) for image in _webcam(source))
+        return
+    begin_s = due_s = 0.0
+    while True:
+        begin_s, frames = due_s, 0
+        for frame in source:
+            due_s = begin_s + frame.stamp_s
+            yield frame.image, due_s
+            frames += 1
+        if not frames:
+            raise ImageError(describe("video", str(source.source), "a file with whole frames"))
+        if once:
+            return
+        due_s += 1.0 / source.fps
+
+
+def _webcam(number: int) -> Iterator[np.ndarray]:
+    capture = cv2.VideoCapture(number)
     try:
         while True:
             there, image = capture.read()
             if not there:
-                raise ImageError(describe("webcam", source, "a camera that delivers images"))
+                raise ImageError(describe("webcam", number, "a camera that delivers images"))
             yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
@@ -114,7 +140,7 @@ def camera_for(args: argparse.Namespace, source: Video | int, width: int, height
         CameraError: those named cannot be had.
     """
     if args.camera:
-        return read_camera_file(args.camera).scaled(width, height)
+        return read_camera_file(args.camera, args.rectified).for_image(width, height)
     if args.fov:
         guess = Camera.from_field_of_view(width, height, args.fov)
         return Camera(width, height, guess.fx, guess.fy, guess.cx, guess.cy)
@@ -124,8 +150,14 @@ def camera_for(args: argparse.Namespace, source: Video | int, width: int, height
             with np.load(truth) as known:
                 fx, fy, cx, cy = (float(known[key]) for key in ("fx", "fy", "cx", "cy"))
                 size = int(known["width"]), int(known["height"])
-            return Camera(*size, fx, fy, cx, cy).scaled(width, height)
+            return Camera(*size, fx, fy, cx, cy).for_image(width, height)
     return Camera.from_field_of_view(width, height, 54.0)
+
+
+def wait_until(due: float) -> None:
+    """Sleep until that monotonic time [s], or until ROS is shut down."""
+    while rclpy.ok() and (left_s := due - time.monotonic()) > 0.0:
+        time.sleep(min(left_s, 0.1))
 
 
 def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None:
@@ -134,7 +166,7 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
     Args:
         stamps_s: filled with the stamp of each frame published.
     """
-    source, fps = open_source(args.source, args.fps)
+    source = open_source(args.source, args.fps)
     to_image = node.create_publisher(Image, "image", qos_profile_sensor_data)
     to_info = node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
     patience = time.monotonic() + args.wait
@@ -144,16 +176,16 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
             break
         time.sleep(0.02)
     camera = None
-    due = time.monotonic()
-    for image in images(source, args.once):
+    start = time.monotonic()
+    for image, due_s in images(source, args.once):
         height, width = image.shape[:2]
         if camera is None or (camera.width, camera.height) != (width, height):
             camera = camera_for(args, source, width, height)
             known = "calibrated" if camera.calibrated else "not calibrated"
-            node.get_logger().info(f"{width}x{height} at {fps:g} Hz, {known}")
-        if isinstance(source, Video):
-            time.sleep(max(due - time.monotonic(), 0.0))
-            due = max(due + 1.0 / fps, time.monotonic() - 1.0 / fps)
+            node.get_logger().info(f"{width}x{height}, {known}")
+        if due_s is not None:
+            start = max(start, time.monotonic() - due_s - LATE_S)  # do not hurry after a delay
+            wait_until(start + due_s)
         if not rclpy.ok():
             return
         header = Header(stamp=node.get_clock().now().to_msg(), frame_id=args.frame_id)

@@ -1,4 +1,4 @@
-"""What the node does by the clock: see whether images still come, and tell of itself."""
+"""What the node does by the clock: see whether images still come, and report on itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,61 @@ from vnect_ros.config import NodeConfig
 from vnect_ros.ros.diagnostics import Diagnostics
 
 
-class Watch:
+class Freshness:
+    """Whether the last output still holds, by simulated time while that goes on.
+
+    Where it stands still (no /clock, a clock that stops, a recording that
+    ended) the wall's time counts: a person must not be MEASURED for ever.
+    """
+
+    def __init__(self, node: LifecycleNode) -> None:
+        """Begin with an output of now."""
+        self._node = node
+        self._simulated_s, self._ticked_at = self._now_s(), time.monotonic()
+        self.renew()
+
+    def renew(self) -> None:
+        """There is an output of now."""
+        self._renewed = self._now_s(), time.monotonic()
+
+    def look(self, timeout_s: float) -> str:
+        """Note whether simulated time goes on; what is wrong with it, or "".
+
+        Args:
+            timeout_s: it stands still once it has not changed for so long [s].
+        """
+        now_s = self._now_s()
+        if now_s != self._simulated_s:
+            self._simulated_s, self._ticked_at = now_s, time.monotonic()
+        if not self._is_simulated() or self._goes_on(timeout_s):
+            return ""
+        if now_s == 0.0:
+            return "use_sim_time is set and no /clock was received"
+        return f"simulated time stands still at {now_s:.3f} s: /clock does not advance"
+
+    def is_fresh(self, timeout_s: float) -> bool:
+        """Whether the last output is younger than `timeout_s` [s].
+
+        One from the future is of a time before the simulation began anew.
+        """
+        simulated_s, wall_s = self._renewed
+        if self._is_simulated() and self._goes_on(timeout_s):
+            age_s = self._now_s() - simulated_s
+        else:
+            age_s = time.monotonic() - wall_s
+        return 0.0 <= age_s < timeout_s
+
+    def _goes_on(self, timeout_s: float) -> bool:
+        return time.monotonic() - self._ticked_at < timeout_s
+
+    def _is_simulated(self) -> bool:
+        return bool(self._node.get_parameter("use_sim_time").value)
+
+    def _now_s(self) -> float:
+        return float(self._node.get_clock().now().nanoseconds * 1e-9)
+
+
+class Watchdog:
     """Timers of a steady clock: neither a jump nor a paused simulation stops them."""
 
     def __init__(
@@ -23,7 +77,7 @@ class Watch:
         phase: Callable[[], str],
         look: Callable[[], None],
     ) -> None:
-        """Make the publisher; `keep` starts the timers.
+        """Make the publisher; `configure` starts the timers.
 
         Args:
             phase: gives the state of the lifecycle, for the reports.
@@ -36,7 +90,7 @@ class Watch:
         self._made_for: tuple[float, float] | None = None
         self.clock = Clock(clock_type=ClockType.STEADY_TIME)
 
-    def keep(self, config: NodeConfig) -> None:
+    def configure(self, config: NodeConfig) -> None:
         """Look and report as often as the parameters say from now on."""
         made_for = (config.timeout_s, config.diagnostics_period)
         if made_for == self._made_for:

@@ -18,9 +18,6 @@ import scipy.sparse
 
 from vnect_ros.synthetic.bodies import PARTS, BodyModel
 
-SLOTS = ("skin", "hair", "shirt", "sleeves", "trousers", "shoes", "skirt")
-"""What has colours and a pattern, in the order of the shader's arrays."""
-
 _SKIN = np.array([[250, 215, 195], [238, 196, 165], [222, 172, 136], [196, 142, 104],
                   [160, 108, 74], [118, 76, 52], [82, 52, 38], [54, 36, 28]]) / 255.0  # fmt: skip
 _HAIR = np.array([[20, 17, 16], [45, 32, 24], [80, 55, 36], [120, 82, 48], [190, 150, 95],
@@ -117,10 +114,10 @@ def _shoes(model: BodyModel, part: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Look:
-    """Everything that one person looks like."""
+    """Everything that one person looks like; skin, hair, shirt, sleeves, trousers, shoes, skirt."""
 
     colours: np.ndarray
-    """[14, 3] sRGB in [0, 1]: two for each of SLOTS."""
+    """[14, 3] sRGB in [0, 1]: two for each of these seven."""
     patterns: np.ndarray
     """[7] int: 0 plain, 1 rings, 2 bars, 3 checks, 4 patches, 5 dots, 6 grain, 7 fade, 8 clouds."""
     scales: np.ndarray

@@ -14,7 +14,7 @@ from vnect_ros.skeleton import INDEX, NUM_JOINTS
 from vnect_ros.synthetic.motion import mirrored, mixed, perturbed
 from vnect_ros.synthetic.retarget import Style, about, swing, unit
 
-DOWN, FORWARD = np.array([0.0, 0.0, -1.0]), np.array([0.0, -1.0, 0.0])
+DOWN = np.array([0.0, 0.0, -1.0])
 X, Y, Z = np.eye(3)
 _UPPER_ARM, _FOREARM, _HAND = 0.279, 0.190, 0.045
 _THIGH, _SHIN, _FOOT = 0.428, 0.410, 0.185

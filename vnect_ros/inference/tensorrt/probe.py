@@ -1,4 +1,4 @@
-"""Asks the NVIDIA driver for its GPU, in a process of its own.
+"""Asks the NVIDIA driver for its GPU, in a process of its own where there is a driver.
 
 Some runtimes end the whole process when there is no driver, or an unfit one:
 so nothing of theirs is touched before this has answered.
@@ -16,6 +16,7 @@ from typing import Final
 
 from vnect_ros.errors import BackendError
 
+DRIVER: Final = "libcuda.so.1"
 _COMPUTE_MAJOR: Final = 75
 _COMPUTE_MINOR: Final = 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
@@ -36,6 +37,10 @@ def device(timeout_s: float = 30.0) -> Device:
     Raises:
         BackendError: there is no driver or no GPU, or the driver does not answer.
     """
+    try:
+        ctypes.CDLL(DRIVER)  # loads it and starts nothing: most machines need no process
+    except OSError as error:
+        raise _refusal(f"the driver's library cannot be loaded: {error}") from error
     command = [sys.executable, "-m", __name__]
     try:
         done = subprocess.run(
@@ -49,18 +54,19 @@ def device(timeout_s: float = 30.0) -> Device:
         ) from error
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[-1]
-        raise BackendError(
-            f"no usable NVIDIA GPU: {said}. Check `nvidia-smi` (Jetson: `tegrastats`)"
-        )
+        raise _refusal(said)
     return Device(**json.loads(done.stdout))
+
+
+def _refusal(reason: str) -> BackendError:
+    return BackendError(
+        f"no usable NVIDIA GPU: {reason}. Check `nvidia-smi` (Jetson: `tegrastats`)"
+    )
 
 
 def _ask() -> Device:
     """Ask the driver in this process; a message in RuntimeError if it cannot."""
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError as error:
-        raise RuntimeError(f"the driver's library cannot be loaded: {error}") from None
+    cuda = ctypes.CDLL(DRIVER)
 
     def call(function: str, *arguments: object) -> None:
         status = getattr(cuda, function)(*arguments)
@@ -90,5 +96,5 @@ def _ask() -> Device:
 if __name__ == "__main__":
     try:
         print(json.dumps(asdict(_ask())))
-    except RuntimeError as problem:
+    except (OSError, RuntimeError) as problem:
         sys.exit(str(problem))

@@ -14,7 +14,8 @@ import numpy as np
 from vnect_ros.errors import ModelError, describe
 from vnect_ros.inference import bundles, create
 from vnect_ros.learning.export import graph
-from vnect_ros.learning.export.compare import Difference, Reading, difference, read
+from vnect_ros.learning.export.compare import Difference, difference
+from vnect_ros.perception.reading import Reading, read
 
 if TYPE_CHECKING:
     from torch import nn

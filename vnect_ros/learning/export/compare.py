@@ -11,22 +11,9 @@ import numpy as np
 
 from vnect_ros.config import DecodeConfig
 from vnect_ros.errors import ImageError, describe
-from vnect_ros.perception.decode import confidence, find_joints, read_locations
-from vnect_ros.records import Maps
+from vnect_ros.perception.reading import Reading
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The joints that one run of the network tells of."""
-
-    pixels_px: np.ndarray
-    """[21, 2] of the input."""
-    locations_m: np.ndarray
-    """[21, 3] root-relative."""
-    seen: np.ndarray
-    """[21] bool: the confidence reaches the pipeline's default."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +31,15 @@ class Difference:
         return asdict(self)
 
 
-def read(maps: Maps, curve: tuple[tuple[float, float], ...]) -> Reading:
-    """Decode maps as the pipeline does, without its filters."""
-    pixels, peaks = find_joints(maps)
-    seen = confidence(peaks, curve) >= DecodeConfig().min_confidence
-    return Reading(pixels, read_locations(maps, pixels), seen)
-
-
 def difference(reference: Sequence[Reading], others: Sequence[Reading]) -> Difference:
     """Distances of the joints that the reference sees; NaN where it sees none."""
     px, mm = [], []
     for expected, got in zip(reference, others, strict=True):
+        seen = expected.confidence >= DecodeConfig().min_confidence
         far = np.linalg.norm(expected.pixels_px - got.pixels_px, axis=1)
-        off = np.linalg.norm(expected.locations_m - got.locations_m, axis=1) * 1e3
-        px.append(far[expected.seen])
-        mm.append(off[expected.seen])
+        off = np.linalg.norm(expected.root_relative_m - got.root_relative_m, axis=1) * 1e3
+        px.append(far[seen])
+        mm.append(off[seen])
     all_px = np.concatenate(px) if px else np.empty(0)
     all_mm = np.concatenate(mm) if mm else np.empty(0)
     if not len(all_px):

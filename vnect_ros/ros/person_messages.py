@@ -13,7 +13,6 @@ import numpy as np
 from geometry_msgs.msg import TransformStamped
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
-from tf2_msgs.msg import TFMessage
 
 from vnect_ros.body.urdf import Q_NAMES
 from vnect_ros.msg import Joint, Skeleton
@@ -40,17 +39,17 @@ class PersonMessages:
             )
             for parent, child in body_frames.EDGES
         ]
-        self._transforms = TFMessage(transforms=[root, *links])
+        self._transforms = [root, *links]
         self._skeleton = Skeleton(id=body_id, joints=[Joint(name=name) for name in JOINT_NAMES])
         self._joint_state = JointState(name=[f"{name}_{body_id}" for name in Q_NAMES])
 
-    def transforms(self, pose: Pose, header: Header) -> TFMessage:
+    def transforms(self, pose: Pose, header: Header) -> list[TransformStamped]:
         """`body_<id>` under the image's frame, then every link of the URDF under its parent.
 
         Args:
             header: the image's.
         """
-        root, *links = self._transforms.transforms
+        root, *links = self._transforms
         body = pose.transform_camera_from_body
         root.header = header
         _put_xyz(root.transform.translation, body[:3, 3].tolist())

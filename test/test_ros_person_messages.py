@@ -11,15 +11,16 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 from rclpy.duration import Duration
 from std_msgs.msg import Header
+from urdf_reader import link_transforms
 
 from vnect_ros.body.kinematics import rotation_from_quaternion
-from vnect_ros.body.urdf import LINK_NAMES, link_transforms
+from vnect_ros.body.urdf import urdf
 from vnect_ros.fitting import Fitter
 from vnect_ros.msg import Skeleton
 from vnect_ros.records import JointState
 from vnect_ros.ros.convert import IN_CAMERA, Placement
 from vnect_ros.ros.markers import PersonMarkers
-from vnect_ros.ros.person import PersonMessages
+from vnect_ros.ros.person_messages import PersonMessages
 from vnect_ros.skeleton import BONES, JOINT_NAMES
 
 pytestmark = pytest.mark.ros
@@ -72,13 +73,15 @@ def test_transforms_place_every_link_of_the_urdf(poses):
     pose = poses[-1]
     tf, *_ = messages(pose, 7, TURNED)
     places = {"camera": np.eye(4)}
-    for stamped in tf.transforms:
+    for stamped in tf:
         assert stamped.header.stamp.sec == 7
         local = transform(stamped.transform.translation, stamped.transform.rotation)
         places[stamped.child_frame_id] = places[stamped.header.frame_id] @ local
-    expected = pose.transform_camera_from_body @ link_transforms(pose.q, pose.bone_lengths_m)
-    actual = np.array([places[f"{name}_human"] for name in LINK_NAMES])
-    assert np.abs(actual - expected).max() < 1e-9
+    angles = {f"{name}_human": angle for name, angle in zip(pose.q_names, pose.q)}
+    for name, link in link_transforms(urdf(pose.bone_lengths_m, "human"), angles).items():
+        # The text of a URDF has nine digits.
+        expected = pose.transform_camera_from_body @ link
+        assert np.abs(places[name] - expected).max() < 1e-8
 
 
 def test_the_skeleton_is_placed_and_turned_as_a_whole(poses):
@@ -113,7 +116,7 @@ def test_markers_join_the_joints_and_pale_what_is_not_seen(poses):
     states[4] = JointState.PREDICTED
     pose = dataclasses.replace(poses[-1], joint_states=states)
     *_, shown = messages(pose, 7, TURNED)
-    bones, joints, caption = shown.markers
+    bones, joints, caption = shown
     points = np.array([(p.x, p.y, p.z) for p in joints.points])
     assert np.abs(points - TURNED.points(pose.joints_camera_m)).max() < 1e-9
     assert bones.points == [joints.points[end] for bone in BONES for end in bone]
@@ -121,4 +124,4 @@ def test_markers_join_the_joints_and_pale_what_is_not_seen(poses):
     ends = [child for _, child in BONES for _ in range(2)]
     assert bones.colors == [joints.colors[child] for child in ends]
     assert caption.text == "human: MEASURED"
-    assert all(m.header == header(7) and m.lifetime.nanosec == 500_000_000 for m in shown.markers)
+    assert all(m.header == header(7) and m.lifetime.nanosec == 500_000_000 for m in shown)

@@ -1,17 +1,22 @@
-"""A backend without a network: it draws the maps of joints it is told.
+"""A backend without a network: it draws the maps of joints that a function gives it.
 
-Tests drive the pipeline with it.  On a `coordinate_card` it even knows which
-window it is shown, so that a known person can be "seen" through any crop.
+Tests drive the pipeline with it, in their own process under the name "fake"
+(`conftest.py`).  On a `coordinate_card` it knows which window it is shown, so that
+a known person can be seen through any crop.  `standing_bundle` is for processes
+that a test starts: a real network whose maps are always those of one person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vnect_ros.errors import BackendError
+from vnect_ros.inference import bundles
 from vnect_ros.inference.bundles import Model
 from vnect_ros.records import Crop, Maps
 from vnect_ros.skeleton import JOINT_NAMES, NUM_JOINTS
@@ -24,7 +29,7 @@ CARD_STEP_PX = 8
 
 @dataclass(frozen=True)
 class Seen:
-    """What the network would say of one crop."""
+    """What the network would see in one crop."""
 
     pixels_px: np.ndarray
     """[21, 2] of the input."""
@@ -35,7 +40,7 @@ class Seen:
 
 
 class FakeBackend:
-    """Draws maps of what `look` says of each crop; see `inference.base.Backend`."""
+    """Draws maps of what `look` sees in each crop; see `inference.base.Backend`."""
 
     name = "fake"
     detail = ""
@@ -62,22 +67,26 @@ class FakeBackend:
     def draw(self, image: np.ndarray) -> Maps:
         """The maps of one crop."""
         self.model.prepare(image)
-        seen, size, stride = self._look(image), self.model.map_size, self.model.stride_px
-        cells = (seen.pixels_px + 0.5) / stride - 0.5
-        axis = np.arange(size)
-        across = np.exp(-(((axis - cells[:, :1]) / SIGMA_CELLS) ** 2) / 2.0)
-        down = np.exp(-(((axis - cells[:, 1:]) / SIGMA_CELLS) ** 2) / 2.0)
-        heat = seen.peaks[:, None, None] * down[:, :, None] * across[:, None, :]
-        groups = {"heatmap": heat * self.model.heatmap_peak}
-        for name, values in zip("xyz", seen.root_relative_m.T / self.model.unit_m):
-            groups[name] = np.broadcast_to(values[:, None, None], heat.shape)
-        order = [JOINT_NAMES.index(name) for name in self.model.joints]
-        output = np.concatenate([groups[name][order] for name in self.model.layout])
-        return self.model.maps(output[None].astype(np.float32))
+        return self.model.maps(output_of(self.model, self._look(image)))
 
     def close(self) -> None:
         """Refuse further crops."""
         self._open = False
+
+
+def output_of(model: Model, seen: Seen) -> np.ndarray:
+    """[1, 84, h, w] float32: a network's output for that view, in the bundle's layout."""
+    cells = (seen.pixels_px + 0.5) / model.stride_px - 0.5
+    axis = np.arange(model.map_size)
+    across = np.exp(-(((axis - cells[:, :1]) / SIGMA_CELLS) ** 2) / 2.0)
+    down = np.exp(-(((axis - cells[:, 1:]) / SIGMA_CELLS) ** 2) / 2.0)
+    heat = seen.peaks[:, None, None] * down[:, :, None] * across[:, None, :]
+    groups = {"heatmap": heat * model.heatmap_peak}
+    for name, values in zip("xyz", seen.root_relative_m.T / model.unit_m):
+        groups[name] = np.broadcast_to(values[:, None, None], heat.shape)
+    order = [JOINT_NAMES.index(name) for name in model.joints]
+    output = np.concatenate([groups[name][order] for name in model.layout])
+    return output[None].astype(np.float32)
 
 
 STANDING_M = np.array(
@@ -102,6 +111,35 @@ def standing(model: Model) -> Seen:
     scale = model.input_size / 1.45 / (flat.max(axis=0) - flat.min(axis=0)).max()
     pixels = (flat - middle) * scale + (model.input_size - 1.0) / 2.0
     return Seen(pixels, STANDING_M.copy(), np.ones(NUM_JOINTS))
+
+
+def standing_bundle(folder: Path, input_size: int = 224) -> Model:
+    """A bundle whose ONNX network gives the maps of `standing` for every crop."""
+    onnx = pytest.importorskip("onnx", reason="a network is written")
+    from onnx import TensorProto, helper, numpy_helper
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "model.onnx"
+    file.write_bytes(b"to be written")
+    fields = {"licence": "CC0-1.0", "input_size": input_size, "mean": (0.5,) * 3}
+    model = bundles.write_bundle(folder, {"fp32": file}, std=(0.25,) * 3, **fields)
+    maps = output_of(model, standing(model))
+    constants = {"person": maps, "nothing": np.float32(0.0)}
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"]),
+        helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+        helper.make_node("Add", ["person", "zero"], ["maps"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "standing",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, input_size, input_size])],
+        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, maps.shape)],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(network, str(file))
+    return bundles.write_bundle(folder, {"fp32": file}, std=(0.25,) * 3, **fields)
 
 
 def coordinate_card(width: int, height: int) -> np.ndarray:

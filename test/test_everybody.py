@@ -1,0 +1,253 @@
+"""Several people: found, followed, told apart when they cross, lost and found again.
+
+As in test_pipeline, the network is a function of the window that it is shown; here it
+sees everybody in the window, the one in the middle best, and nobody behind somebody else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_backend import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
+
+from vnect_ros.camera import Camera
+from vnect_ros.config import PipelineConfig, replace
+from vnect_ros.inference import bundles
+from vnect_ros.perception import assignment
+from vnect_ros.perception.decode import Keypoints
+from vnect_ros.pipeline import Pipeline
+from vnect_ros.records import Frame, Maps, State
+from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length
+
+WIDTH, HEIGHT, RATE_HZ = 1280, 720, 30.0
+CARD = coordinate_card(WIDTH, HEIGHT)
+CAMERA = Camera.from_field_of_view(WIDTH, HEIGHT, 60.0)
+NORMALISED_M = STANDING_M * (NORMALISED_KNEE_NECK_M / knee_neck_length(STANDING_M))
+HIDING_M = 0.35
+"""Somebody nearer hides what lies this close to the line of sight at that one's distance."""
+
+
+class Crowd(FakeBackend):
+    """What a good network sees of people who stand at given places."""
+
+    def __init__(self, folder) -> None:
+        (folder / "model.onnx").write_bytes(b"none")
+        model = bundles.write_bundle(
+            folder,
+            {"fp32": folder / "model.onnx"},
+            licence="MIT",
+            input_size=224,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.25, 0.25, 0.25),
+            location_frame="camera",
+        )
+        super().__init__(model)
+        self.places: dict[str, tuple[float, float, float]] = {}
+        self.windows = 0
+
+    def joints_px(self, name) -> np.ndarray:
+        return CAMERA.project(NORMALISED_M * 1.0 + self.places[name])
+
+    def hidden(self, name) -> np.ndarray:
+        """[21] bool: joints behind somebody who is nearer."""
+        x, y, z = self.places[name]
+        behind = np.zeros(21, dtype=bool)
+        for other, (ox, _, oz) in self.places.items():
+            if other != name and oz < z:
+                joints = NORMALISED_M + (x, y, z)
+                behind |= np.abs(joints[:, 0] * oz / joints[:, 2] - ox) < HIDING_M
+        return behind
+
+    def infer(self, images, gravities=None) -> list[Maps]:
+        self.windows += len(images)
+        return [self.look(image) for image in images]
+
+    def view(self, image, seen: Seen) -> Maps:
+        self._look = lambda _: seen
+        return self.draw(image)
+
+    def look(self, image) -> Maps:
+        crop = read_card(image)
+        nothing = self.view(image, Seen(np.full((21, 2), 112.0), np.zeros((21, 3)), np.zeros(21)))
+        heat, places = nothing.heatmaps.copy(), nothing.locations_m.copy()
+        if crop is None:
+            return nothing
+        views = []
+        for name in self.places:
+            pixels = crop.input_from_image(self.joints_px(name))
+            size = np.ptp(pixels, axis=0).max() / crop.input_size
+            off = np.linalg.norm(pixels[PELVIS] - 111.5) / crop.input_size
+            if 0.25 < size < 1.4 and off < 0.7:
+                views.append((off, name, pixels))
+        for rank, (_, name, pixels) in enumerate(sorted(views)):
+            inside = ((pixels >= 0) & (pixels <= 223)).all(axis=1)
+            peaks = np.where(inside & ~self.hidden(name), 1.0 if rank == 0 else 0.8, 0.0)
+            local = NORMALISED_M - NORMALISED_M[PELVIS]
+            seen = self.view(image, Seen(pixels, local, peaks))
+            here = seen.heatmaps > heat
+            heat = np.maximum(heat, seen.heatmaps)
+            places = np.where(here[None], seen.locations_m, places)
+        return Maps(heat, places, nothing.stride_px)
+
+
+@pytest.fixture
+def crowd(tmp_path):
+    return Crowd(tmp_path)
+
+
+def pipeline_of(crowd, **changes):
+    settings = {k.replace("__", "."): v for k, v in changes.items()}
+    settings = {"max_people": 6, "crop.search_scales": 4, **settings}
+    return Pipeline(replace(PipelineConfig(), settings), crowd)
+
+
+def run(pipeline, crowd, seconds, move=None, begin_s=0.0):
+    """The poses of each frame while `move` [s] places people."""
+    frames = []
+    for i in range(round(seconds * RATE_HZ)):
+        stamp_s = begin_s + i / RATE_HZ
+        if move is not None:
+            move(stamp_s)
+        frames.append(pipeline.step(Frame(CARD, CAMERA, stamp_s)))
+    return frames
+
+
+def who(crowd, poses):
+    """Name to id, by the nearest person to each tracked pose in the image."""
+    found = {}
+    for pose in poses:
+        if pose.state is State.LOST:
+            continue
+        middle = np.nanmean(pose.joints_px, axis=0)
+        distances = {
+            name: np.linalg.norm(crowd.joints_px(name).mean(axis=0) - middle)
+            for name in crowd.places
+        }
+        name = min(distances, key=distances.get)
+        assert name not in found, "two tracks on one person"
+        found[name] = pose.id
+    return found
+
+
+def test_everybody_is_found_and_keeps_an_id_of_their_own(crowd):
+    crowd.places = {"ann": (-2.0, 0.0, 5.0), "bob": (0.0, 0.0, 4.0), "cyd": (2.0, 0.0, 5.5)}
+    pipeline = pipeline_of(crowd)
+    frames = run(pipeline, crowd, 6.0)
+    ids = who(crowd, frames[-1])
+    assert set(ids) == {"ann", "bob", "cyd"} and len(set(ids.values())) == 3
+    assert all(len(value) == 5 for value in ids.values())
+    for poses in frames[-30:]:
+        assert who(crowd, poses) == ids
+        assert {pose.state for pose in poses} == {State.MEASURED}
+    ever = {pose.id for poses in frames for pose in poses}
+    assert ever == set(ids.values()), "nobody else was ever published"
+
+
+def test_no_more_people_than_allowed_are_tracked(crowd):
+    crowd.places = {"ann": (-2.0, 0.0, 5.0), "bob": (0.0, 0.0, 4.0), "cyd": (2.0, 0.0, 5.5)}
+    for most in (1, 2):
+        frames = run(pipeline_of(crowd, max_people=most), crowd, 4.0)
+        assert max(len(poses) for poses in frames) == most
+
+
+def test_people_who_cross_keep_their_ids(crowd):
+    def move(t):
+        crowd.places = {
+            "near": (-1.5 + max(t - 4.0, 0.0), 0.0, 3.5),
+            "far": (1.5 - max(t - 4.0, 0.0), 0.0, 5.0),
+        }
+
+    pipeline = pipeline_of(crowd)
+    before = who(crowd, run(pipeline, crowd, 4.0, move)[-1])
+    assert set(before) == {"near", "far"}
+    frames = run(pipeline, crowd, 3.0, move, begin_s=4.0)
+    assert who(crowd, frames[-1]) == before
+    hidden = [p for poses in frames for p in poses if p.id == before["far"]]
+    assert State.PREDICTED in {p.state for p in hidden}, "the far one was hidden for a while"
+
+
+def test_a_person_who_ends_is_lost_once_and_comes_back_under_the_same_id(crowd):
+    crowd.places = {"ann": (-1.5, 0.0, 4.0), "bob": (1.5, 0.0, 4.5)}
+    pipeline = pipeline_of(crowd)
+    ids = who(crowd, run(pipeline, crowd, 4.0)[-1])
+    del crowd.places["bob"]
+    frames = run(pipeline, crowd, 2.0, begin_s=4.0)
+    lost = [p for poses in frames for p in poses if p.state is State.LOST]
+    assert [p.id for p in lost] == [ids["bob"]]
+    assert who(crowd, frames[-1]) == {"ann": ids["ann"]}
+    crowd.places["bob"] = (1.0, 0.0, 4.5)
+    frames = run(pipeline, crowd, 2.0, begin_s=6.0)
+    assert who(crowd, frames[-1]) == ids
+    del crowd.places["bob"]
+    run(pipeline, crowd, 7.0, begin_s=8.0)
+    crowd.places["bob"] = (1.0, 0.0, 4.5)
+    late = who(crowd, run(pipeline, crowd, 2.0, begin_s=15.0)[-1])
+    assert late["ann"] == ids["ann"] and late["bob"] != ids["bob"], "remembered for 5 s"
+
+
+def test_somebody_elsewhere_or_of_other_bones_gets_a_new_id(crowd):
+    crowd.places = {"ann": (-3.0, 0.0, 5.0)}
+    pipeline = pipeline_of(crowd)
+    ids = who(crowd, run(pipeline, crowd, 3.0)[-1])
+    crowd.places = {}
+    run(pipeline, crowd, 0.8, begin_s=3.0)
+    crowd.places = {"bob": (2.5, 0.0, 5.0)}  # five metres in a second is not walked
+    found = who(crowd, run(pipeline, crowd, 2.0, begin_s=3.8)[-1])
+    assert found and found["bob"] != ids["ann"]
+
+
+def test_who_is_not_served_in_a_frame_is_predicted_and_says_how_old_it_is(crowd):
+    crowd.places = {"ann": (-2.0, 0.0, 5.0), "bob": (0.0, 0.0, 4.0), "cyd": (2.0, 0.0, 5.5)}
+    pipeline = pipeline_of(crowd, people_per_frame=1, crop__search_rate=30.0)
+    frames = run(pipeline, crowd, 8.0)
+    calls = crowd.windows
+    last = run(pipeline, crowd, 1.0, begin_s=8.0)
+    assert crowd.windows - calls <= 2 * 30 + 1, "one person and one search window a frame"
+    assert len(frames[-1]) == 3
+    for poses in last:
+        assert sum(pose.state is State.MEASURED for pose in poses) == 1
+        ages = sorted(pose.observation_age_s for pose in poses)
+        np.testing.assert_allclose(ages, np.arange(3) / RATE_HZ, atol=1e-6)
+    measured = {pose.id for poses in last for pose in poses if pose.state is State.MEASURED}
+    assert len(measured) == 3, "everybody in turn"
+
+
+def test_two_tracks_on_one_person_become_one_and_the_older_stays(crowd):
+    def move(t):
+        gap = max(1.6 - 0.4 * max(t - 4.0, 0.0), 0.0)
+        crowd.places = {"ann": (0.0, 0.0, 4.0)}
+        if gap > 0.0:
+            crowd.places["bob"] = (gap, 0.0, 4.0)
+
+    pipeline = pipeline_of(crowd)
+    frames = run(pipeline, crowd, 4.0, move)
+    assert len(frames[-1]) == 2
+    after = run(pipeline, crowd, 7.0, move, begin_s=4.0)
+    assert len(after[-1]) == 1
+    assert after[-1][0].id in {pose.id for pose in frames[-1]}
+
+
+def test_a_reading_goes_to_whom_it_fits():
+    ann = CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0))
+    bob = CAMERA.project(NORMALISED_M + (1.0, 0.0, 4.0))
+    sure = np.ones(21)
+    exchanged = [Keypoints(bob, sure), Keypoints(ann, sure)]
+    assert assignment.assign(exchanged, [ann, bob]) == [1, 0]
+    assert assignment.assign(exchanged[::-1], [ann, bob]) == [0, 1]
+    assert assignment.assign(exchanged, [ann, None]) == [0, 1]
+    nothing = Keypoints(bob, np.zeros(21))
+    assert sorted(assignment.assign([nothing, exchanged[1]], [ann, bob])) == [0, 1]
+
+
+def test_a_joint_that_two_claim_goes_to_the_better_and_is_unseen_for_the_other():
+    ann = CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0))
+    bob = CAMERA.project(NORMALISED_M + (0.6, 0.0, 4.0))
+    stolen = bob.copy()
+    stolen[[3, 4, 17]] = ann[[3, 4, 17]]
+    first, second = assignment.settle_claims(
+        [Keypoints(ann, np.ones(21)), Keypoints(stolen, np.ones(21))], [ann, bob]
+    )
+    assert (first.confidence == 1.0).all()
+    unseen = np.zeros(21, dtype=bool)
+    unseen[[3, 4, 17]] = True
+    assert ((second.confidence == 0.0) == unseen).all()

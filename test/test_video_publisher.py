@@ -1,0 +1,106 @@
+"""The video publisher as a process: on time, refusing what it cannot publish, ending when asked."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+from rclpy.qos import qos_profile_sensor_data
+from ros_rig import wait
+from sensor_msgs.msg import CameraInfo, Image
+from videos import UNEVEN_S, damaged, encode, greys, undecodable
+
+from vnect_ros.ros import video_publisher
+
+pytestmark = pytest.mark.ros
+CHECKOUT = Path(__file__).resolve().parents[1]
+CALIBRATION = """
+image_width: 64
+image_height: 48
+camera_matrix: {rows: 3, cols: 3, data: [60, 0, 31.5, 0, 60, 23.5, 0, 0, 1]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [-0.1, 0, 0, 0, 0]}
+projection_matrix: {rows: 3, cols: 4, data: [50, 0, 31.5, 0, 0, 50, 23.5, 0, 0, 0, 1, 0]}
+"""
+
+
+def started(*arguments):
+    command = [sys.executable, "-m", "vnect_ros.ros.video_publisher", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def ended(*arguments):
+    """The exit status and what was written to stderr."""
+    process = started(*arguments)
+    try:
+        _, errors = process.communicate(timeout=60.0)
+    finally:
+        process.kill()
+    return process.returncode, errors
+
+
+@pytest.fixture
+def calibration(tmp_path):
+    (tmp_path / "camera.yaml").write_text(CALIBRATION)
+    return tmp_path / "camera.yaml"
+
+
+def test_frames_are_never_published_before_their_time(ros_domain, tmp_path):
+    file = encode(tmp_path / "a.webm", greys(len(UNEVEN_S)), UNEVEN_S, "libvpx")
+    status, errors = ended(file, "--once", "--log", tmp_path / "log.npz")
+    assert status == 0, errors
+    stamps_s = np.load(tmp_path / "log.npz")["stamps_s"]
+    assert len(stamps_s) == len(UNEVEN_S)
+    assert (stamps_s - stamps_s[0] > UNEVEN_S - video_publisher.LATE_S - 0.01).all()
+
+
+def test_what_cannot_be_decoded_ends_it_with_an_error(ros_domain, tmp_path):
+    status, errors = ended(undecodable(encode(tmp_path / "a.mp4", greys(5))))
+    assert status == 1 and "a.mp4 (unknown codec)" in errors and "Traceback" not in errors
+    status, errors = ended(damaged(encode(tmp_path / "b.mp4", greys(5)), list(range(5))))
+    assert status == 1 and "at least one frame" in errors and "Traceback" not in errors
+
+
+def test_lost_frames_are_told(ros_domain, tmp_path):
+    file = damaged(encode(tmp_path / "a.mp4", greys(8)), [3, 4])
+    status, errors = ended(file, "--once", "--log", tmp_path / "log.npz")
+    assert status == 0 and "2 frames are lost" in errors
+    assert len(np.load(tmp_path / "log.npz")["stamps_s"]) == 6
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 64)])
+def test_a_calibration_of_another_aspect_is_refused(ros_domain, tmp_path, calibration, size):
+    file = encode(tmp_path / "a.mp4", greys(5, size))
+    status, errors = ended(file, "--camera", calibration)
+    assert status == 1 and "camera size: got '64x48', accepted: the aspect of" in errors
+    np.savez(tmp_path / "a_truth.npz", fx=60.0, fy=60.0, cx=31.5, cy=23.5, width=64, height=48)
+    status, errors = ended(file)
+    assert status == 1 and "camera size: got '64x48', accepted: the aspect of" in errors
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_asked_to(rig, tmp_path, calibration, name):
+    """In the middle of a long pause between two frames of a video that is repeated for ever."""
+    file = encode(tmp_path / "a.mp4", greys(2, (128, 96)), np.array([0.0, 3000.0]))
+    heard = {Image: [], CameraInfo: []}
+    for kind, topic in ((Image, "/image"), (CameraInfo, "/camera_info")):
+        rig.here.create_subscription(kind, topic, heard[kind].append, qos_profile_sensor_data)
+    process = started(file, "--camera", calibration, "--rectified", "--wait", "30")
+    try:
+        wait(lambda: heard[Image] and heard[CameraInfo], "the first frame", 50.0)
+        process.send_signal(name)
+        _, errors = process.communicate(timeout=30.0)
+    finally:
+        process.kill()
+    assert process.returncode == 0 and "Traceback" not in errors
+    info = heard[CameraInfo][0]
+    assert (info.width, info.k[0], any(info.d)) == (128, 100.0, False)
+    assert (heard[Image][0].width, heard[Image][0].header) == (128, info.header)
