@@ -75,7 +75,9 @@ def test_weights_load_by_the_layers_names_and_other_files_are_refused(tmp_path):
 
 
 def test_widths_are_those_of_the_published_files():
-    count = {v: sum(p.numel() for p in MoveNet(v).trunk.parameters()) for v in ("lightning", "thunder")}
+    count = {
+        v: sum(p.numel() for p in MoveNet(v).trunk.parameters()) for v in ("lightning", "thunder")
+    }
     assert count == {"lightning": 2_299_168, "thunder": 6_207_240}
 
 

@@ -33,7 +33,6 @@ def lspet(tmp_path_factory) -> Path:
 def recipe(folder: Path, **changes) -> config.TrainConfig:
     options = {"folder": str(folder), "images": str(folder / "images")}
     values = {
-        "network_options": {"size": 64},
         "size": 64,
         "batch": 4,
         "steps": 4,

@@ -17,9 +17,9 @@ from vnect_ros.learning import checkpoints, losses, validation
 from vnect_ros.learning.batches import made_ahead, normalise
 from vnect_ros.learning.config import TrainConfig, to_mapping
 from vnect_ros.learning.distributed import Team, run
+from vnect_ros.learning.poses import PoseSampler, world_poses
 from vnect_ros.learning.schedule import Progress, rate_share
 from vnect_ros.learning.sources import of_recipe, open_source
-from vnect_ros.learning.poses import PoseSampler, world_poses
 from vnect_ros.networks import build_network
 from vnect_ros.skeleton import NUM_JOINTS
 
@@ -36,7 +36,7 @@ class Learner:
         self.config, self.team = config, team
         torch.manual_seed(config.seed)
         self.device = torch.device(config.device)
-        self.network = build_network(config.network, **config.network_options)
+        self.network = build_network(config.network, config.size, **config.network_options)
         self._initialise()
         self.network.to(self.device, memory_format=torch.channels_last).train()
         self.average = {k: v.detach().clone().float() for k, v in self.network.state_dict().items()}

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from vnect_ros.datasets import teachers
 from vnect_ros.evaluation import metrics, pck
 from vnect_ros.learning.augmentation import plain
 from vnect_ros.learning.batches import normalise
@@ -18,7 +17,7 @@ from vnect_ros.learning.mixture import Source, collate
 from vnect_ros.learning.targets import DECIMETRES_PER_METRE
 from vnect_ros.perception.reading import read
 from vnect_ros.records import Maps
-from vnect_ros.skeleton import NUM_JOINTS, PELVIS
+from vnect_ros.skeleton import LIMBS, NUM_JOINTS, PELVIS
 
 _BATCH = 16
 _SURE = 0.9
@@ -118,7 +117,7 @@ def _locations(every: dict[str, np.ndarray]) -> dict[str, float]:
     found = every["locations"]
     return {
         "mpjpe_mm": 1000.0 * metrics.mpjpe(found, truth, _ALL_BUT_ROOT),
-        "pa_mpjpe_mm": 1000.0 * metrics.pa_mpjpe(found, truth, teachers.LIMBS),
+        "pa_mpjpe_mm": 1000.0 * metrics.pa_mpjpe(found, truth, LIMBS),
         "pck3d": metrics.pck3d(metrics.joint_errors(found, truth)),
     }
 

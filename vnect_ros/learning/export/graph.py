@@ -55,7 +55,7 @@ def export_onnx(network: nn.Module, input_size: int, file: Path) -> None:
     from vnect_ros.networks.fold import fold_batch_norm
 
     folded = fold_batch_norm(network.cpu().float())
-    example = (torch.zeros(1, 3, input_size, input_size),)
+    example: tuple[torch.Tensor, ...] = (torch.zeros(1, 3, input_size, input_size),)
     inputs, outputs = [IMAGE], [MAPS]
     if takes_gravity(network):
         example += (torch.zeros(1, 3),)
@@ -142,12 +142,15 @@ def readout_nodes(model: onnx.ModelProto) -> tuple[set[str], set[str]]:
     precision holds.
     """
     weights = {w.name: list(w.dims) for w in model.graph.initializer}
-    giving, behind, reached = set(), set(), set()
+    giving: set[str] = set()
+    behind: set[str] = set()
+    reached: set[str] = set()
     for node in model.graph.node:
         if reached & set(node.input):
             behind.add(node.name)
         elif any(
-            i.startswith(_READOUTS) or (node.op_type == "Conv" and weights.get(i, [0])[0] == _CHANNELS)
+            i.startswith(_READOUTS)
+            or (node.op_type == "Conv" and weights.get(i, [0])[0] == _CHANNELS)
             for i in node.input
         ):
             giving.add(node.name)
