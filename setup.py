@@ -7,18 +7,12 @@ from pathlib import Path
 
 from setuptools import setup
 
-FOLDERS = [
-    "launch",
-    "config",
-    "config/train",
-    "assets",
-    *map(str, sorted(Path("models").glob("*/"))),
-]
+MODELS = sorted(map(str, Path("models").glob("*/")))
 
 if __name__ == "__main__":
     setup(
         data_files=[
             (f"share/vnect_ros/{folder}", sorted(map(str, Path(folder).glob("*.*"))))
-            for folder in FOLDERS
+            for folder in ["launch", "config", "config/train", "assets", *MODELS]
         ]
     )

@@ -76,7 +76,7 @@ def test_cuda_of_onnxruntime_is_refused_where_it_is_not() -> None:
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
-    with pytest.raises(BackendError, match=r"onnxruntime_cuda: .* is built without CUDA"):
+    with pytest.raises(BackendError, match=r"ONNX Runtime .* is built without CUDA"):
         inference.create(tiny_bundles.load("vnect_lite", "fp32"), "onnxruntime_cuda")
 
 
@@ -91,7 +91,7 @@ def test_cuda_of_onnxruntime_that_does_not_load_is_no_quiet_fallback(monkeypatch
     with pytest.raises(BackendError, match="no usable NVIDIA GPU"):
         inference.create(model, "onnxruntime_cuda")
     monkeypatch.setattr(probe, "device", lambda: probe.Device("a GPU", "8.7", "12040"))
-    with pytest.raises(BackendError, match=r"onnxruntime_cuda: .* cannot load CUDA"):
+    with pytest.raises(BackendError, match=r"ONNX Runtime .* cannot load CUDA"):
         inference.create(model, "onnxruntime_cuda")
 
 

@@ -9,7 +9,8 @@ from vnect_ros.body import kinematics as kin
 from vnect_ros.body import urdf
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import energy
-from vnect_ros.fitting.inverse import with_lengths
+from vnect_ros.fitting.objective import Objective
+from vnect_ros.fitting.observe import Measurement, Observation
 from vnect_ros.skeleton import NUM_JOINTS
 
 LENGTHS = urdf.mean_bone_lengths(1.75)
@@ -36,7 +37,8 @@ def observation(rng, q, noise=0.05):
     rays = points[:, :2] / points[:, 2:] + rng.normal(0, noise / 4, (NUM_JOINTS, 2))
     weights = rng.uniform(0, 1, (2, NUM_JOINTS))
     weights[:, 5] = 0.0
-    return energy.Observation(with_lengths(local, LENGTHS), rays, *weights, local)
+    measured = Measurement(local, rays, weights.max(axis=0))
+    return Observation(measured, measured.with_lengths(LENGTHS), *weights)
 
 
 def terms(rng, q):
@@ -75,21 +77,38 @@ def test_jacobians_agree_with_finite_differences(name, singular):
             assert np.abs(slope / (2 * step) - jacobian[:, i]).max() < 1e-6 * scale
 
 
-@pytest.mark.parametrize("name", ["E_IK", "E_proj"])
-def test_reweighting_gives_the_slope_of_the_robust_cost(name):
+def test_the_normal_equations_are_those_of_the_robust_energy():
+    """Their right side is the energy's slope, far from the minimum and with outliers too."""
     rng = np.random.default_rng(8)
     q = configuration(rng)
-    term = terms(rng, q)[name]
-    residual = term.residual(q, MODEL.forward(q))
-    residual[3:6] += 20.0
-    jacobian = rng.normal(0, 1, (len(residual), 4))
-    scales = term.scales(residual)
-    gradient = (jacobian * scales[:, None]).T @ (residual * scales)
+    named = terms(rng, q)
+    named["E_IK"]._local_m[[3, 7]] += 2.0
+    objective = Objective(list(named.values()))
+    points, moves = MODEL.jacobian(q)
+    at = objective.evaluate(q, points)
+    assert at.agreement.min() < 0.05 < 0.9 < at.agreement.max()
+    information, gradient = objective.normal_equations(at, moves)
     step = 1e-6
-    for i in range(4):
-        ahead = term.cost(residual + step * jacobian[:, i])
-        behind = term.cost(residual - step * jacobian[:, i])
-        assert (ahead - behind) / (2 * step) == pytest.approx(gradient[i], rel=1e-4, abs=1e-6)
+    for i in range(kin.NV):
+        tangent = np.zeros(kin.NV)
+        tangent[i] = step
+        ahead, behind = (
+            objective.evaluate(moved, MODEL.forward(moved)).cost
+            for moved in (MODEL.integrate(q, tangent), MODEL.integrate(q, -tangent))
+        )
+        assert (ahead - behind) / (2 * step) == pytest.approx(gradient[i], rel=1e-4, abs=1e-3)
+    rows = []
+    for term in named.values():
+        jacobian = term.jacobian(q, points, moves)
+        if term.bounds is not None:
+            alone = Objective([term]).evaluate(q, points)
+            jacobian = jacobian * alone.agreement.repeat(len(jacobian) // NUM_JOINTS)[:, None]
+        rows.append(jacobian)
+    expected = sum(j.T @ j for j in rows)
+    assert np.allclose(information, expected, rtol=1e-9, atol=1e-6 * np.abs(expected).max())
+    costs = [float(r @ r) / 2 for t in list(named.values())[2:] for r in [t.residual(q, points)]]
+    data = Objective([named["E_IK"], named["E_proj"]]).evaluate(q, points).cost
+    assert at.cost == pytest.approx(data + sum(costs))
 
 
 def test_one_outlier_costs_a_bounded_amount():
@@ -100,9 +119,9 @@ def test_one_outlier_costs_a_bounded_amount():
     for far in (0.3, 3.0, 30.0):
         local = seen.local_m.copy()
         local[4] += far
-        moved = energy.Observation(local, seen.rays, np.ones(21), np.ones(21), local)
-        term = energy.InverseKinematics(moved, 1.0)
-        costs.append(term.cost(term.residual(q, MODEL.forward(q))))
+        moved = Observation(seen.measurement, local, np.ones(21), np.ones(21))
+        objective = Objective([energy.InverseKinematics(moved, 1.0)])
+        costs.append(objective.evaluate(q, MODEL.forward(q)).cost)
     assert costs[0] < costs[1] < costs[2] < 1.05 * costs[1]
 
 
@@ -111,13 +130,16 @@ def test_joints_without_confidence_do_not_count():
     q = configuration(rng)
     points = MODEL.forward(q)
     seen = observation(rng, q)
-    wild = dataclasses.replace(seen, local_m=seen.local_m + 0, rays=seen.rays + 0)
-    wild.local_m[5] += 100.0
-    wild.rays[5] += 100.0
+    local, rays = seen.local_m.copy(), seen.measurement.rays.copy()
+    local[5] += 100.0
+    rays[5] += 100.0
+    measured = dataclasses.replace(seen.measurement, rays=rays)
+    wild = dataclasses.replace(seen, measurement=measured, local_m=local)
     for a, b in zip(
         energy.data_terms(seen, FitConfig(), 3.0), energy.data_terms(wild, FitConfig(), 3.0)
     ):
-        assert a.cost(a.residual(q, points)) == pytest.approx(b.cost(b.residual(q, points)))
+        costs = [Objective([term]).evaluate(q, points).cost for term in (a, b)]
+        assert costs[0] == pytest.approx(costs[1])
 
 
 def test_weights_stand_for_the_deviations_the_module_states():
@@ -130,9 +152,8 @@ def test_weights_stand_for_the_deviations_the_module_states():
     rays[4, 0] += 0.060 / 44**0.5 * 4.0 / 4.0
     q = kin.neutral()
     q[2] = 4.0
-    for term in energy.data_terms(
-        energy.Observation(local, rays, one, one, local), FitConfig(), 4.0
-    ):
+    observed = Observation(Measurement(local, rays, one), local, one, one)
+    for term in energy.data_terms(observed, FitConfig(), 4.0):
         assert np.abs(term.residual(q, points)).max() == pytest.approx(1.0)
 
 

@@ -159,17 +159,15 @@ def test_bone_lengths_are_measured_once_and_kept():
     fitter.recalibrate()
     again = fitter.update(person.stamps_s()[-1] + 0.03, seen.joints[-1], people.CAMERA)
     assert again.state is State.MEASURED
-    assert again.id == poses[-1].id
     assert again.calibration is Calibration.DEFAULT
 
 
 def test_a_brief_absence_is_bridged_and_a_long_one_loses_the_person(tracked):
-    fitter, person, seen, poses = tracked
+    fitter, person, seen, _ = tracked
     start = person.stamps_s()[29]
     gone = [fitter.update(start + 0.04 * k, None, people.CAMERA) for k in range(1, 16)]
     bridged = [p for p in gone if p.state is State.PREDICTED]
     assert 12 <= len(bridged) <= 13
-    assert {p.id for p in bridged} == {poses[-1].id}
     spread = np.array([p.std_m for p in bridged])
     assert (np.diff(spread, axis=0) > 0.0).all()
     assert (np.diff(stack(bridged, "confidence"), axis=0) <= 0.0).all()
@@ -181,7 +179,6 @@ def test_a_brief_absence_is_bridged_and_a_long_one_loses_the_person(tracked):
     assert fitter.predicted_pixels(start + 1.0, people.CAMERA) is None
     back = fitter.update(start + 1.0, seen[59], people.CAMERA)
     assert back.state is State.MEASURED
-    assert back.id != poses[-1].id
     assert people.mpjpe_m(back.joints_camera_m, person.joints_m[59]) < 0.08
 
 
@@ -197,7 +194,6 @@ def test_a_person_who_is_suddenly_elsewhere_is_no_jump(tracked, absent):
         fastest = max(fastest, np.abs(pose.joints_camera_m - last)[PELVIS].max() * person.fps)
         last = pose.joints_camera_m
         assert pose.state is not State.LOST
-        assert pose.id == poses[-1].id
     assert fastest < 3.5
     here = people.CAMERA.project(pose.joints_camera_m)[PELVIS]
     assert np.linalg.norm(here - moved.pixels_px[PELVIS]) < 20.0
@@ -274,11 +270,11 @@ def test_a_joint_whose_depth_jumps_for_a_frame_is_not_followed(tracked):
 
 
 def _bounds(poses, stamps):
-    """Largest published speed and acceleration over runs of one id."""
+    """Largest published speed and acceleration while the person is tracked."""
     speed = acceleration = 0.0
     velocity = None
     for (p, t), (n, u) in zip(zip(poses, stamps), zip(poses[1:], stamps[1:])):
-        if State.LOST in (p.state, n.state) or p.id != n.id:
+        if State.LOST in (p.state, n.state):
             velocity = None
             continue
         now = (n.joints_camera_m - p.joints_camera_m) / (u - t)
@@ -329,23 +325,17 @@ def test_a_camera_of_one_hertz_keeps_the_person():
     person = people.waving(seconds=8.0, fps=1.0)
     _, poses = follow(person, people.seen(person, seed=8).joints)
     assert {p.state for p in poses} == {State.MEASURED}
-    assert len({p.id for p in poses}) == 1
     assert people.mpjpe_m(stack(poses), person.joints_m) < 0.1
 
 
-def test_repeated_and_late_frames_change_nothing_and_a_clock_set_back_resets(tracked):
+def test_frames_too_far_apart_are_not_one_track(tracked):
     fitter, _, seen, poses = tracked
-    now = poses[-1].stamp_s
-    assert fitter.update(now, seen[40], people.CAMERA) is poses[-1]
-    assert fitter.update(now - 0.2, seen[40], people.CAMERA) is poses[-1]
     assert poses[-1].calibration is Calibration.DONE
-    back = fitter.update(now - 60.0, seen[30], people.CAMERA)
-    assert back.stamp_s == now - 60.0
-    assert back.state is State.MEASURED
-    assert back.id != poses[-1].id
-    assert back.calibration is Calibration.DEFAULT
-    fitter.reset()
-    assert fitter.update(1.0, None, people.CAMERA).state is State.LOST
+    late = fitter.update(poses[-1].stamp_s + 2.5, seen[30], people.CAMERA)
+    assert late.state is State.LOST
+    again = fitter.update(poses[-1].stamp_s + 2.6, seen[31], people.CAMERA)
+    assert again.state is State.MEASURED
+    assert again.calibration is Calibration.DONE
 
 
 def test_predicted_pixels_lead_to_where_the_person_is_next(tracked):
@@ -360,7 +350,6 @@ def test_another_height_moves_the_person_along_the_rays(tracked):
     taller = FitConfig(person_height=person.height_m * 1.2, calibration_frames=10)
     fitter.configure(taller, FilterConfig())
     pose = fitter.update(person.stamps_s()[30], seen[30], people.CAMERA)
-    assert pose.id == poses[-1].id
     assert pose.height_m == pytest.approx(person.height_m * 1.2)
     ratio = pose.joints_camera_m[PELVIS, 2] / poses[-1].joints_camera_m[PELVIS, 2]
     assert ratio == pytest.approx(1.2, abs=0.03)
@@ -420,7 +409,7 @@ def test_any_input_gives_finite_poses_or_lost(data):
                 local[spot, 1] = data.draw(_numbers)
                 confidence[spot] = data.draw(_numbers)
             joints = Joints(pixels, local, confidence)
-        stamp += data.draw(st.sampled_from([0.0, 0.001, 0.033, 0.2, 1.5, 100.0, -0.1, -9.0]))
+        stamp += data.draw(st.sampled_from([1e-6, 0.001, 0.033, 0.2, 1.5, 100.0]))
         pose = fitter.update(stamp, joints, people.CAMERA)
         if pose.state is State.LOST:
             assert np.isnan(pose.joints_camera_m).all()

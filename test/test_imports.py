@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
+import importlib.util
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
 
-import vnect_ros
-
-PACKAGE = Path(vnect_ros.__file__).parent
+PACKAGE = Path(__file__).resolve().parents[1] / "vnect_ros"
 VENDORS = (
     "onnxruntime",
     "openvino",
@@ -22,30 +21,65 @@ VENDORS = (
     "rclpy",
 )
 
-MAY_IMPORT = {
+IMPORTS = {
     "errors": set(),
+    "privacy": set(),
     "skeleton": set(),
-    "config": {"errors"},
     "clock": set(),
+    "config": {"errors"},
     "lens": {"errors"},
     "plausibility": {"errors", "lens"},
     "camera": {"errors", "lens", "plausibility"},
     "records": {"camera", "errors", "skeleton"},
-    "drawing": {"records", "skeleton", "camera"},
-    "recordings": {"camera", "errors"},
-    "body": {"skeleton", "errors", "records"},
-    "inference": {"records", "errors", "skeleton", "networks"},
-    "perception": {"records", "config", "skeleton", "errors"},
-    "fitting": {"body", "skeleton", "records", "camera", "config", "perception", "errors"},
+    "networks": {"errors", "skeleton"},
+    "body": {"skeleton"},
+    "inference": {"config", "errors", "records", "skeleton"},
+    "perception": {"config", "errors", "records", "skeleton"},
+    "messages": {"camera", "errors"},
+    "recordings": {"camera", "clock", "errors", "messages"},
+    "drawing": {"records", "skeleton"},
+    "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
     "memory": {"person", "records", "skeleton"},
     "pipeline": {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
-    "networks": {"errors", "skeleton"},
+    "ros": {
+        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages", "pipeline",
+        "recordings", "records", "skeleton",
+    },
+    "datasets": {
+        "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
+    },
+    "synthetic": {"datasets", "errors", "skeleton"},
+    "evaluation": {
+        "camera", "config", "datasets", "errors", "inference", "perception", "pipeline", "records",
+        "skeleton",
+    },
+    "learning": {
+        "camera", "config", "datasets", "errors", "evaluation", "inference", "networks",
+        "perception", "records", "skeleton", "synthetic",
+    },
+    "cli": {
+        "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",
+        "networks", "perception", "pipeline", "recordings", "records", "ros", "skeleton",
+    },
 }  # fmt: skip
-"""Module or folder of the package: what of ours it may import, besides itself."""
-CORE = set(MAY_IMPORT)
+"""Exactly what each module or folder of the package imports of ours; each imports only what
+stands above it."""
+
+
+def load_script(name: str):
+    loader = SourceFileLoader(name, str(PACKAGE.parent / "scripts" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def architecture():
+    """The script that draws the modules; it reads the checkout, whatever is installed."""
+    return load_script("architecture")
 
 
 def sources():
@@ -53,68 +87,49 @@ def sources():
     return [pytest.param(file, id=str(file.relative_to(PACKAGE))) for file in files]
 
 
-def imported(file):
-    """Dotted names of all that a file imports, also inside functions."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+def test_the_imports_are_exactly_these(architecture):
+    assert architecture.groups(architecture.modules()) == IMPORTS
 
 
-def ours(file):
-    """The rooms of the package that a file imports."""
-    found = set()
-    for name in imported(file):
-        parts = name.split(".")
-        if parts[0] == "vnect_ros" and len(parts) > 1:
-            found.add(parts[1])
-    return {r for r in found if (PACKAGE / r).is_dir() or (PACKAGE / f"{r}.py").is_file()}
+def test_imports_point_one_way():
+    above: set[str] = set()
+    for name, used in IMPORTS.items():
+        assert used <= above, f"{name} imports {sorted(used - above)}, which stand below it"
+        above.add(name)
 
 
-def room(file):
-    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-@pytest.mark.parametrize("file", sources())
-def test_imports_point_one_way(file):
-    here, there = room(file), ours(file)
-    if here in CORE:
-        assert there - {here} <= MAY_IMPORT[here]
-    elif here == "ros":
-        assert not there & {"learning", "evaluation", "datasets", "synthetic"}
-    elif here == "cli":
-        hooks = {"demo.py", "benchmark.py"}
-        assert "ros" not in there or file.name in hooks
-    else:
-        assert not there & {"ros", "cli"}, f"{here} is below the command lines and beside ros"
-
-
-def dotted(file):
-    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
-
-
-def test_no_module_reaches_itself():
+def test_no_module_reaches_itself(architecture):
     """Also not through imports in functions, or for type checking alone."""
-    graph = {dotted(p.values[0]): set() for p in sources()}
-    for name in graph:
-        for used in imported(PACKAGE.parent / Path(*name.split(".")).with_suffix(".py")):
-            # a module, or something in it
-            graph[name] |= {used, used.rpartition(".")[0]} & set(graph)
-    assert "vnect_ros.learning.mixture" in graph["vnect_ros.learning.sources"]
-    while ends := {name for name, used in graph.items() if not used & set(graph)}:
-        graph = {name: used for name, used in graph.items() if name not in ends}
-    assert not graph, "circles among these: " + ", ".join(sorted(graph))
+    graph = architecture.modules()
+    assert "learning.mixture" in graph["learning.sources"]
+    circles = [name for name in graph if name in architecture.reachable(graph, name)]
+    assert not circles
+
+
+def test_what_runs_on_a_robot_reaches_no_training(architecture):
+    graph = architecture.modules()
+    robot = ["pipeline", "cli.process", *(name for name in graph if name.startswith("ros"))]
+    for name in robot:
+        reached = {used.partition(".")[0] for used in architecture.reachable(graph, name)}
+        assert not reached & architecture.OFFLINE, name
+
+
+def test_the_picture_of_the_modules_is_up_to_date(architecture):
+    document = architecture.DOCUMENT.read_text(encoding="utf-8")
+    assert architecture.updated(document) == document, "run scripts/architecture"
+
+
+def test_the_picture_leaves_out_only_what_it_implies(architecture):
+    graph = {"a": {"b", "c", "d"}, "b": {"c"}, "c": set(), "d": set()}
+    assert architecture.drawn(graph) == {"a": {"b", "d"}, "b": {"c"}, "c": set(), "d": set()}
 
 
 @pytest.mark.parametrize("file", sources())
-def test_only_ros_imports_ros(file):
+def test_only_ros_imports_ros(architecture, file):
     ros = {"rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "visualization_msgs", "tf2_msgs"}
     ros |= {"diagnostic_msgs", "std_srvs", "cv_bridge", "tf2_ros", "launch", "launch_ros"}
-    used = {name.split(".")[0] for name in imported(file)} & ros
-    assert not used or room(file) == "ros"
+    used = {name.split(".")[0] for name in architecture.imported(file)} & ros
+    assert not used or file.relative_to(PACKAGE).parts[0] == "ros"
 
 
 @pytest.mark.parametrize(

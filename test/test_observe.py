@@ -49,11 +49,11 @@ def test_joints_that_are_not_finite_are_not_seen(spoilt):
         for name in ("pixels_px", "root_relative_m", "confidence")
     }
     values[spoilt][3] = np.nan
-    frame = observe.frame(Joints(**values), people.CAMERA)
-    assert not frame.seen[3]
-    assert frame.seen.sum() == 20
-    assert np.isfinite(frame.local_m).all()
-    assert np.isfinite(frame.rays).all()
+    measured = observe.measurement(Joints(**values), people.CAMERA)
+    assert not measured.seen[3]
+    assert measured.seen.sum() == 20
+    assert np.isfinite(measured.local_m).all()
+    assert np.isfinite(measured.rays).all()
     values[spoilt][:] = np.nan
-    assert observe.frame(Joints(**values), people.CAMERA) is None
-    assert observe.frame(None, people.CAMERA) is None
+    assert observe.measurement(Joints(**values), people.CAMERA) is None
+    assert observe.measurement(None, people.CAMERA) is None

@@ -106,28 +106,32 @@ def test_messages_match_the_records():
         assert hasattr(vnect_msg.Skeleton, f"CALIBRATION_{state.name}")
 
 
-def launch_constant(file: str, name: str) -> dict:
-    """A dictionary of a launch file, which needs the package launch to be run."""
-    for node in ast.parse((ROOT / "launch" / file).read_text()).body:
+def constant(file: str, name: str) -> dict:
+    """A dictionary of a file that imports the package launch, less what it unpacks."""
+    for node in ast.parse((ROOT / file).read_text()).body:
         if isinstance(node, ast.Assign) and node.targets[0].id == name:
-            return ast.literal_eval(node.value)
+            own = {k.value: v for k, v in zip(node.value.keys, node.value.values) if k is not None}
+            return {key: ast.literal_eval(value) for key, value in own.items()}
     raise AssertionError(f"{file}: no {name}")
 
 
-def test_launch_arguments_are_parameters_and_have_no_defaults_of_their_own():
-    parameters = launch_constant("vnect.launch.py", "PARAMETERS")
-    others = launch_constant("vnect.launch.py", "OTHERS")
-    assert set(parameters) <= set(flatten(NodeConfig()))
-    assert not set(others) & set(flatten(NodeConfig()))
-    wanted = {
-        "image", "camera_info", "namespace", "params_file", "backend", "model",
-        "image_transport", "target_frame", "rviz",
-    }  # fmt: skip
-    assert wanted <= set(parameters) | set(others)
-    text = (ROOT / "launch" / "vnect.launch.py").read_text()
-    assert 'DeclareLaunchArgument(name, default_value=""' in text
-    demo = launch_constant("demo.launch.py", "ARGUMENTS")
-    assert not set(demo) & set(flatten(NodeConfig()))
+def launch_arguments() -> dict[str, set[str]]:
+    """The arguments of each launch file."""
+    short = constant("vnect_ros/ros/launching.py", "SHORT_NAMES")
+    common = {short.get(key, key) for key in flatten(NodeConfig())}
+    others = set(constant("vnect_ros/ros/launching.py", "OTHERS"))
+    assert not common & others
+    found = {"vnect.launch.py": common | others}
+    for file in {f.name for f in (ROOT / "launch").glob("*.launch.py")} - set(found):
+        own = set(constant(f"launch/{file}", "ARGUMENTS"))
+        assert not own & common, file
+        found[file] = common | others | own
+    return found
+
+
+def test_short_names_of_launch_arguments_are_those_of_options():
+    short = constant("vnect_ros/ros/launching.py", "SHORT_NAMES")
+    assert set(short) <= set(flatten(NodeConfig()))
 
 
 def test_rviz_shows_the_topics_of_the_node():
@@ -167,16 +171,16 @@ def test_the_docs_name_real_parameters():
 
 
 def test_the_docs_name_real_launch_arguments():
-    known = {
-        **launch_constant("vnect.launch.py", "PARAMETERS"),
-        **launch_constant("vnect.launch.py", "OTHERS"),
-        **launch_constant("demo.launch.py", "ARGUMENTS"),
-    }
-    for file in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        text = file.read_text() if file.is_file() else ""
-        for line in re.findall(r"ros2 launch vnect_ros ([^\n`]*)", text):
-            for name in re.findall(r"(\w+):=", line):
-                assert name in known, f"{file.name}: {line}"
+    known = launch_arguments()
+    lines = []
+    for file in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"),
+                 *(ROOT / "docker").iterdir(), *(ROOT / "launch").glob("*.py")]:  # fmt: skip
+        text = file.read_text().replace("\\\n", " ")
+        lines += re.findall(r"ros2 launch vnect_ros (\S+\.launch\.py)([^\n`]*)", text)
+    assert len(lines) >= 5
+    for file, arguments in lines:
+        for name in re.findall(r"([\w.]+):=", arguments):
+            assert name in known[file], f"{file}: {name}"
 
 
 def test_pip_would_install_the_core():
@@ -185,3 +189,15 @@ def test_pip_would_install_the_core():
         cwd=ROOT, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert done.stdout.split()[-2:] == ["vnect_ros", vnect_ros.__version__], done.stderr
+
+
+def test_pre_commit_runs_the_same_ruff():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    revision = next(r["rev"] for r in config["repos"] if r["repo"].endswith("ruff-pre-commit"))
+    assert f"ruff=={revision.removeprefix('v')}\n" in (ROOT / "requirements/test.txt").read_text()
+
+
+def test_versions_of_the_citation_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == vnect_ros.__version__
+    assert citation["license"] == "Apache-2.0"

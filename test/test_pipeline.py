@@ -18,7 +18,7 @@ from vnect_ros.errors import ImageError
 from vnect_ros.inference import bundles
 from vnect_ros.perception import search
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.records import Frame, JointState, State, nobody
+from vnect_ros.records import Calibration, Frame, JointState, Plane, State, nobody
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length
 
 WIDTH, HEIGHT, RATE_HZ = 960, 540, 30.0
@@ -130,10 +130,12 @@ def test_at_the_edge_of_the_image_directions_are_still_the_cameras(tmp_path, cam
 
 def test_a_short_absence_is_bridged_and_a_long_one_is_lost(scene):
     pipeline = scene.pipeline()
-    assert states(scene.run(pipeline, 30))[-1] is State.MEASURED
+    before = scene.run(pipeline, 30)[-1]
+    assert before.state is State.MEASURED
     scene.hidden = True
     gap = scene.run(pipeline, 6, first=30)
     assert set(states(gap)) == {State.PREDICTED}
+    assert {pose.id for pose in gap} == {before.id}
     assert all(np.isfinite(pose.joints_camera_m).all() for pose in gap)
     scene.hidden = False
     assert states(scene.run(pipeline, 3, first=36))[-1] is State.MEASURED
@@ -146,7 +148,7 @@ def test_a_short_absence_is_bridged_and_a_long_one_is_lost(scene):
     scene.hidden = False
     scene.place(-1.0, 0.0, 3.0)
     again = scene.run(pipeline, 15, first=79)
-    assert again[-1].state is State.MEASURED
+    assert again[-1].state is State.MEASURED and again[-1].id == end.id, "near, and soon"
     assert np.abs(again[-1].joints_px - scene.pixels_px).max() < 3.0
 
 
@@ -188,10 +190,12 @@ def test_a_background_that_excites_heatmaps_is_not_followed(scene):
 
 
 def test_time_that_goes_back_starts_anew(scene):
-    pipeline = scene.pipeline()
-    assert scene.run(pipeline, 30)[-1].state is State.MEASURED
+    pipeline = scene.pipeline(fit__calibration_frames=20)
+    before = scene.run(pipeline, 30)[-1]
+    assert before.state is State.MEASURED and before.calibration is Calibration.DONE
     poses = scene.run(pipeline, 15)
     assert poses[0].state is State.LOST and poses[-1].state is State.MEASURED
+    assert poses[-1].id != before.id and poses[-1].calibration is Calibration.RUNNING
 
 
 def test_a_frame_that_comes_late_changes_nothing(scene):
@@ -255,3 +259,48 @@ def test_each_stage_is_timed(scene):
     assert list(timings) == ["crop", "network", "decode", "filter", "fit", "total"]
     assert all(value > 0.0 for value in timings.values())
     assert sum(timings.values()) == pytest.approx(2.0 * timings["total"])
+
+
+class Listening(FakeBackend):
+    """Remembers what it is told of gravity."""
+
+    def infer(self, images, gravities=None):
+        self.gravities = gravities
+        return super().infer(images)
+
+
+@pytest.mark.parametrize("location_frame", ["crop_ray", "camera"])
+def test_the_network_is_told_where_down_is_in_each_window(tmp_path, location_frame):
+    scene = Scene(tmp_path, PINHOLE, location_frame)
+    backend = Listening(scene.model, scene.look)
+    pipeline = Pipeline(PipelineConfig(), backend)
+    up = np.array([0.0, -np.cos(0.3), -np.sin(0.3)])  # a camera that looks down by 0.3 rad
+    for i in range(30):
+        (*poses,) = pipeline.step(Frame(CARD, PINHOLE, i / RATE_HZ, Plane(up, -1.2)))
+    (gravity,) = backend.gravities
+    expected = -up
+    if location_frame == "crop_ray":
+        expected = PINHOLE.rotation_camera_from_crop(poses[0].crop.centre_px).T @ -up
+    np.testing.assert_allclose(gravity, expected, atol=1e-12)
+    pipeline.step(Frame(CARD, PINHOLE, 1.1))
+    assert backend.gravities is None
+
+
+def test_who_is_not_present_is_not_measured(scene):
+    """A window that the network declares empty shows nobody, whatever its heatmaps show."""
+    presence = {"value": float("nan")}
+
+    class Doubting(FakeBackend):
+        def infer(self, images, gravities=None):
+            maps = super().infer(images)
+            return [dataclasses.replace(m, presence=presence["value"]) for m in maps]
+
+    pipeline = Pipeline(PipelineConfig(), Doubting(scene.model, scene.look))
+    presence["value"] = scene.model.presence_threshold - 0.01
+    assert not [p for p in scene.run(pipeline, 30) if p.id], "nobody is found"
+    presence["value"] = scene.model.presence_threshold + 0.01
+    assert scene.run(pipeline, 30, first=30)[-1].state is State.MEASURED
+    presence["value"] = scene.model.presence_threshold - 0.01
+    after = states(scene.run(pipeline, 30, first=60))
+    assert after[0] is State.PREDICTED and after[-1] is State.LOST
+    assert State.MEASURED not in after

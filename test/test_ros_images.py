@@ -13,8 +13,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from vnect_ros.errors import ImageError
+from vnect_ros.messages.images import ENCODINGS, ImageReader
 from vnect_ros.ros import convert
-from vnect_ros.ros.images import ENCODINGS, ImageReader, load_cv_bridge
+from vnect_ros.ros.image_input import load_cv_bridge
 
 pytestmark = pytest.mark.ros
 

@@ -22,8 +22,8 @@ from test_ros_images import encode, message
 from visualization_msgs.msg import Marker
 
 from vnect_ros.camera import Camera
+from vnect_ros.messages.images import ENCODINGS, ImageReader
 from vnect_ros.msg import Skeleton
-from vnect_ros.ros.images import ENCODINGS, ImageReader
 from vnect_ros.ros.naming import body_id
 from vnect_ros.skeleton import BONES, JOINT_NAMES
 

@@ -9,7 +9,9 @@ from vnect_ros.body import kinematics as kin
 from vnect_ros.body import urdf
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import inverse, observe
-from vnect_ros.fitting.energy import Observation, Rest, data_terms
+from vnect_ros.fitting.energy import Rest, data_terms
+from vnect_ros.fitting.objective import Objective
+from vnect_ros.fitting.observe import Measurement, Observation
 from vnect_ros.fitting.solver import minimise
 from vnect_ros.skeleton import NUM_JOINTS, bone_lengths
 
@@ -34,9 +36,8 @@ def pose(seed, on_limits=0.0):
 
 def exact(q):
     points = MODEL.forward(q)
-    return Observation(
-        points - points[14], points[:, :2] / points[:, 2:], ONES, ONES, points - points[14]
-    )
+    measured = Measurement(points - points[14], points[:, :2] / points[:, 2:], ONES)
+    return Observation(measured, measured.local_m, ONES, ONES)
 
 
 def within_limits(q):
@@ -48,9 +49,9 @@ def recovered(truth):
     """Mean root-relative error [m] and the root's, as a share of its distance."""
     seen = exact(truth)
     start = inverse.configuration(seen.local_m)
-    start[:3] = observe.root_position(seen.local_m, seen.rays, ONES)
-    terms = [*data_terms(seen, FitConfig(), truth[2]), Rest()]
-    solution = minimise(MODEL, terms, start, 100, thorough=True)
+    start[:3] = observe.root_position(seen.local_m, seen.measurement.rays, ONES)
+    objective = Objective([*data_terms(seen, FitConfig(), truth[2]), Rest()])
+    solution = minimise(MODEL, objective, start, 100, thorough=True)
     assert within_limits(solution.q)
     points, wanted = solution.points_m, MODEL.forward(truth)
     error = np.linalg.norm(points - points[14] - wanted + wanted[14], axis=1).mean()
@@ -98,26 +99,26 @@ def test_the_energy_never_rises_and_limits_hold_from_any_start():
     for seed in range(15):
         seen = exact(pose(seed))
         local = seen.local_m + rng.normal(0, 0.2, (21, 3))
-        noisy = Observation(local, seen.rays, rng.uniform(0, 1, 21), ONES, local)
+        noisy = Observation(seen.measurement, local, rng.uniform(0, 1, 21), ONES)
         start = pose(seed + 1000)
         start[kin.ROOT_Q :] += rng.normal(0, 1, kin.NUM_ANGLES)
-        terms = [*data_terms(noisy, FitConfig(), 3.0), Rest()]
+        objective = Objective([*data_terms(noisy, FitConfig(), 3.0), Rest()])
         costs = []
         for steps in (1, 3, 10):
-            solution = minimise(MODEL, terms, start, steps, thorough=True)
+            solution = minimise(MODEL, objective, start, steps, thorough=True)
             assert within_limits(solution.q)
             assert np.linalg.norm(solution.q[3:7]) == pytest.approx(1.0)
             costs.append(solution.cost)
         clipped = start.copy()
         clipped[kin.ROOT_Q :] = np.clip(clipped[kin.ROOT_Q :], kin.LOWER, kin.UPPER)
-        at_start = sum(t.cost(t.residual(clipped, MODEL.forward(clipped))) for t in terms)
+        at_start = objective.evaluate(clipped, MODEL.forward(clipped)).cost
         assert at_start >= costs[0] >= costs[1] >= costs[2]
 
 
 def test_directions_are_kept_and_lengths_exchanged():
     rng = np.random.default_rng(6)
     joints = rng.normal(0, 1, (21, 3))
-    other = inverse.with_lengths(joints, LENGTHS)
+    other = Measurement(joints, np.zeros((21, 2)), ONES).with_lengths(LENGTHS)
     assert np.allclose(inverse.bone_directions(other), inverse.bone_directions(joints), atol=1e-9)
     assert np.allclose(other[14], 0.0)
     assert np.allclose(bone_lengths(other), LENGTHS)

@@ -75,8 +75,7 @@ def outputs(onnx_model, feed) -> np.ndarray:
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_normalising_on_the_gpu_equals_the_cpu(network, precision) -> None:
-    import onnx
-
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     model = tiny_bundles.load(network, precision)
     image = tiny_bundles.crops(1, seed=9)[0]
     expected = outputs(onnx.load(model.file), {"image": model.prepare(image)})

@@ -120,6 +120,8 @@ class Camera:
         if len(matrix) != 3 * columns:
             raise CameraError(describe(name, matrix, f"{3 * columns} numbers"))
         fx, skew, cx, fy, cy = (matrix[i] for i in (0, 1, 2, columns + 1, columns + 2))
+        if fx == fy == 0.0:
+            raise CameraError(f"{name} is zero (the camera is uncalibrated)")
         if fx <= 0.0 or fy <= 0.0:
             raise CameraError(
                 describe(name, matrix, "focal lengths above 0 (the camera is uncalibrated)")
@@ -245,11 +247,6 @@ class Camera:
 
     def _unit_from_pixels(self, pixels: np.ndarray) -> np.ndarray:
         return (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
-
-
-def is_calibrated(k: Sequence[float]) -> bool:
-    """Whether the nine numbers of K are those of a calibrated camera (REP-104: else zero)."""
-    return len(k) == 9 and k[0] > 0.0 and k[4] > 0.0
 
 
 def shortest_rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -283,6 +283,25 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
+def from_texts(config: Any, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Values of a command line by dotted key, in the types of the options.
+
+    A text that does not read as its option's type, or an unknown key, stays as it
+    is: `replace` names what is accepted.
+    """
+    defaults = flatten(config)
+    return {key: _from_text(text, type(defaults.get(key, ""))) for key, text in texts.items()}
+
+
+def _from_text(text: str, kind: type) -> Any:
+    if kind is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
 def replace(config: Any, changes: Mapping[str, Any]) -> Any:
     """A copy of a dataclass tree with the dotted keys of `changes` set.
 

@@ -73,7 +73,7 @@ class Pipeline:
         people = self._expected(frame)
         crops = [person.crop for person in people]
         windows = self._windows(frame)
-        maps = self._infer(frame.image, crops + windows)
+        maps = self._infer(frame, crops + windows)
         finds = self._finds(frame, windows, maps[len(crops) :])
         sightings = self._read(frame, people, maps)
         self._poses = self._follow(frame, sightings)
@@ -131,16 +131,17 @@ class Pipeline:
         tracked = [person.crop for person in self.people]
         return self._search.windows(width, height, frame.stamp_s, tracked)
 
-    def _infer(self, image: np.ndarray, crops: Sequence[Crop]) -> list[Maps]:
+    def _infer(self, frame: Frame, crops: Sequence[Crop]) -> list[Maps]:
         """The network's maps of every crop, averaged over two scales if so configured."""
         if not crops:
             return []
-        cuts = [cropping.cut(image, crop) for crop in crops]
+        seen = list(crops)
         if self.config.crop.multi_scale:
-            cuts += [cropping.cut(image, cropping.wider(crop, SECOND_SCALE)) for crop in crops]
+            seen += [cropping.wider(crop, SECOND_SCALE) for crop in crops]
+        cuts = [cropping.cut(frame.image, crop) for crop in seen]
         self._watch.lap("crop")
         try:
-            maps = self.backend.infer(cuts)
+            maps = self.backend.infer(cuts, self._gravities(frame, seen))
         except VnectError:
             raise
         except Exception as error:
@@ -150,6 +151,15 @@ class Pipeline:
             maps = [decode.average_scales(full, wider, SECOND_SCALE) for full, wider in pairs]
         self._watch.lap("network")
         return maps
+
+    def _gravities(self, frame: Frame, crops: Sequence[Crop]) -> list[np.ndarray] | None:
+        """[3] the direction of gravity in each crop, in the axes of the location maps."""
+        if frame.floor is None:
+            return None
+        down = -frame.floor.normal
+        if self.model.location_frame == "camera":
+            return [down] * len(crops)
+        return [down @ frame.camera.rotation_camera_from_crop(crop.centre_px) for crop in crops]
 
     def _finds(self, frame: Frame, windows: Sequence[Crop], maps: Sequence[Maps]) -> list[Find]:
         """The people that search windows show, the best first."""

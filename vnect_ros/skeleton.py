@@ -70,6 +70,17 @@ NORMALISED_KNEE_NECK_M: Final = 0.92
 """Knee-to-neck length of the body that networks are trained on (paper, section 6)."""
 
 
+def _knee_neck_weights() -> np.ndarray:
+    weights = np.zeros(NUM_JOINTS)
+    weights[[INDEX["right_knee"], INDEX["left_knee"]]] = 0.5
+    weights[[INDEX["spine"], INDEX["neck"]]] = 1.0
+    return weights
+
+
+KNEE_NECK_WEIGHTS: Final = _knee_neck_weights()
+"""[21] weight of each bone in the knee-to-neck length: the mean thigh, both of the spine."""
+
+
 def knee_neck_length(joints: np.ndarray) -> np.ndarray:
     """Length of the path knee, hip / pelvis, spine, neck: the measure of body size.
 
@@ -79,6 +90,4 @@ def knee_neck_length(joints: np.ndarray) -> np.ndarray:
     Returns:
         [...] the mean thigh plus the two spine bones, in the unit of the input.
     """
-    bones = bone_lengths(joints)
-    thigh = (bones[..., INDEX["right_knee"]] + bones[..., INDEX["left_knee"]]) / 2.0
-    return thigh + bones[..., INDEX["spine"]] + bones[..., INDEX["neck"]]
+    return bone_lengths(joints) @ KNEE_NECK_WEIGHTS

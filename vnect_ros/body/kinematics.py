@@ -9,7 +9,8 @@ root knows no singular orientation.  "World" for Pinocchio is the camera.
 
 from __future__ import annotations
 
-from typing import Final
+import functools
+from typing import Any, Final
 
 import numpy as np
 
@@ -51,25 +52,13 @@ class Kinematics:
         import pinocchio as pin
 
         self._pin = pin
-        self._model = model = pin.Model()
-        here = pin.SE3.Identity()
-        self._joints = {ROOT: model.addJoint(0, pin.JointModelFreeFlyer(), here, ROOT)}
-        for s in SEGMENTS:
-            joint = self._joints[s.parent]
-            if s.axis is not None:
-                axis = pin.JointModelRevoluteUnaligned(*s.axis)
-                joint = model.addJoint(joint, axis, here, s.joint)
-            self._joints[s.link] = joint
-        frames = [
-            model.addFrame(pin.Frame(name, self._joints[name], here, pin.FrameType.BODY))
-            for name in JOINT_NAMES
-        ]
-        self._data = model.createData()
-        self._frames = [self._data.oMf[i] for i in frames]
+        model, self._joints = _template()
+        self._model: pin.Model = model.copy()
+        self._data = pin.Data(self._model)
+        self._frames = {name: self._model.getFrameId(name) for name in JOINT_NAMES}
+        self._placements = [self._data.oMf[i] for i in self._frames.values()]
         # Views of Pinocchio's memory, which show where it placed the joints last.
-        self._translations = [frame.translation for frame in self._frames]
-        self._frame_of = dict(zip(JOINT_NAMES, frames))
-        self._supports = _supports()[:, None, :]
+        self._translations = [place.translation for place in self._placements]
         self.set_lengths(lengths_m)
 
     def set_lengths(self, lengths_m: np.ndarray) -> None:
@@ -88,8 +77,8 @@ class Kinematics:
                 model.jointPlacements[self._joints[s.link]].translation = offset
                 offset = np.zeros(3)
             offsets_m[s.link] = offset
-            if s.link in self._frame_of:
-                model.frames[self._frame_of[s.link]].placement.translation = offset
+            if s.link in self._frames:
+                model.frames[self._frames[s.link]].placement.translation = offset
         self._last_key = b""
         self._last_points = self._last_moves = np.empty(0)
 
@@ -114,7 +103,7 @@ class Kinematics:
         # A point moves with the body's own axes: by the shift, and by turn x point.
         levers = (_SHIFT + points @ _TURN).reshape(-1, 6)
         moves: np.ndarray = (levers @ spatial).reshape(NUM_JOINTS, 3, NV)
-        moves *= self._supports
+        moves *= _SUPPORTS
         self._last_key, self._last_points, self._last_moves = key, points, moves
         return points, moves
 
@@ -122,7 +111,7 @@ class Kinematics:
         """[21, 4] unit quaternions: each joint's axes seen from the camera frame."""
         pin = self._pin
         pin.framesForwardKinematics(self._model, self._data, q)
-        return np.array([pin.SE3ToXYZQUAT(frame) for frame in self._frames])[:, 3:]
+        return np.array([pin.SE3ToXYZQUAT(place) for place in self._placements])[:, 3:]
 
     def integrate(self, q: np.ndarray, tangent: np.ndarray) -> np.ndarray:
         """[NQ] q moved along a tangent [NV] (the root on its manifold)."""
@@ -140,6 +129,24 @@ class Kinematics:
         full = pin.dDifference(self._model, start, end, pin.ArgumentPosition.ARG1)
         root: np.ndarray = full[:ROOT_V, :ROOT_V]
         return root
+
+
+@functools.cache
+def _template() -> tuple[Any, dict[str, int]]:
+    """A pinocchio.Model with bones of no length, and the joint that carries each link."""
+    import pinocchio as pin
+
+    model, here = pin.Model(), pin.SE3.Identity()
+    joints = {ROOT: model.addJoint(0, pin.JointModelFreeFlyer(), here, ROOT)}
+    for s in SEGMENTS:
+        joint = joints[s.parent]
+        if s.axis is not None:
+            axis = pin.JointModelRevoluteUnaligned(*s.axis)
+            joint = model.addJoint(joint, axis, here, s.joint)
+        joints[s.link] = joint
+    for name in JOINT_NAMES:
+        model.addFrame(pin.Frame(name, joints[name], here, pin.FrameType.BODY))
+    return model, joints
 
 
 def put_within_limits(q: np.ndarray) -> None:
@@ -197,6 +204,9 @@ def _supports() -> np.ndarray:
     moves[:, :ROOT_V] = 1.0
     moves[PELVIS, 3:ROOT_V] = 0.0
     return moves
+
+
+_SUPPORTS: Final = _supports()[:, None, :]
 
 
 def quaternion_from_rotation(rotation: np.ndarray) -> np.ndarray:

@@ -13,11 +13,19 @@ from typing import Any, TypeVar
 
 from vnect_ros import inference
 from vnect_ros.camera import Camera
-from vnect_ros.config import CameraConfig, ModelConfig, PipelineConfig, flatten, options, replace
+from vnect_ros.config import (
+    CameraConfig,
+    ModelConfig,
+    PipelineConfig,
+    flatten,
+    from_texts,
+    options,
+    replace,
+)
 from vnect_ros.errors import ConfigError, VnectError, describe
-from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
 from vnect_ros.recordings.camera_file import read_camera_file
+from vnect_ros.recordings.video import Video
 
 T = TypeVar("T")
 _MODEL = ModelConfig()
@@ -52,13 +60,25 @@ def add_model(to: argparse.ArgumentParser) -> None:
         )
 
 
+def add_video(to: argparse.ArgumentParser) -> None:
+    """`VIDEO`, `--topic` and `--fps`."""
+    to.add_argument(
+        "video", metavar="VIDEO", help="a video file, a folder of images, or a bag (ROS 1 or 2)"
+    )
+    to.add_argument(
+        "--topic", default="", help="of a bag's images (default: the only one there is)"
+    )
+    to.add_argument("--fps", type=float, help="frame rate, in place of the recording's own times")
+
+
 def add_camera(to: argparse.ArgumentParser) -> None:
     """`--camera`, `--rectified` and `--fov`."""
     section = to.add_argument_group("camera")
     section.add_argument(
         "--rectified",
         action="store_true",
-        help="the images are undistorted already: of --camera, the projection matrix holds",
+        help="the images are undistorted already: the projection matrix holds"
+        " (default: of a bag, by the topic's name)",
     )
     group = section.add_mutually_exclusive_group()
     group.add_argument(
@@ -73,6 +93,16 @@ def add_camera(to: argparse.ArgumentParser) -> None:
         metavar="DEG",
         help=f"vertical field of view in place of a calibration (default: {default:g}, a guess)",
     )
+
+
+def open_video(args: argparse.Namespace) -> Video:
+    """The recording of `add_video`'s and `add_camera`'s arguments.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    rectified = "true" if args.rectified else "auto"
+    return Video(args.video, args.fps, topic=args.topic, rectified=rectified)
 
 
 def add_settings(to: argparse.ArgumentParser) -> None:
@@ -93,43 +123,40 @@ def settings(changes: Sequence[str]) -> PipelineConfig:
     Raises:
         ConfigError: not KEY=VALUE, an unknown key, or a refused value.
     """
-    defaults = flatten(PipelineConfig())
-    values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals:
             raise ConfigError(describe("--set", change, "KEY=VALUE"))
-        values[key] = _typed(text, type(defaults.get(key, "")))
-    changed: PipelineConfig = replace(PipelineConfig(), values)
+        texts[key] = text
+    config = PipelineConfig()
+    changed: PipelineConfig = replace(config, from_texts(config, texts))
     return changed
-
-
-def _typed(text: str, kind: type) -> Any:
-    """The text as a value of that type, or as it is: the section then names what it accepts."""
-    if kind is bool:
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
-    try:
-        return kind(text)
-    except ValueError:
-        return text
 
 
 def load_backend(args: argparse.Namespace) -> Backend:
     """The model of `add_model`'s arguments in its runtime.
 
     Raises:
-        ModelError, BackendError: it cannot be had.
+        ConfigError, ModelError, BackendError: it cannot be had.
     """
-    model = bundles.load(args.model, args.precision)
-    return inference.create(model, args.backend, threads=args.threads)
+    given = {key: getattr(args, key) for key in options(_MODEL)}
+    return inference.load_backend(ModelConfig(**given))
 
 
-def load_camera(args: argparse.Namespace, width: int, height: int) -> Camera:
+def load_camera(
+    args: argparse.Namespace, width: int, height: int, stated: Camera | None = None
+) -> Camera:
     """The camera of `add_camera`'s arguments for images of that size.
+
+    Args:
+        stated: by the recording itself; taken where no argument gives another.
 
     Raises:
         CameraError: the file cannot be read, or is of another aspect ratio.
     """
+    if stated is not None and not args.camera and args.fov is None:
+        return stated
     if not args.camera:
         fov = CameraConfig().fallback_fov if args.fov is None else args.fov
         return Camera.from_field_of_view(width, height, fov)

@@ -38,7 +38,7 @@ def tracked_crops(args: argparse.Namespace, size: int) -> list[np.ndarray]:
     pipeline, video, windows = Pipeline(_common.settings(args.set), backend), Video(args.video), {}
     for number, frame in enumerate(tqdm(video, total=video.count or None, unit="frame")):
         height, width = frame.image.shape[:2]
-        camera = _common.load_camera(args, width, height)
+        camera = _common.load_camera(args, width, height, frame.camera)
         for pose in pipeline.step(Frame(frame.image, camera, frame.stamp_s))[:1]:
             if pose.state is State.MEASURED and pose.crop is not None:
                 windows[number] = dataclasses.replace(pose.crop, input_size=size)

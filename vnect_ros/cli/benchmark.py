@@ -103,7 +103,7 @@ def _benchmark(args: argparse.Namespace, arguments: Sequence[str]) -> None:
     found["clock"] = "processor" if args.cpu_time else "wall"
     model = backend.model
     found.update(model=model.name, precision=model.precision, backend=backend.name)
-    camera = _common.load_camera(args, width, height)
+    camera = _common.load_camera(args, width, height, frames[0].camera)
     if args.soak:
         course = _soak.watch(
             pipeline, camera, looped(frames), args.soak * 60.0, held_mib, args.fast
@@ -191,7 +191,8 @@ def _first_pose(args: argparse.Namespace) -> None:
     pipeline, camera = Pipeline(_common.settings(args.set), _common.load_backend(args)), None
     for frame in Video(args.video):
         if camera is None:
-            camera = _common.load_camera(args, frame.image.shape[1], frame.image.shape[0])
+            height, width = frame.image.shape[:2]
+            camera = _common.load_camera(args, width, height, frame.camera)
         poses = pipeline.step(Frame(frame.image, camera, frame.stamp_s))
         if poses and poses[0].state is State.MEASURED:
             break

@@ -269,12 +269,12 @@ def draw(
 
 def _camera(args: argparse.Namespace, video: Video, truth: dict[str, np.ndarray] | None) -> Camera:
     """The camera the fitted joints are drawn with."""
-    image = next(iter(video)).image
-    height, width = image.shape[:2]
+    first = next(iter(video))
+    height, width = first.image.shape[:2]
     if truth is not None and not args.camera and args.fov is None:
         fx, fy, cx, cy = (float(truth[key]) for key in ("fx", "fy", "cx", "cy"))
         return Camera(int(truth["width"]), int(truth["height"]), fx, fy, cx, cy)
-    return _common.load_camera(args, width, height)
+    return _common.load_camera(args, width, height, first.camera)
 
 
 def _rate(stamps_s: np.ndarray) -> float:

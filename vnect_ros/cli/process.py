@@ -16,27 +16,26 @@ from vnect_ros.camera import Camera
 from vnect_ros.cli import _common
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import Video
 from vnect_ros.recordings.writer import VideoWriter
 from vnect_ros.records import Frame, Pose, State, nobody
 from vnect_ros.skeleton import JOINT_NAMES
 
 DESCRIPTION = """
-Run the pipeline over a video file or a folder of images, offline.  DIR gets
-poses.npz: stamps_s [T], state [T], joints_px [T,21,2] in pixels of the full
-image, confidence [T,21], joints_raw_m [T,21,3] the network's root-relative
-output, joints_cam_m [T,21,3] the fit in the camera's optical frame,
-orientations_xyzw [T,21,4], q [T,N] and q_names, joint_names; NaN where LOST.
-And overlay.mp4: the skeleton over the image beside a 3D view.
+Run the pipeline over a video file, a folder of images or a bag, offline.  DIR
+gets poses.npz: stamps_s [T] from the first frame on, or a bag's own, state [T],
+joints_px [T,21,2] in pixels of the full image, confidence [T,21], joints_raw_m
+[T,21,3] the network's root-relative output, joints_cam_m [T,21,3] the fit in
+the camera's optical frame, orientations_xyzw [T,21,4], q [T,N] and q_names,
+joint_names; NaN where LOST.  And overlay.mp4: the skeleton over the image
+beside a 3D view.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = _common.parser("process", DESCRIPTION)
-    parser.add_argument("video", metavar="VIDEO", help="a video file, or a folder of images")
+    _common.add_video(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--fps", type=float, help="frame rate, in place of the file's own")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after so many frames")
     parser.add_argument("--no-overlay", action="store_true", help="write poses.npz alone")
     _common.add_camera(parser)
@@ -48,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _process(args: Any) -> None:
     config = _common.settings(args.set)
-    video = Video(args.video, args.fps)
+    video = _common.open_video(args)
     backend = _common.load_backend(args)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -60,8 +59,8 @@ def _process(args: Any) -> None:
         frames = itertools.islice(video, args.limit)
         for frame in tqdm(frames, total=None if length == sys.maxsize else length, unit="frame"):
             height, width = frame.image.shape[:2]
-            if camera is None or (camera.width, camera.height) != (width, height):
-                camera = _common.load_camera(args, width, height)
+            if frame.camera or not camera or (camera.width, camera.height) != (width, height):
+                camera = _common.load_camera(args, width, height, frame.camera)
             people = pipeline.step(Frame(frame.image, camera, frame.stamp_s))
             pose = people[0] if people else nobody(frame.stamp_s)
             poses.append(pose)

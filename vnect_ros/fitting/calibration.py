@@ -21,7 +21,7 @@ from vnect_ros.skeleton import BONES, NUM_JOINTS, PARENTS
 _STEPS: Final = (0.1, 0.3, 1.0)
 """Shares of the frames after which the lengths so far are taken over."""
 _TRUST: Final = 0.75
-"""Share of the measured deviation from the mean body that is believed at the end."""
+"""Share of the measured deviation from the mean body that is taken over at the end."""
 _MAX_DEVIATION: Final = 1.35
 """No adult's bone differs more than this from the mean body's, as a factor."""
 _CHILDREN: Final = np.array([c for _, c in BONES])
@@ -53,11 +53,11 @@ class BoneCalibration:
         self._mean = mean_bone_lengths(height_m)
         self.lengths_m = scaled_to_height(self.lengths_m, height_m)
 
-    def add(self, local_m: np.ndarray, fitted_m: np.ndarray, confidence: np.ndarray) -> bool:
+    def add(self, bones_m: np.ndarray, fitted_m: np.ndarray, confidence: np.ndarray) -> bool:
         """Take a measured frame into account.
 
         Args:
-            local_m: [21, 3] the network's joints, its own body size.
+            bones_m: [21, 3] the network's bones that end in each joint, its own body size.
             fitted_m: [21, 3] the fitted joints, any origin.
             confidence: [21]; bones with an end of confidence 0 are not measured.
 
@@ -67,7 +67,7 @@ class BoneCalibration:
         if self.state is Calibration.DONE:
             return False
         self.state = Calibration.RUNNING
-        along = np.einsum("ij,ij->i", local_m - local_m[_PARENTS], bone_directions(fitted_m))
+        along = np.einsum("ij,ij->i", bones_m, bone_directions(fitted_m))
         seen = (confidence > 0.0) & (confidence[_PARENTS] > 0.0)
         seen[_CHILDREN] &= along[_CHILDREN] > 0.0
         self._samples.append(along)

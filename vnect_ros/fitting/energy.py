@@ -16,14 +16,12 @@ weights 1, 44, 0.07, 0.11 are kept as the unit of each knob; what they mean here
 - E_smooth 0.07: joints at rest accelerate by 12 m/s^2 (see motion.py).
 - E_depth 0.11: joints move along the optical axis by 10 m/s.
 
-E_IK and E_proj are bounded by a Geman-McClure kernel, so one outlier cannot
-bend the body; `scales` are the weights of the iteratively reweighted least
-squares that minimise it.
+E_IK and E_proj have bounds: a robust kernel keeps one outlier from bending the body.
+`objective.py` adds the terms up.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -31,7 +29,8 @@ import numpy as np
 from vnect_ros.body.kinematics import NV, REST, ROOT_Q, ROOT_V, Kinematics
 from vnect_ros.body.urdf import Q_NAMES
 from vnect_ros.config import FitConfig
-from vnect_ros.skeleton import NUM_JOINTS, PELVIS
+from vnect_ros.fitting.observe import Observation
+from vnect_ros.skeleton import PELVIS
 
 UNIT_STD_M: Final = 0.060
 """Standard deviation that an E_IK weight of 1 stands for [m]."""
@@ -47,29 +46,21 @@ _REST_STD_RAD: Final = 8.0
 _HIDDEN_REST_STD_RAD: Final = 2.5
 """Likewise for an angle that moves no seen joint, a frame of FRAME_S."""
 _SPINE_REST_STD_RAD: Final = 1.0
-"""Likewise for the spine: short bones show it poorly, and its ease is where it mostly is."""
+"""Likewise for the spine: short bones show it poorly, and it mostly is near its rest."""
 _NEAREST_M: Final = 0.05
 """Points nearer than this are projected as if at it."""
 
 
-@dataclass(frozen=True)
-class Observation:
-    """One frame, made ready for the fit."""
-
-    local_m: np.ndarray
-    """[21, 3] joints relative to the pelvis, camera axes, with the body's bone lengths [m]."""
-    rays: np.ndarray
-    """[21, 2] undistorted pixels on the plane z = 1."""
-    local_weight: np.ndarray
-    """[21] confidence in local_m, 0 where it does not count."""
-    ray_weight: np.ndarray
-    """[21] confidence in rays, 0 where it does not count."""
-    network_m: np.ndarray
-    """[21, 3] joints relative to the pelvis as the network gave them, its own body size [m]."""
-
-
 class Term(Protocol):
     """One summand of the energy.  M is its number of residuals."""
+
+    @property
+    def bounds(self) -> np.ndarray | None:
+        """[J] squared lengths of the robust kernel, J vectors of equal size in M; None: no kernel.
+
+        Where a residual vector's squared length is this, its influence has fallen to a quarter.
+        """
+        ...
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
         """[M] whitened residuals of the configuration q with joints points_m [21, 3]."""
@@ -79,60 +70,34 @@ class Term(Protocol):
         """[M, NV] derivative of `residual` by the tangent of q; moves is that of the joints."""
         ...
 
-    def scales(self, residual: np.ndarray) -> np.ndarray | None:
-        """[M] square roots of the robust weights at this residual; None for all 1."""
-        ...
 
-    def cost(self, residual: np.ndarray) -> float:
-        """The (robust) energy of this residual."""
-        ...
+def _bounds(scale: np.ndarray) -> np.ndarray:
+    """[21] the kernel's bounds for residuals in metres times scale [21]."""
+    # An outlier is one in metres, however little its joint weighs.
+    return np.maximum((_OUTLIER_M * scale) ** 2, 1e-12)
 
 
-_SUMS: Final = {d: np.repeat(np.eye(NUM_JOINTS), d, axis=0) for d in (2, 3)}
-"""[21 * d, 21] what sums each joint's d components."""
-
-
-class _Robust:
-    """Geman-McClure over each joint's residual vector."""
-
-    def __init__(self, scale: np.ndarray, dimension: int) -> None:
-        self._scale = scale[:, None]
-        self._dimension = dimension
-        self._sums = _SUMS[dimension]
-        # An outlier is one in metres, however little its joint weighs.
-        self._bound = np.maximum((_OUTLIER_M * scale) ** 2, 1e-12)
-
-    def _excess(self, residual: np.ndarray) -> np.ndarray:
-        return (residual * residual) @ self._sums / self._bound
-
-    def scales(self, residual: np.ndarray) -> np.ndarray:
-        return self.agreement(residual).repeat(self._dimension)
-
-    def cost(self, residual: np.ndarray) -> float:
-        excess = self._excess(residual)
-        return 0.5 * float(self._bound @ (excess / (1.0 + excess)))
-
-    def agreement(self, residual: np.ndarray) -> np.ndarray:
-        """[21] 1 where a joint agrees with the fit, falling to 0 for outliers."""
-        return 1.0 / (1.0 + self._excess(residual))
-
-
-class InverseKinematics(_Robust):
-    """E_IK: the body's joints relative to its pelvis are where P^L says."""
+class InverseKinematics:
+    """E_IK: the body's joints relative to its pelvis are where the network's are."""
 
     def __init__(self, observation: Observation, weight: float) -> None:
-        super().__init__(np.sqrt(weight * observation.local_weight) / UNIT_STD_M, 3)
+        scale = np.sqrt(weight * observation.local_weight) / UNIT_STD_M
+        self.bounds = _bounds(scale)
+        self._scale = scale[:, None]
         self._local_m = observation.local_m
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
         return ((points_m - points_m[PELVIS] - self._local_m) * self._scale).ravel()
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
-        return ((moves - moves[PELVIS]) * self._scale[:, :, None]).reshape(-1, NV)
+        jacobian = moves * self._scale[:, :, None]
+        # All joints shift as the pelvis does, and nothing else moves the pelvis.
+        jacobian[:, :, :3] = 0.0
+        return jacobian.reshape(-1, NV)
 
 
-class Projection(_Robust):
-    """E_proj: the body's joints are seen where K says.
+class Projection:
+    """E_proj: the body's joints are seen where the network saw them.
 
     Args:
         distance_m: of the body, at which differences on the image count as metres.
@@ -140,9 +105,9 @@ class Projection(_Robust):
 
     def __init__(self, observation: Observation, weight: float, distance_m: float) -> None:
         scale = np.sqrt(weight * observation.ray_weight) / (PROJECTION_AT_M * UNIT_STD_M)
-        super().__init__(scale, 2)
-        self._rays = observation.rays
-        self._factor = self._scale * distance_m
+        self.bounds = _bounds(scale)
+        self._rays = observation.measurement.rays
+        self._factor = (scale * distance_m)[:, None]
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
         depth = np.maximum(points_m[:, 2:], _NEAREST_M)
@@ -150,26 +115,15 @@ class Projection(_Robust):
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
         depth = np.maximum(points_m[:, 2:], _NEAREST_M)
+        unit = points_m[:, :2] / depth
         # Nearer than that, the distance makes no difference.
-        unit = np.where(points_m[:, 2:] > _NEAREST_M, points_m[:, :2] / depth, 0.0)
-        factor = self._factor / depth
-        by_point = np.zeros((NUM_JOINTS, 2, 3))
-        by_point[:, 0, 0] = by_point[:, 1, 1] = factor[:, 0]
-        by_point[:, :, 2] = -unit * factor
-        return (by_point @ moves).reshape(-1, NV)
+        unit *= points_m[:, 2:] > _NEAREST_M
+        jacobian = moves[:, :2] - unit[:, :, None] * moves[:, 2:]
+        jacobian *= (self._factor / depth)[:, :, None]
+        return jacobian.reshape(-1, NV)
 
 
-class _Plain:
-    """Least squares without a kernel."""
-
-    def scales(self, residual: np.ndarray) -> np.ndarray | None:
-        return None
-
-    def cost(self, residual: np.ndarray) -> float:
-        return 0.5 * float(residual @ residual)
-
-
-class Smoothness(_Plain):
+class Smoothness:
     """E_smooth: the joints accelerate little.
 
     What the acceleration's weight makes of the last frames' pose and velocity is
@@ -181,6 +135,8 @@ class Smoothness(_Plain):
         expected_q: [NQ] where unaccelerated motion leads.
         root_information: [NV, NV] square root R of the information matrix, R^T R.
     """
+
+    bounds: None = None
 
     def __init__(
         self, kinematics: Kinematics, expected_q: np.ndarray, root_information: np.ndarray
@@ -199,7 +155,7 @@ class Smoothness(_Plain):
         return jacobian
 
 
-class Depth(_Plain):
+class Depth:
     """E_depth: the joints move little along the optical axis.
 
     Args:
@@ -207,6 +163,8 @@ class Depth(_Plain):
         weight: as in the configuration.
         dt_s: since the last frame [s]; what counts is the weight per second.
     """
+
+    bounds: None = None
 
     def __init__(self, last_points_m: np.ndarray, weight: float, dt_s: float) -> None:
         self._last = last_points_m[:, 2]
@@ -220,7 +178,7 @@ class Depth(_Plain):
         return moves[:, 2] * self._scale
 
 
-class Range(_Plain):
+class Range:
     """E_range: the pelvis is as far away as the network's own, unrestored body looks.
 
     Errors along the optical axis tilt bones that are not tilted.  Bones of fixed
@@ -234,6 +192,8 @@ class Range(_Plain):
         std_m: how well it is known.
     """
 
+    bounds: None = None
+
     def __init__(self, depth_m: float, std_m: float) -> None:
         self._depth_m = depth_m
         self._std_m = std_m
@@ -245,14 +205,16 @@ class Range(_Plain):
         return moves[PELVIS, 2:] / self._std_m
 
 
-class Rest(_Plain):
-    """E_rest: angles that nothing shows stay at ease; too weak to matter for others.
+class Rest:
+    """E_rest: angles that nothing shows stay at rest; too weak to matter for others.
 
     Args:
-        hidden: [N] bool: angles that move no seen joint; these return to ease
+        hidden: [N] bool: angles that move no seen joint; these return to rest
             within about a second.
         dt_s: since the last frame [s].
     """
+
+    bounds: None = None
 
     def __init__(self, hidden: np.ndarray | None = None, dt_s: float = FRAME_S) -> None:
         std = np.where(_SPINE, _SPINE_REST_STD_RAD, _REST_STD_RAD)

@@ -7,6 +7,7 @@ no past, and whenever its past led it into a worse minimum.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -28,24 +29,40 @@ _STRAIGHT = math.sin(math.radians(12.0))
 """Below this sine of its bend a limb does not show the turn about its own axis."""
 
 
+SHORTEST_M: Final = 1e-9
+"""A bone shorter than this has no direction [m]."""
+_ONES: Final = np.ones(3)
+
+
+def bone_vectors(joints_m: np.ndarray) -> np.ndarray:
+    """[21, 3] from each joint's parent to the joint; 0 for the pelvis."""
+    between: np.ndarray = joints_m - joints_m.take(_PARENTS, axis=0)
+    return between
+
+
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """[N] of vectors [N, 3]."""
+    return np.sqrt((vectors * vectors) @ _ONES)
+
+
 def bone_directions(joints_m: np.ndarray) -> np.ndarray:
     """[21, 3] unit directions of the bones that end in each joint; 0 for the pelvis.
 
     Args:
         joints_m: [21, 3] positions, any origin and scale.
     """
-    bones = joints_m - joints_m[_PARENTS]
-    return bones / np.maximum(np.sqrt((bones * bones).sum(axis=1, keepdims=True)), 1e-9)
+    along = bone_vectors(joints_m)
+    return along / np.maximum(lengths(along), SHORTEST_M)[:, None]
 
 
-def with_lengths(joints_m: np.ndarray, lengths_m: np.ndarray) -> np.ndarray:
-    """[21, 3] positions relative to the pelvis: the directions kept, the lengths exchanged.
+def joined(bones_m: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """[21, 3] joints relative to the pelvis, from the bones that end in them.
 
     Args:
-        joints_m: [21, 3] positions, any origin and scale.
-        lengths_m: [21] bone lengths [m].
+        bones_m: [21, 3].
+        factors: [21] by which to lengthen each.
     """
-    return _CHAINS @ (bone_directions(joints_m) * lengths_m[:, None])
+    return _CHAINS @ (bones_m * factors[:, None])
 
 
 def _chains() -> np.ndarray:

@@ -23,8 +23,8 @@ _SPEED_CUTOFF_HZ: Final = 1.0
 _SHARES: Final = (1.0, 0.85, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.0)
 
 
-class Output:
-    """Follows the fit: the 1-Euro filter of P^G, blending, bounds on motion."""
+class MotionLimiter:
+    """Follows the fit: a 1-Euro filter, blending over its jumps, bounds on motion."""
 
     def __init__(self, kinematics: Kinematics, fit: FitConfig, filters: FilterConfig) -> None:
         self._kinematics = kinematics

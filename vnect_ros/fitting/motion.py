@@ -1,4 +1,4 @@
-"""What the past says of the present: the pose, its velocity and how sure they are.
+"""What the past makes of the present: the pose, its velocity and how sure they are.
 
 E_smooth penalises the acceleration of every joint of P^G.  Kept over all past
 frames instead of two, with the velocity as part of the state, that is a Kalman
@@ -94,7 +94,7 @@ class Motion:
         return symmetric.inverse_root(covariance)
 
     def correct(self, solution: Solution, root_information: np.ndarray) -> None:
-        """Take the fit's answer: the pose, and what it says of the velocity."""
+        """Take over the fit's pose, and what it shows of the velocity."""
         prior = root_information.T @ root_information
         moved = self._kinematics.difference(self.q, solution.q)
         gain = prior @ self._cross
@@ -109,7 +109,7 @@ class Motion:
         self.q = solution.q
         self._stop_at_limits()
 
-    def doubt(self) -> None:
+    def inflate_covariance(self) -> None:
         """The pose proved wrong: keep it and its velocity, but no longer be sure of it."""
         self.covariance = self.covariance + np.diag(_START_STD**2)
 
@@ -119,10 +119,11 @@ class Motion:
         self.q[:3] *= factor
         self.v[:3] *= factor
 
-    def joint_variance(self, moves: np.ndarray) -> np.ndarray:
-        """[21, 3] variance of each joint along the camera's axes [m^2]."""
+    def joint_std_m(self, moves: np.ndarray) -> np.ndarray:
+        """[21, 3] standard deviations of joints with the derivatives moves [21, 3, NV] [m]."""
         rows = moves.reshape(-1, NV)
-        return np.einsum("ij,ij->i", rows @ self.covariance, rows).reshape(-1, 3)
+        variance = np.einsum("ij,ij->i", rows @ self.covariance, rows)
+        return np.sqrt(np.maximum(variance, 0.0)).reshape(-1, 3)
 
     def _acceleration_covariance(self, weight_smooth: float) -> np.ndarray:
         """[NV, NV] of the tangent's acceleration, from that allowed to the joints."""

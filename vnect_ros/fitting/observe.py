@@ -1,53 +1,35 @@
-"""One frame's joints made ready for the fit: undistorted, rescaled, checked.
-
-What cannot be true is set aside here, before the fit: limbs whose left and
-right the network exchanged, joints and whole persons that jump.  The test is
-always against the predicted pose, with a gate as wide as the prediction is
-unsure; what is set aside and persists is believed in the end.
-"""
+"""One frame's joints in the fit's coordinates, and where they put the body."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
 from vnect_ros.camera import Camera
-from vnect_ros.fitting.energy import Observation
-from vnect_ros.fitting.inverse import with_lengths
+from vnect_ros.fitting.inverse import SHORTEST_M, bone_vectors, joined, lengths
 from vnect_ros.records import Joints
-from vnect_ros.skeleton import INDEX, MIRROR, NUM_JOINTS, PELVIS, knee_neck_length
+from vnect_ros.skeleton import NUM_JOINTS, PELVIS
 
-_ARMS: Final = [
-    INDEX[s + p] for s in ("right_", "left_") for p in ("shoulder", "elbow", "wrist", "hand")
-]
-_LEGS: Final = [INDEX[s + p] for s in ("right_", "left_") for p in ("hip", "knee", "ankle", "toe")]
-_LIMBS: Final = np.array([np.isin(np.arange(NUM_JOINTS), limbs) for limbs in (_ARMS, _LEGS)], float)
-_MIRROR: Final = np.array(MIRROR)
-
-_GATE_M: Final = 0.25
-"""A joint this far from its prediction is an outlier, if the prediction is sure [m]."""
-_ROOT_GATE_M: Final = 0.30
-"""Likewise the body's distance."""
-_SIGMAS: Final = 4.0
-"""Gates widen by this many standard deviations of the prediction."""
-_FLIP_M: Final = 0.10
-"""A limb pair this near to its prediction as labelled is not flipped [m]."""
-_FLIP_GAIN: Final = 0.5
-"""Exchanged sides must fit at least this much better."""
-_BELIEVE_JOINT_S: Final = 0.10
-"""A joint that keeps disagreeing for so long is right after all [s]."""
-_BELIEVE_ROOT_S: Final = 0.20
-_BELIEVE_FLIP_S: Final = 0.60
+_OUTLIER_M: Final = 0.25
+"""A joint this far from where the others put it counts a quarter [m]."""
 _SMALLEST_SPREAD: Final = 1e-12
 """Variance of the rays, on the plane z = 1, below which they do not show a distance."""
+_NEAREST_M: Final = 0.1
+_FARTHEST_M: Final = 1e3
+_LARGEST: Final = 50.0
+"""Rays and joints [m] beyond this are no observation."""
 MIN_SEEN: Final = 4
 """Joints below which a frame says nothing of the whole body."""
+_PER_OUTLIER: Final = np.full(2, 1.0 / _OUTLIER_M**2)
+_ONES: Final = np.ones((NUM_JOINTS, 1))
 
 
 @dataclass(frozen=True)
-class Frame:
+class Measurement:
     """Joints of one frame, finite, in the fit's coordinates."""
 
     local_m: np.ndarray
@@ -57,13 +39,58 @@ class Frame:
     confidence: np.ndarray
     """[21]; 0 is not seen."""
 
-    @property
+    @cached_property
     def seen(self) -> np.ndarray:
         """[21] bool."""
         return self.confidence > 0.0
 
+    @cached_property
+    def bones_m(self) -> np.ndarray:
+        """[21, 3] from each joint's parent to the joint; 0 for the pelvis [m]."""
+        return bone_vectors(self.local_m)
 
-def frame(joints: Joints | None, camera: Camera) -> Frame | None:
+    @cached_property
+    def bone_lengths_m(self) -> np.ndarray:
+        """[21]"""
+        return lengths(self.bones_m)
+
+    def with_lengths(self, lengths_m: np.ndarray) -> np.ndarray:
+        """[21, 3] the joints relative to the pelvis with other bone lengths [21] [m]."""
+        return joined(self.bones_m, lengths_m / np.maximum(self.bone_lengths_m, SHORTEST_M))
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What of a measurement the fit follows."""
+
+    measurement: Measurement
+    """With left and right exchanged where the network confused them."""
+    local_m: np.ndarray
+    """[21, 3] its joints relative to the pelvis, camera axes, with the body's bone lengths [m]."""
+    local_weight: np.ndarray
+    """[21] confidence in local_m, 0 where it does not count."""
+    ray_weight: np.ndarray
+    """[21] confidence in the rays, 0 where they do not count."""
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """[21] bool: joints of which anything counts."""
+        seen: np.ndarray = np.maximum(self.local_weight, self.ray_weight) > 0.0
+        return seen
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """[21] confidence in both, 0 where one of them does not count."""
+        return np.minimum(self.local_weight, self.ray_weight)
+
+
+def ungated(measured: Measurement, lengths_m: np.ndarray) -> Observation:
+    """All of a measurement, with no prediction to hold it against; lengths_m [21] [m]."""
+    confidence = measured.confidence
+    return Observation(measured, measured.with_lengths(lengths_m), confidence, confidence)
+
+
+def measurement(joints: Joints | None, camera: Camera) -> Measurement | None:
     """The fit's view of the joints; None where too little is seen.
 
     Joints with anything that is not finite count as not seen.
@@ -73,16 +100,16 @@ def frame(joints: Joints | None, camera: Camera) -> Frame | None:
     pixels = np.asarray(joints.pixels_px, dtype=np.float64)
     local = np.asarray(joints.root_relative_m, dtype=np.float64)
     local = local - local[PELVIS]
-    confidence = np.clip(np.nan_to_num(np.asarray(joints.confidence, dtype=np.float64)), 0.0, 1.0)
-    centre, focal = np.array((camera.cx, camera.cy)), np.array((camera.fx, camera.fy))
-    rays = (camera.undistort(pixels) - centre) / focal
-    finite = (np.abs(np.concatenate([rays, local], axis=1)) < 50.0).all(axis=1)  # and not NaN
-    confidence = np.where(finite, confidence, 0.0)
-    if int((confidence > 0.0).sum()) < MIN_SEEN:
+    rays = (camera.undistort(pixels) - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+    confidence = np.asarray(joints.confidence, dtype=np.float64)
+    # Comparisons are false for NaN.
+    finite = (np.abs(np.concatenate([rays, local], axis=1)) < _LARGEST).all(axis=1)
+    confidence = np.where(finite & (confidence > 0.0), np.minimum(confidence, 1.0), 0.0)
+    if np.count_nonzero(confidence) < MIN_SEEN:
         return None
-    return Frame(
-        np.where(finite[:, None], local, 0.0), np.where(finite[:, None], rays, 0.0), confidence
-    )
+    if not finite.all():
+        local[~finite] = rays[~finite] = 0.0
+    return Measurement(local, rays, confidence)
 
 
 def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
@@ -102,162 +129,35 @@ def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> 
         put the body behind the camera.
     """
     across = rays * local_m[:, 2:] - local_m[:, :2]
-    position = _meeting_point(rays, across, weight)
-    if position is not None:
-        off = position[:2] - position[2] * rays - across
-        robust = weight / (1.0 + (off * off).sum(axis=1) / _GATE_M**2) ** 2
-        position = _meeting_point(rays, across, robust)
-    if position is None or not np.isfinite(position).all():
+    columns = np.concatenate([rays, across, _ONES], axis=1)
+    position = _meeting_point(columns, weight)
+    if position is None:
         return None
-    if position[2] + local_m[weight > 0.0, 2].min() < 0.1 or position[2] > 1e3:
+    off = position[:2] - position[2] * rays - across
+    excess = (off * off) @ _PER_OUTLIER
+    position = _meeting_point(columns, weight / np.square(1.0 + excess))
+    if position is None:
         return None
-    return position
+    nearest = position[2] + local_m[weight > 0.0, 2].min()
+    return position if nearest >= _NEAREST_M and position[2] <= _FARTHEST_M else None
 
 
-def _meeting_point(rays: np.ndarray, across: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
-    """[3] the d of least squares in dxy - rays dz = across [21, 2]; None where it is open."""
-    total = weight.sum()
+def _meeting_point(columns: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
+    """[3] the d of least squares in dxy - rays dz = across; None where it is open.
+
+    Args:
+        columns: [21, 5] rays, across, 1.
+        weight: [21].
+    """
+    moments = ((columns * weight[:, None]).T @ columns).tolist()
+    (uu, _, ua, _, u), (_, vv, _, vb, v), (*_, a), (*_, b), (*_, total) = moments
     if not total > 0.0:
         return None
     # A straight line: -dz is its slope over the rays, dxy its height at ray 0.
-    middle = weight @ rays / total
-    lever = (rays - middle) * weight[:, None]
-    spread = np.vdot(lever, rays)
+    spread = uu + vv - (u * u + v * v) / total
     if not spread > _SMALLEST_SPREAD * total:
         return None
-    dz = -np.vdot(lever, across) / spread
-    x, y = weight @ across / total + dz * middle
-    return np.array([x, y, dz])
-
-
-def unchecked(frame: Frame, lengths_m: np.ndarray) -> Observation:
-    """The observation of a frame with no past to hold it against."""
-    local = with_lengths(frame.local_m, lengths_m)
-    return Observation(local, frame.rays, frame.confidence, frame.confidence, frame.local_m)
-
-
-class Checks:
-    """Holds frames against predictions; remembers for how long they disagree."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all disagreement."""
-        self._joint_s = np.zeros((2, NUM_JOINTS))
-        self._root_s = 0.0
-        self._flip_s = np.zeros(2)
-        self.restart = False
-        """Whether a disagreement lasted so long that the past must be wrong."""
-        self.yielded = False
-        """Whether some joint's did, so that the fit now moves to it."""
-
-    def observe(
-        self,
-        frame: Frame,
-        lengths_m: np.ndarray,
-        predicted_m: np.ndarray,
-        std_m: np.ndarray,
-        dt_s: float,
-    ) -> tuple[Observation, np.ndarray]:
-        """What of a frame to believe.
-
-        Args:
-            frame: to check.
-            lengths_m: [21] bone lengths of the fitted body [m].
-            predicted_m: [21, 3] the joints as predicted, camera frame [m].
-            std_m: [21, 3] how sure that is.
-            dt_s: since the last frame [s].
-
-        Returns:
-            The observation, and [21] bool: joints of which something was set aside.
-        """
-        self.restart = False
-        frame, flipped = self._unflip(frame, lengths_m, predicted_m, dt_s)
-        local = with_lengths(frame.local_m, lengths_m)
-        depth = float(predicted_m[PELVIS, 2])
-        gate = _GATE_M + _SIGMAS * std_m
-        expected = predicted_m - predicted_m[PELVIS]
-        off_local = _length(local - expected) > 1.4 * _GATE_M + _SIGMAS * _length(std_m)
-        ahead = np.maximum(predicted_m[:, 2:], 0.1)
-        shift = np.abs(frame.rays - predicted_m[:, :2] / ahead) * depth
-        off_ray = (shift > gate[:, :2]).any(axis=1)
-        off = np.stack([off_local, off_ray]) & frame.seen
-        set_aside = self._patience(off, dt_s)
-
-        rays = np.where(set_aside[1], 0.0, frame.confidence)
-        if self._root_jumps(expected, frame.rays, rays, predicted_m, std_m, dt_s):
-            set_aside = np.ones_like(set_aside)
-        weights = np.where(set_aside, 0.0, frame.confidence)
-        observation = Observation(local, frame.rays, weights[0], weights[1], frame.local_m)
-        return observation, (set_aside.any(axis=0) | flipped) & frame.seen
-
-    def _patience(self, off: np.ndarray, dt_s: float) -> np.ndarray:
-        """[2, 21] bool: which disagreements are still young enough to be set aside."""
-        self._joint_s = np.where(off, self._joint_s + dt_s, 0.0)
-        young = self._joint_s <= _BELIEVE_JOINT_S + dt_s / 2.0
-        self.yielded = bool((off & ~young).any())
-        return off & young
-
-    def _root_jumps(
-        self,
-        expected_m: np.ndarray,
-        rays: np.ndarray,
-        weight: np.ndarray,
-        predicted_m: np.ndarray,
-        std_m: np.ndarray,
-        dt_s: float,
-    ) -> bool:
-        """Whether the body as predicted is suddenly seen much larger or smaller."""
-        position = root_position(expected_m, rays, weight)
-        gate = _ROOT_GATE_M + _SIGMAS * std_m[PELVIS, 2] + 0.04 * predicted_m[PELVIS, 2]
-        jumps = position is None or abs(position[2] - predicted_m[PELVIS, 2]) > gate
-        self._root_s = self._root_s + dt_s if jumps else 0.0
-        if self._root_s > _BELIEVE_ROOT_S:
-            self.restart = True
-        return jumps and not self.restart
-
-    def _unflip(
-        self, frame: Frame, lengths_m: np.ndarray, predicted_m: np.ndarray, dt_s: float
-    ) -> tuple[Frame, np.ndarray]:
-        """Exchange the sides of limbs that then fit the prediction far better."""
-        both = np.minimum(frame.confidence, frame.confidence[_MIRROR])
-        expected = predicted_m - predicted_m[PELVIS]
-        size, wanted_size = knee_neck_length(np.array([frame.local_m, expected])).tolist()
-        scale = wanted_size / size if size > 1e-3 else 1.0
-        ahead = np.maximum(predicted_m[:, 2:], 0.1)
-        # Two views, P^L and K, each in metres at the body.
-        seen = np.zeros((2, NUM_JOINTS, 3))
-        wanted = np.zeros((2, NUM_JOINTS, 3))
-        seen[0], wanted[0] = frame.local_m * scale, expected
-        seen[1, :, :2] = frame.rays * ahead[PELVIS]
-        wanted[1, :, :2] = predicted_m[:, :2] / ahead * ahead[PELVIS]
-        weights = _LIMBS * both
-        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
-        flipped = np.zeros(NUM_JOINTS, dtype=bool)
-        kept = _length(seen - wanted) @ weights.T
-        if not (kept > _FLIP_M).any():
-            self._flip_s = np.zeros(2)
-            return frame, flipped
-        swapped = _length(seen[:, _MIRROR] - wanted) @ weights.T
-        exchanged = (kept > _FLIP_M) & (swapped < _FLIP_GAIN * kept)
-        groups = exchanged.any(axis=0)
-        self._flip_s = np.where(groups, self._flip_s + dt_s, 0.0)
-        if not groups.any():
-            return frame, flipped
-        arrays = (frame.local_m.copy(), frame.rays.copy())
-        for group, limbs in enumerate((_ARMS, _LEGS)):
-            if not groups[group]:
-                continue
-            if self._flip_s[group] > _BELIEVE_FLIP_S:
-                self.restart = True
-                continue
-            for k, array in enumerate(arrays):
-                if exchanged[k, group]:
-                    array[limbs] = array[_MIRROR[limbs]]
-            flipped[limbs] = True
-        return Frame(*arrays, frame.confidence), flipped
-
-
-def _length(vectors: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    dz = ((u * a + v * b) / total - ua - vb) / spread
+    if not math.isfinite(dz):
+        return None
+    return np.array([(a + dz * u) / total, (b + dz * v) / total, dz])

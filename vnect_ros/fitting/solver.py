@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -18,14 +18,14 @@ from vnect_ros.body.kinematics import (
     put_within_limits,
 )
 from vnect_ros.fitting import symmetric
-from vnect_ros.fitting.energy import Term
+from vnect_ros.fitting.objective import Evaluation, Objective
 
-_FIRST_DAMPING = 1e-4
-_ATTEMPTS = 6
-_SMALL = (3e-3, 2e-2)
+_FIRST_DAMPING: Final = 1e-4
+_ATTEMPTS: Final = 6
+_SMALL: Final = (3e-3, 2e-2)
 """A step with no component above the first [m, rad], or that lowers the energy by less
 than the second share of it, ends the search."""
-_TINY = (1e-4, 1e-4)
+_TINY: Final = (1e-4, 1e-4)
 """Likewise for a thorough search."""
 
 
@@ -37,17 +37,16 @@ class Solution:
     """[NQ], within the limits."""
     points_m: np.ndarray
     """[21, 3] the joints in the camera frame."""
-    residuals: tuple[np.ndarray, ...]
-    """The residual of each term, in the order given."""
+    agreement: np.ndarray
+    """[J] of each residual vector under the kernel, in the order of the terms."""
     cost: float
     information: np.ndarray
     """[NV, NV] Gauss-Newton Hessian of all terms close to q."""
-    iterations: int
 
 
 def minimise(
     kinematics: Kinematics,
-    terms: Sequence[Term],
+    objective: Objective,
     start_q: np.ndarray,
     max_iterations: int,
     *,
@@ -59,84 +58,62 @@ def minimise(
 
     Args:
         start_q: [NQ]; angles outside of their limits are put on them first.
-        max_iterations: Jacobians to evaluate at most.
+        max_iterations: Jacobians to evaluate at most, one or more.
         thorough: go on until nothing changes; else until what changes is far below
             the noise, as suits a frame whose start is the last one's answer.
     """
     small_step, small_gain = _TINY if thorough else _SMALL
     q = start_q.copy()
     put_within_limits(q)
-    damping = _FIRST_DAMPING
     points, moves = kinematics.jacobian(q)
-    residuals, cost = _energy(terms, q, points)
-    iteration = 0
+    best, damping = objective.evaluate(q, points), _FIRST_DAMPING
     for iteration in range(1, max_iterations + 1):
-        information, gradient = _normal_equations(terms, residuals, q, points, moves)
-        free = _free(q, gradient)
-        accepted, gain = False, 0.0
+        information, gradient = objective.normal_equations(best, moves)
+        fixed = _fixed(best.q, gradient)
         for _ in range(_ATTEMPTS):
-            step = _step(information, gradient, free, damping)
-            trial_q = kinematics.integrate(q, step)
-            put_within_limits(trial_q)
-            trial_points = kinematics.forward(trial_q)
-            trial_residuals, trial_cost = _energy(terms, trial_q, trial_points)
-            if trial_cost < cost:
-                accepted, gain = True, cost - trial_cost
-                damping = max(damping / 10.0, 1e-9)
+            step = _step(information, gradient, fixed, damping)
+            trial = _moved(kinematics, objective, best.q, step)
+            if trial.cost < best.cost:
                 break
             damping *= 10.0
-        if not accepted:
+        else:
             break
-        q, points, residuals, cost = trial_q, trial_points, trial_residuals, trial_cost
-        if np.abs(step).max() < small_step or gain < small_gain * cost:
+        damping = max(damping / 10.0, 1e-9)
+        gain, best = best.cost - trial.cost, trial
+        if np.abs(step).max() < small_step or gain < small_gain * best.cost:
             break
         if iteration < max_iterations:
-            points, moves = kinematics.jacobian(q)
-    return Solution(q, points, tuple(residuals), cost, information, iteration)
+            _, moves = kinematics.jacobian(best.q)
+    return Solution(best.q, best.points_m, best.agreement, best.cost, information)
 
 
-def _energy(
-    terms: Sequence[Term], q: np.ndarray, points: np.ndarray
-) -> tuple[list[np.ndarray], float]:
-    residuals = [term.residual(q, points) for term in terms]
-    return residuals, sum(term.cost(r) for term, r in zip(terms, residuals))
+def _moved(
+    kinematics: Kinematics, objective: Objective, q: np.ndarray, step: np.ndarray
+) -> Evaluation:
+    """The energy at the end of a step [NV] from q [NQ], cut off at the limits."""
+    moved = kinematics.integrate(q, step)
+    put_within_limits(moved)
+    return objective.evaluate(moved, kinematics.forward(moved))
 
 
-def _normal_equations(
-    terms: Sequence[Term],
-    residuals: Sequence[np.ndarray],
-    q: np.ndarray,
-    points: np.ndarray,
-    moves: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """J^T J [NV, NV] and J^T r [NV] of all terms, reweighted."""
-    rows, values = [], []
-    for term, residual in zip(terms, residuals):
-        jacobian = term.jacobian(q, points, moves)
-        scales = term.scales(residual)
-        if scales is not None:
-            jacobian, residual = jacobian * scales[:, None], residual * scales
-        rows.append(jacobian)
-        values.append(residual)
-    jacobian = np.concatenate(rows)
-    return jacobian.T @ jacobian, jacobian.T @ np.concatenate(values)
-
-
-def _free(q: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """[NV] bool: False for angles nothing shows, and those pushed against their limit."""
-    free = np.ones(NV, dtype=bool)
+def _fixed(q: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """[NV] bool: angles nothing shows, and those pushed against their limit."""
     angles, slope = q[ROOT_Q:], gradient[ROOT_V:]
-    pushed = ((angles <= LOWER) & (slope > 0.0)) | ((angles >= UPPER) & (slope < 0.0))
-    free[ROOT_V:] = OBSERVED & ~pushed
-    return free
+    fixed = _HIDDEN.copy()
+    fixed[ROOT_V:] |= ((angles <= LOWER) & (slope > 0.0)) | ((angles >= UPPER) & (slope < 0.0))
+    return fixed
 
 
 def _step(
-    information: np.ndarray, gradient: np.ndarray, free: np.ndarray, damping: float
+    information: np.ndarray, gradient: np.ndarray, fixed: np.ndarray, damping: float
 ) -> np.ndarray:
-    kept = free.astype(np.float64)
-    matrix = information * kept * kept[:, None]
+    """[NV] the damped Newton step; 0 for what is fixed."""
+    matrix = information.copy()
     diagonal = np.diagonal(information)
-    damped = diagonal + damping * np.maximum(diagonal, 1e-6)
-    matrix.flat[:: NV + 1] = np.where(free, damped, 1.0)
-    return -symmetric.solve(matrix, gradient * kept)
+    matrix.flat[:: NV + 1] = diagonal + damping * np.maximum(diagonal, 1e-6)
+    matrix[fixed] = matrix[:, fixed] = 0.0
+    matrix[fixed, fixed] = 1.0
+    return symmetric.solve(matrix, np.where(fixed, 0.0, -gradient))
+
+
+_HIDDEN: Final = np.concatenate([np.zeros(ROOT_V, dtype=bool), ~OBSERVED])

@@ -1,19 +1,19 @@
-"""One tracked person: predict, check what was seen, fit, and keep out of wrong minima."""
+"""One person through time: predict, gate what was seen, fit, and keep out of wrong minima."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from vnect_ros.body.kinematics import ROOT_V, Kinematics, neutral
+from vnect_ros.body.kinematics import NV, ROOT_V, Kinematics, neutral
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import inverse, observe
 from vnect_ros.fitting.energy import (
     FRAME_S,
     Depth,
-    Observation,
     Range,
     Rest,
     Smoothness,
@@ -21,6 +21,9 @@ from vnect_ros.fitting.energy import (
     data_terms,
 )
 from vnect_ros.fitting.motion import Motion
+from vnect_ros.fitting.objective import Objective
+from vnect_ros.fitting.observe import Measurement, Observation
+from vnect_ros.fitting.outliers import OutlierGate, Prediction, Verdict
 from vnect_ros.fitting.solver import Solution, minimise
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, NUM_JOINTS, PARENTS, knee_neck_length
 
@@ -44,36 +47,43 @@ _SIZE_FRAMES: Final = (60, 300)
 _PARENTS: Final = np.array(PARENTS)
 
 
+@dataclass(frozen=True)
+class Update:
+    """What a frame did to a track."""
+
+    measured: bool
+    """Whether the fit followed it; else the prediction stands."""
+    jumped: bool
+    """Whether the fit moved by more than motion explains."""
+    agreement: np.ndarray
+    """[21] how well each joint's observation agrees with the fit, 0 to 1."""
+    rejected: np.ndarray
+    """[21] bool: joints that were seen but not followed."""
+
+
 class Track:
     """The fit of one person through time; exists while the person is tracked."""
 
-    def __init__(
-        self, kinematics: Kinematics, observation: Observation, solution: Solution
-    ) -> None:
+    def __init__(self, kinematics: Kinematics, solution: Solution) -> None:
         """Use `begin`."""
         self._kinematics = kinematics
-        self._checks = observe.Checks()
-        self._motion = Motion(kinematics, solution.q)
-        self._observation, self._solution = observation, solution
-        self._last_points_m = solution.points_m
-        self._agreement = np.ones(NUM_JOINTS)
-        self._stuck_s = np.zeros(NUM_JOINTS)
+        self._gate = OutlierGate()
         self._size = _expected_size(kinematics)
         self._size_frames = _SIZE_FRAMES[0]
-        self._adopt(solution, observation)
+        self._stuck_s = np.zeros(NUM_JOINTS)
+        self._solution, self._last_points_m = solution, solution.points_m
+        self._adopt(solution)
         self.unseen_s = 0.0
-        """Since the last frame that was believed [s]."""
-        self.set_aside = np.zeros(NUM_JOINTS, dtype=bool)
-        """[21] bool: joints that were seen in the last frame but not believed."""
-        self.jumped = False
-        """Whether the last frame moved the fit by more than motion explains."""
+        """Since the last frame that was followed [s]."""
 
     @classmethod
-    def begin(cls, kinematics: Kinematics, frame: observe.Frame, config: FitConfig) -> Track | None:
+    def begin(
+        cls, kinematics: Kinematics, measured: Measurement, config: FitConfig
+    ) -> Track | None:
         """Begin with a single frame; None where it does not show a person in front."""
-        observation = observe.unchecked(frame, kinematics.lengths_m)
+        observation = observe.ungated(measured, kinematics.lengths_m)
         solution = _fit_alone(kinematics, observation, config, _expected_size(kinematics))
-        return None if solution is None else cls(kinematics, observation, solution)
+        return None if solution is None else cls(kinematics, solution)
 
     @property
     def q(self) -> np.ndarray:
@@ -94,14 +104,9 @@ class Track:
         """[NQ] where the motion leads dt_s from now."""
         return self._motion.predicted_q(dt_s)
 
-    def std_m(self, moves: np.ndarray) -> np.ndarray:
-        """[21, 3] standard deviation of the joints along the camera's axes [m]."""
-        return np.sqrt(np.maximum(self._motion.joint_variance(moves), 0.0))
-
-    @property
-    def agreement(self) -> np.ndarray:
-        """[21] how well each joint's observation agrees with the fit, 0 to 1."""
-        return self._agreement
+    def joint_std_m(self, moves: np.ndarray) -> np.ndarray:
+        """[21, 3] standard deviations of joints with the derivatives moves [21, 3, NV] [m]."""
+        return self._motion.joint_std_m(moves)
 
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""
@@ -111,121 +116,142 @@ class Track:
         self._solution = dataclasses.replace(self._solution, q=self.q, points_m=points)
         self._last_points_m = self._last_points_m * factor
 
-    def advance(self, dt_s: float, config: FitConfig) -> None:
+    def predict(self, dt_s: float, config: FitConfig) -> None:
         """Go on by dt_s [s] with nothing seen (yet)."""
         # The motion needs this pose's Jacobian anyway.
-        self._last_points_m, _ = self._kinematics.jacobian(self._motion.q)
+        self._last_points_m, _ = self._kinematics.jacobian(self.q)
         self._motion.predict(dt_s, config.weight_smooth)
         self.unseen_s += dt_s
-        self.set_aside = np.zeros(NUM_JOINTS, dtype=bool)
-        self.jumped = False
 
-    def take(self, frame: observe.Frame, dt_s: float, config: FitConfig) -> bool:
-        """Fit a frame to which `advance` led; False where it is not believed."""
+    def update(self, measured: Measurement, dt_s: float, config: FitConfig) -> Update:
+        """Fit the frame that `predict` led to."""
         points, moves = self._kinematics.jacobian(self.q)
-        lengths = self._kinematics.lengths_m
-        observation, self.set_aside = self._checks.observe(
-            frame, lengths, points, self.std_m(moves), dt_s
-        )
-        if self._checks.restart:
-            self._checks.reset()
-            return self._start_over(observe.unchecked(frame, lengths), config)
-        believed = (observation.local_weight > 0.0) | (observation.ray_weight > 0.0)
-        if believed.sum() < observe.MIN_SEEN:
-            return False
-        if self._checks.yielded:
-            self._motion.doubt()
-        self._solve(observation, dt_s, config)
-        self._leave_wrong_minimum(dt_s, config)
+        std, lengths = self._motion.joint_std_m(moves), self._kinematics.lengths_m
+        gated = self._gate.check(measured, Prediction(points, std, lengths), dt_s)
+        observation = gated.observation
+        if gated.verdict is Verdict.REFUTED:
+            return self._start_over(observation, config)
+        if np.count_nonzero(observation.seen) < observe.MIN_SEEN:
+            return Update(False, False, np.ones(NUM_JOINTS), gated.rejected)
+        returned = self.unseen_s > 1.5 * dt_s
+        corrected = gated.verdict is Verdict.CORRECTED
+        if corrected:
+            self._motion.inflate_covariance()
+        uncertain = returned or corrected
+        agreement = self._fit(observation, dt_s, config, compare=uncertain or dt_s > _OLD_S)
+        surprise_m = float(np.abs(self.points_m - points).mean())
+        sudden = surprise_m > _SUDDEN_M + _SUDDEN_ACCELERATION * dt_s**2 / 2.0
         self.unseen_s = 0.0
-        return True
+        if self._is_stuck(observation, agreement, dt_s) and self._leave(observation, config):
+            return Update(True, True, np.ones(NUM_JOINTS), gated.rejected)
+        return Update(True, uncertain or sudden, agreement, gated.rejected)
 
-    def _solve(self, observation: Observation, dt_s: float, config: FitConfig) -> None:
+    def _fit(
+        self, observation: Observation, dt_s: float, config: FitConfig, compare: bool
+    ) -> np.ndarray:
+        """Correct the motion by an observation.
+
+        Args:
+            compare: start from the frame alone where its energy is lower.
+
+        Returns:
+            [21] how well each joint's observation agrees with the fit.
+        """
         root = self._motion.root_information()
+        position = _root_position(observation, self._size)
+        objective = Objective(self._terms(observation, position, root, dt_s, config))
+        start = self.q
+        if compare and position is not None:
+            alone = _configuration(observation, position)
+            costs = [
+                objective.evaluate(q, self._kinematics.forward(q)).cost for q in (alone, start)
+            ]
+            if costs[0] < costs[1]:
+                start = alone
+        solution = minimise(self._kinematics, objective, start, config.max_iterations)
+        self._motion.correct(solution, root)
+        self._solution = solution
+        self._measure_size(observation)
+        return solution.agreement.reshape(2, NUM_JOINTS).min(axis=0)
+
+    def _terms(
+        self,
+        observation: Observation,
+        position: np.ndarray | None,
+        root: np.ndarray,
+        dt_s: float,
+        config: FitConfig,
+    ) -> list[Term]:
+        """All terms of a frame; the expected pose is that of `q`."""
         share = min(1.0, dt_s / FRAME_S)
-        data = data_terms(observation, config, _distance(self.q), share)
         terms: list[Term] = [
-            *data,
+            *data_terms(observation, config, _distance(self.q), share),
             Smoothness(self._kinematics, self.q, root),
             Depth(self._last_points_m, config.weight_depth, dt_s),
             Rest(self._hidden(observation), dt_s),
         ]
-        position = _root_position(observation, self._size)
         if position is not None:
             terms.append(Range(position[2], _RANGE_STD * position[2] / share**0.5))
-        start = self.q
-        returned = self.unseen_s > 1.5 * dt_s
-        if returned or dt_s > _OLD_S or self._checks.yielded:
-            alone = _configuration_alone(observation, self._size)
-            if alone is not None and self._energy(terms, alone) < self._energy(terms, start):
-                start = alone
-        expected_m, _ = self._kinematics.jacobian(self.q)
-        solution = minimise(self._kinematics, terms, start, config.max_iterations)
-        self._motion.correct(solution, root)
-        self._observation, self._solution = observation, solution
-        agreements = [t.agreement(r) for t, r in zip(data, solution.residuals)]
-        self._agreement = np.minimum(*agreements)
-        self._measure_size(observation)
-        surprise_m = float(np.abs(solution.points_m - expected_m).mean())
-        sudden = surprise_m > _SUDDEN_M + _SUDDEN_ACCELERATION * dt_s**2 / 2.0
-        self.jumped = returned or sudden or self._checks.yielded
+        return terms
 
     def _hidden(self, observation: Observation) -> np.ndarray:
         """[N] bool: angles that move no joint seen in this frame."""
-        seen = (observation.local_weight > 0.0) | (observation.ray_weight > 0.0)
         _, moves = self._kinematics.jacobian(self.q)
-        return np.abs(moves[seen, :, ROOT_V:]).sum(axis=(0, 1)) < 1e-9
+        seen = observation.seen.repeat(3).astype(np.float64)
+        hidden: np.ndarray = (seen @ np.abs(moves.reshape(-1, NV)))[ROOT_V:] < 1e-9
+        return hidden
 
     def _measure_size(self, observation: Observation) -> None:
         """Compare the network's bones, along the fitted ones, with the body's."""
-        seen = (observation.local_weight > 0.0) & (observation.local_weight[_PARENTS] > 0.0)
-        bones = observation.network_m - observation.network_m[_PARENTS]
-        along = (bones * inverse.bone_directions(self.points_m)).sum(axis=1)[seen].sum()
-        body = self._kinematics.lengths_m[seen].sum()
-        if along > 0.2 * body:
+        seen = observation.local_weight > 0.0
+        counts = (seen & seen.take(_PARENTS)).astype(np.float64)
+        measured = observation.measurement.bones_m * inverse.bone_directions(self.points_m)
+        along_m = float((counts @ measured).sum())
+        body_m = float(counts @ self._kinematics.lengths_m)
+        if along_m > 0.2 * body_m:
             self._size_frames = min(self._size_frames + 1, _SIZE_FRAMES[1])
-            self._size *= (body / (along * self._size)) ** (1.0 / self._size_frames)
+            self._size *= (body_m / (along_m * self._size)) ** (1.0 / self._size_frames)
 
-    def _energy(self, terms: list[Term], q: np.ndarray) -> float:
-        points = self._kinematics.forward(q)
-        return sum(term.cost(term.residual(q, points)) for term in terms)
-
-    def _leave_wrong_minimum(self, dt_s: float, config: FitConfig) -> None:
-        """Where a fit of the frame alone shows this minimum to be a wrong one, go there."""
-        observation = self._observation
-        seen = np.minimum(observation.local_weight, observation.ray_weight) > 0.0
-        doubtful = seen & (self._agreement < _SUSPICIOUS)
-        self._stuck_s = np.where(doubtful, self._stuck_s + dt_s, 0.0)
-        if self._stuck_s.max() > _STUCK_S:
+    def _is_stuck(self, observation: Observation, agreement: np.ndarray, dt_s: float) -> bool:
+        """Whether a well seen joint has disagreed with the fit for long."""
+        doubtful = (observation.weight > 0.0) & (agreement < _SUSPICIOUS)
+        if not np.count_nonzero(doubtful):
             self._stuck_s = np.zeros(NUM_JOINTS)
-            cost = self._data_cost(self._solution, config)
-            alone = _fit_alone(self._kinematics, observation, config, self._size)
-            if alone is not None and self._data_cost(alone, config) < _BETTER * cost:
-                self._adopt(alone, observation)
-
-    def _data_cost(self, solution: Solution, config: FitConfig) -> float:
-        terms = data_terms(self._observation, config, _distance(solution.q))
-        return sum(t.cost(t.residual(solution.q, solution.points_m)) for t in terms)
-
-    def _start_over(self, observation: Observation, config: FitConfig) -> bool:
-        solution = _fit_alone(self._kinematics, observation, config, self._size)
-        if solution is None:
             return False
-        self._adopt(solution, observation)
-        self.set_aside = np.zeros(NUM_JOINTS, dtype=bool)
-        self.unseen_s = 0.0
+        self._stuck_s = np.where(doubtful, self._stuck_s + dt_s, 0.0)
+        if not self._stuck_s.max() > _STUCK_S:
+            return False
+        self._stuck_s = np.zeros(NUM_JOINTS)
         return True
 
-    def _adopt(self, solution: Solution, observation: Observation) -> None:
-        """Take a fit of one frame alone for the pose; the past says no more of it."""
+    def _leave(self, observation: Observation, config: FitConfig) -> bool:
+        """Go to the fit of the frame alone where that shows this minimum to be a wrong one."""
+        alone = _fit_alone(self._kinematics, observation, config, self._size)
+        if alone is None:
+            return False
+        costs = [_data_cost(observation, found, config) for found in (alone, self._solution)]
+        if not costs[0] < _BETTER * costs[1]:
+            return False
+        self._adopt(alone)
+        return True
+
+    def _start_over(self, observation: Observation, config: FitConfig) -> Update:
+        solution = _fit_alone(self._kinematics, observation, config, self._size)
+        agreement = np.ones(NUM_JOINTS)
+        if solution is None:
+            return Update(False, False, agreement, observation.seen)
+        self._adopt(solution)
+        self.unseen_s = 0.0
+        return Update(True, True, agreement, np.zeros(NUM_JOINTS, dtype=bool))
+
+    def _adopt(self, solution: Solution) -> None:
+        """Take a fit of one frame alone for the pose, whatever the past was."""
         self._motion = Motion(self._kinematics, solution.q)
         root = self._motion.root_information()
         information = solution.information + root.T @ root
         self._motion.correct(dataclasses.replace(solution, information=information), root)
         self._last_points_m = solution.points_m
-        self._observation, self._solution = observation, solution
-        self._agreement = np.ones(NUM_JOINTS)
-        self.jumped = True
+        self._solution = solution
 
 
 def _expected_size(kinematics: Kinematics) -> float:
@@ -235,15 +261,12 @@ def _expected_size(kinematics: Kinematics) -> float:
 
 def _root_position(observation: Observation, size: float) -> np.ndarray | None:
     """[3] where the network's body, so much larger, is seen as it is; None where open."""
-    weight = np.minimum(observation.local_weight, observation.ray_weight)
-    return observe.root_position(observation.network_m * size, observation.rays, weight)
+    measured = observation.measurement
+    return observe.root_position(measured.local_m * size, measured.rays, observation.weight)
 
 
-def _configuration_alone(observation: Observation, size: float) -> np.ndarray | None:
-    """[NQ] the closed-form pose of a frame; None where its distance stays open."""
-    position = _root_position(observation, size)
-    if position is None:
-        return None
+def _configuration(observation: Observation, position: np.ndarray) -> np.ndarray:
+    """[NQ] the closed-form pose of a frame whose pelvis is at a position [3] [m]."""
     q = inverse.configuration(observation.local_m)
     q[:3] = position
     return q
@@ -252,16 +275,23 @@ def _configuration_alone(observation: Observation, size: float) -> np.ndarray | 
 def _fit_alone(
     kinematics: Kinematics, observation: Observation, config: FitConfig, size: float
 ) -> Solution | None:
-    """Fit one frame with no past."""
-    q = _configuration_alone(observation, size)
-    if q is None:
+    """Fit one frame with no past; None where its distance stays open."""
+    position = _root_position(observation, size)
+    if position is None:
         return None
+    q = _configuration(observation, position)
     terms: list[Term] = [
         *data_terms(observation, config, _distance(q)),
         Range(q[2], _RANGE_STD * q[2]),
         Rest(),
     ]
-    return minimise(kinematics, terms, q, _START_ITERATIONS, thorough=True)
+    return minimise(kinematics, Objective(terms), q, _START_ITERATIONS, thorough=True)
+
+
+def _data_cost(observation: Observation, solution: Solution, config: FitConfig) -> float:
+    """The energy of the data alone at a solution."""
+    objective = Objective(data_terms(observation, config, _distance(solution.q)))
+    return objective.evaluate(solution.q, solution.points_m).cost
 
 
 def _distance(q: np.ndarray) -> float:

@@ -7,6 +7,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vnect_ros.config import ModelConfig
 from vnect_ros.errors import BackendError, describe
 
 if TYPE_CHECKING:
@@ -30,6 +31,23 @@ OpenVINO takes a third less time than ONNX Runtime in int8, at the same accuracy
 PREFERRED = dict.fromkeys(("tensorrt", "onnxruntime_cuda"), ("fp16", "fp32"))
 """Precisions that "auto" takes on a runtime if the bundle has them and its own default
 was asked for: on a GPU fp16 is as fast as int8 for networks this small, and exacter."""
+
+
+def load_backend(config: ModelConfig | None = None, **options: Any) -> Backend:
+    """Load the bundle of a configuration (default: `ModelConfig()`) into its runtime.
+
+    Args:
+        options: of the runtime, as for `create`.
+
+    Raises:
+        ModelError: there is no such bundle, or it is not what it declares.
+        BackendError: the runtime is unknown, missing or fails.
+    """
+    from vnect_ros.inference import bundles
+
+    config = config or ModelConfig()
+    model = bundles.load(config.model, config.precision)
+    return create(model, config.backend, threads=config.threads, **options)
 
 
 def create(model: Model, name: str = "auto", **options: Any) -> Backend:

@@ -47,8 +47,8 @@ class OnnxRuntimeBackend(RuntimeBackend):
             raise BackendError(f"{self.name} refuses {model.file}: {error}") from error
         if self.provider not in session.get_providers():  # it falls back without an error
             raise BackendError(
-                f"{self.name}: ONNX Runtime {onnxruntime.__version__} cannot load CUDA: it needs "
-                "an NVIDIA driver, and CUDA and cuDNN of the versions that it was built for: "
+                f"ONNX Runtime {onnxruntime.__version__} cannot load CUDA: it needs an NVIDIA "
+                "driver, and CUDA and cuDNN of the versions that it was built for: "
                 "pip install 'onnxruntime-gpu[cuda,cudnn]'"
             )
         self._session: onnxruntime.InferenceSession | None = session
@@ -83,7 +83,7 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
 
         if self.provider not in providers:
             raise BackendError(
-                f"{self.name}: onnxruntime {onnxruntime.__version__} is built without CUDA: "
+                f"ONNX Runtime {onnxruntime.__version__} is built without CUDA: "
                 "pip install onnxruntime-gpu in its place"
             )
         device()  # raises where there is no GPU

@@ -103,6 +103,8 @@ def cut(image: np.ndarray, crop: Crop) -> np.ndarray:
             part = cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_CONSTANT)
         size = (part.shape[1] // block, part.shape[0] // block)
         part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    if part.shape[:2] == (1, 1):  # OpenCV 4.5 (Ubuntu 22.04) cannot warp a single pixel
+        part = cv2.copyMakeBorder(part, 0, 1, 0, 1, cv2.BORDER_CONSTANT)
     # Pixel q of the input lies at (q + 0.5) * scale - 0.5 + corner of the image, and
     # pixel p of the image at (p - left + 0.5) / block - 0.5 of the part.
     step = crop.scale / block

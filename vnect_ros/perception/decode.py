@@ -280,4 +280,5 @@ def average_scales(full: Maps, wider: Maps, scale: float) -> Maps:
         heatmaps=(full.heatmaps + enlarged(wider.heatmaps)) / 2.0,
         locations_m=(full.locations_m + enlarged(locations).reshape(full.locations_m.shape)) / 2.0,
         stride_px=full.stride_px,
+        presence=full.presence,
     )

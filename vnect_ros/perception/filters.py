@@ -24,10 +24,6 @@ def smoothing(cutoff_hz: np.ndarray | float, dt_s: float) -> np.ndarray | float:
     return 1.0 / (1.0 + 1.0 / (2.0 * math.pi * cutoff_hz * dt_s))
 
 
-SAME_S = 1e-9
-"""Stamps nearer than this are the same: messages count nanoseconds."""
-
-
 class OneEuro:
     """A 1-Euro filter over every element of an array, each on its own.
 
@@ -69,49 +65,30 @@ class OneEuro:
         self._value = np.empty(0)
         self._speed = np.empty(0)
 
-    def filter(
-        self,
-        stamp_s: float,
-        values: np.ndarray,
-        *,
-        unit: float = 1.0,
-        mask: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def filter(self, stamp_s: float, values: np.ndarray, *, unit: float = 1.0) -> np.ndarray:
         """The filtered values.
 
         Args:
-            stamp_s: time of the values [s].  The same stamp again changes nothing
-                and gives the last answer; an earlier one resets the filter.
-            values: array of any shape; another shape than last time resets.
+            stamp_s: time of the values [s], after the last ones'.
+            values: array of any shape; another shape than last time resets.  NaN
+                passes, and what returns from it starts afresh.
             unit: what beta counts the speed in, as a multiple of the values'
                 unit: 0.1 for a beta per dm/s over metres.
-            mask: bool over the leading axes of values; False (and NaN) elements
-                pass as they are, and start afresh when they return.
 
         Returns:
             float64 array of the shape of values.
         """
         values = np.array(values, dtype=np.float64)
-        seen = np.isfinite(values)
-        if mask is not None:
-            mask = np.asarray(mask)
-            seen &= mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
-        if self._stamp_s is None or stamp_s < self._stamp_s or values.shape != self._value.shape:
-            self._stamp_s = stamp_s
-            self._value = np.where(seen, values, np.nan)
-            self._speed = np.zeros_like(values)
+        if self._stamp_s is None or values.shape != self._value.shape:
+            self._stamp_s, self._value, self._speed = stamp_s, values, np.zeros_like(values)
             return values.copy()
-        if stamp_s - self._stamp_s < SAME_S:
-            return np.where(np.isfinite(self._value), self._value, values)
-        dt_s = stamp_s - self._stamp_s
-        known = np.isfinite(self._value) & seen
-        last = np.where(known, self._value, values)
-        change = np.where(known, values - last, 0.0)
-        share = smoothing(self._derivative_cutoff_hz, dt_s)
-        speed = np.where(known, self._speed, 0.0)
-        speed = speed + share * (change / dt_s - speed)
-        cutoff_hz = self._min_cutoff_hz + self._beta * np.abs(speed) / unit
-        answer = last + smoothing(cutoff_hz, dt_s) * change
-        self._stamp_s, self._speed = stamp_s, speed
-        self._value = np.where(seen, answer, np.nan)
-        return answer
+        dt_s, self._stamp_s = stamp_s - self._stamp_s, stamp_s
+        last, change, speed = self._value, values - self._value, self._speed
+        fresh = ~np.isfinite(change)
+        if np.count_nonzero(fresh):
+            last = np.where(fresh, values, last)
+            change[fresh] = speed[fresh] = 0.0
+        self._speed = speed + smoothing(self._derivative_cutoff_hz, dt_s) * (change / dt_s - speed)
+        cutoff_hz = self._min_cutoff_hz + self._beta / unit * np.abs(self._speed)
+        self._value = last + smoothing(cutoff_hz, dt_s) * change
+        return self._value.copy()

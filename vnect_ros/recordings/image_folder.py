@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from vnect_ros.errors import ImageError, describe
+from vnect_ros.recordings.frame import VideoFrame
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -32,8 +32,8 @@ class ImageFolder:
         self._files = sorted(files, key=_order)
         self.fps, self.count, self.lost = fps, len(files), 0
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Images [H, W, 3] uint8 RGB and the time since the first [s].
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """The images at an even rate.
 
         Raises:
             ImageError: one of them cannot be read.
@@ -42,7 +42,7 @@ class ImageFolder:
             image = cv2.imread(str(file), cv2.IMREAD_COLOR)
             if image is None:
                 raise ImageError(describe("image", str(file), "an image OpenCV reads"))
-            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB), i / self.fps
+            yield VideoFrame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), i / self.fps)
 
 
 def _order(file: Path) -> tuple[list[int | str], str]:

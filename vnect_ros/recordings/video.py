@@ -1,37 +1,37 @@
-"""Frames from a video file or a folder of images, each with its time."""
+"""Frames from a video file, a folder of images or a bag, each with its time."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from vnect_ros.errors import ImageError, describe
+from vnect_ros.recordings.bag import Bag, is_bag
+from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.recordings.image_folder import ImageFolder
 from vnect_ros.recordings.video_file import FALLBACK_FPS, VideoFile
 
 
-@dataclass(frozen=True)
-class VideoFrame:
-    """One image of a video."""
-
-    image: np.ndarray
-    """[H, W, 3] uint8 RGB."""
-    stamp_s: float
-    """Time since the first frame [s]."""
-
-
 class Video:
-    """A video file, or the images of a folder in the order of the numbers in their names."""
+    """A video file, the images of a folder in the order of their numbers, or a bag's topic."""
 
-    def __init__(self, source: str | Path, fps: float | None = None) -> None:
+    def __init__(
+        self,
+        source: str | Path,
+        fps: float | None = None,
+        *,
+        topic: str = "",
+        rectified: str = "auto",
+    ) -> None:
         """Open it.
 
         Args:
-            fps: of a folder of images (default 30), or an even rate in place of a
-                file's own time stamps [Hz].
+            fps: of a folder of images (default 30), or an even rate in place of the
+                source's own time stamps [Hz].
+            topic: of a bag's images; "" takes the only one there is.
+            rectified: whether a bag's images are, so that P of CameraInfo holds:
+                "true", "false", or "auto", by the topic's name.
 
         Raises:
             ImageError: there is nothing there that can be read.
@@ -40,8 +40,12 @@ class Video:
             raise ImageError(describe("fps", fps, "a positive number of images a second"))
         self.source = Path(source)
         self._even = fps
-        self._reader: ImageFolder | VideoFile
-        if self.source.is_dir():
+        self._reader: Bag | ImageFolder | VideoFile
+        if is_bag(self.source):
+            self._reader = Bag(self.source, topic, rectified)
+        elif topic:
+            raise ImageError(describe("topic", topic, f"none: {source} is no bag"))
+        elif self.source.is_dir():
             self._reader = ImageFolder(self.source, fps or FALLBACK_FPS)
         else:
             self._reader = VideoFile(self.source)
@@ -52,14 +56,15 @@ class Video:
 
     @property
     def lost(self) -> int:
-        """Frames that could not be decoded in the last whole pass."""
+        """Frames that could not be used in the last whole pass."""
         return self._reader.lost
 
     def __iter__(self) -> Iterator[VideoFrame]:
         """The frames from the first on; the source may be gone over many times.
 
         Raises:
-            ImageError: an image of the folder cannot be read.
+            ImageError: an image of a folder cannot be read, or no image of a bag.
         """
-        for i, (image, stamp_s) in enumerate(self._reader):
-            yield VideoFrame(image, stamp_s if self._even is None else i / self._even)
+        for i, frame in enumerate(self._reader):
+            even = self._even
+            yield frame if even is None else dataclasses.replace(frame, stamp_s=i / even)

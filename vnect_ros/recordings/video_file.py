@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from vnect_ros.errors import ImageError, describe
+from vnect_ros.recordings.frame import VideoFrame
 
 FALLBACK_FPS = 30.0
 """Rate taken for what states none [Hz]."""
@@ -56,8 +57,8 @@ class VideoFile:
         self._size = self._square(first)
         self._turns = _quarter_turns(first, file)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Images [H, W, 3] uint8 RGB and the time since the first [s], which always rises.
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """The frames; their stamps always rise.
 
         What cannot be decoded is passed over, counted in `lost` and logged.
         """
@@ -76,7 +77,7 @@ class VideoFile:
             torn += frame.is_corrupt
             lasts_s = _seconds(getattr(frame, "duration", None), frame) or 1.0 / self.fps
             end_s = max(end_s, begin + stamp_s + lasts_s)
-            yield self._image(frame), stamp_s
+            yield VideoFrame(self._image(frame), stamp_s)
         within = sum(s < end_s for s in failed_s)
         missing = round(((self._duration_s or 0.0) - end_s) * self.fps)
         self.lost = within + max(len(failed_s) - within, missing, 0)

@@ -11,9 +11,10 @@ from std_msgs.msg import Header
 
 from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
+from vnect_ros.messages.images import ImageReader
 from vnect_ros.records import Pose
 from vnect_ros.ros import convert
-from vnect_ros.ros.images import ImageReader, load_cv_bridge
+from vnect_ros.ros.image_input import load_cv_bridge
 from vnect_ros.ros.naming import DEFAULT_ID
 from vnect_ros.ros.publishers import Publishers
 

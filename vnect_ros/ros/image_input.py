@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -14,9 +14,10 @@ from vnect_ros.camera import Camera
 from vnect_ros.clock import Arrival, ClockGuard
 from vnect_ros.config import NodeConfig
 from vnect_ros.errors import ImageError, describe
+from vnect_ros.messages.cameras import camera_from_message, is_rectified
+from vnect_ros.messages.images import ImageReader
 from vnect_ros.records import Frame
 from vnect_ros.ros import convert
-from vnect_ros.ros.images import ImageReader, load_cv_bridge
 
 WAITING: Final = "waiting for a CameraInfo"
 
@@ -103,7 +104,7 @@ class ImageInput:
             self.camera_fault = WAITING
             return None
         rectified = is_rectified(self._topic, config.rectified)
-        camera, self.camera_fault = convert.camera_from_message(
+        camera, self.camera_fault = camera_from_message(
             self.info, width, height, config.fallback_fov, rectified
         )
         self.camera_used = "calibrated, rectified images: P is used" if rectified else "calibrated"
@@ -112,11 +113,11 @@ class ImageInput:
         return self._camera
 
 
-def is_rectified(topic: str, configured: str) -> bool:
-    """Whether images are rectified: as configured, or "auto", by their topic's name.
+def load_cv_bridge() -> Any | None:
+    """A CvBridge, or None where cv_bridge is not installed or does not load."""
+    try:
+        from cv_bridge import CvBridge
 
-    image_pipeline names rectified topics image_rect, image_rect_color, and so on.
-    """
-    if configured != "auto":
-        return configured == "true"
-    return any(part.startswith("image_rect") for part in topic.split("/"))
+        return CvBridge()
+    except Exception:  # built against another NumPy it raises more than ImportError
+        return None

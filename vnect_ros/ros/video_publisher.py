@@ -1,8 +1,8 @@
-"""A video file, a folder of images, a webcam or the bundled clip as a ROS camera.
+"""A video file, a folder of images, a bag, a webcam or the bundled clip as a ROS camera.
 
 Publishes `image` and `camera_info` in real time, each frame stamped when it is
-taken.  Without `--camera` or `--fov` the intrinsics are those of a truth file
-beside the video (NAME_truth.npz), else the camera says that it is uncalibrated.
+published.  Without `--camera` or `--fov` the intrinsics are those of the bag, or
+of a truth file beside the video (NAME_truth.npz), else K is zero: uncalibrated.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from vnect_ros.camera import Camera
+from vnect_ros.config import CameraConfig
 from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.recordings.camera_file import read_camera_file
+from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.recordings.video import Video
 from vnect_ros.ros import convert
 
 PROFILE = "config/shared_memory.xml"
 CLIP = "assets/demo.mp4"
+FRAME_ID = "camera_optical_frame"
 SETTLE_S = 2.5
 """From the first subscriber to the first frame: it finds us later than we find it, and what
 is lost of DDS's discovery is told again only after about two seconds."""
@@ -55,7 +58,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="video_publisher", description=__doc__)
     parser.add_argument(
         "source", nargs="?", metavar="SOURCE",
-        help="video file, folder of images or number of a webcam (default: the bundled clip)",
+        help="video file, folder of images, bag or number of a webcam (default: the bundled clip)",
     )  # fmt: skip
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
@@ -71,7 +74,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--fps", type=float, help="images a second (default: the video's own time stamps)"
     )
     parser.add_argument("--once", action="store_true", help="end with the video, do not repeat it")
-    parser.add_argument("--frame-id", default="camera_optical_frame", help="default: %(default)s")
+    parser.add_argument(
+        "--frame-id", default="", metavar="NAME", help=f"default: a bag's own, else {FRAME_ID}"
+    )
+    parser.add_argument(
+        "--topic", default="", help="of a bag's images (default: the only one there is)"
+    )
     parser.add_argument(
         "--wait", type=float, default=0.0, metavar="S",
         help="wait up to this long for a subscriber before the first frame (default: 0)",
@@ -82,43 +90,43 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def open_source(source: str | None, fps: float | None) -> Video | int:
-    """The video, or the webcam's number.
+def open_source(args: argparse.Namespace) -> Video | int:
+    """The recording, or the webcam's number.
 
     Raises:
         ImageError: it cannot be read.
     """
-    if source is not None and source.isdigit():
-        return int(source)
-    file = shared(CLIP) if source is None else Path(source)
+    if args.source is not None and args.source.isdigit():
+        return int(args.source)
+    file = shared(CLIP) if args.source is None else Path(args.source)
     if file is None:
         raise ImageError(describe("video", CLIP, "a file: the bundled clip is not installed"))
-    return Video(file, fps)
+    rectified = "true" if args.rectified else "auto"
+    return Video(file, args.fps, topic=args.topic, rectified=rectified)
 
 
-def images(source: Video | int, once: bool) -> Iterator[tuple[np.ndarray, float | None]]:
-    """Images [H, W, 3] uint8 RGB and when each is due, from the start [s]; None: at once.
+def frames(source: Video | int, once: bool) -> Iterator[tuple[VideoFrame, float]]:
+    """Frames and when each is due, from the start [s]; of a webcam, at once.
 
-    A video begins again behind its end, for ever unless `once`.
+    A recording begins again behind its end, for ever unless `once`.
 
     Raises:
         ImageError: the source cannot be read, or can no longer be.
     """
     if isinstance(source, int):
-        yield from ((image, None) for image in _webcam(source))
+        yield from ((VideoFrame(image, 0.0), 0.0) for image in _webcam(source))
         return
     begin_s = due_s = 0.0
     while True:
-        begin_s, frames = due_s, 0
+        frame = None
         for frame in source:
-            due_s = begin_s + frame.stamp_s
-            yield frame.image, due_s
-            frames += 1
-        if not frames:
+            due_s = max(due_s, begin_s + frame.stamp_s)
+            yield frame, due_s
+        if frame is None:
             raise ImageError(describe("video", str(source.source), "a file with whole frames"))
         if once:
             return
-        due_s += 1.0 / source.fps
+        begin_s = due_s + 1.0 / source.fps
 
 
 def _webcam(number: int) -> Iterator[np.ndarray]:
@@ -133,17 +141,20 @@ def _webcam(number: int) -> Iterator[np.ndarray]:
         capture.release()
 
 
-def camera_for(args: argparse.Namespace, source: Video | int, width: int, height: int) -> Camera:
+def camera_for(args: argparse.Namespace, source: Video | int, frame: VideoFrame) -> Camera:
     """The intrinsics to publish; not calibrated if nothing is known.
 
     Raises:
         CameraError: those named cannot be had.
     """
+    height, width = frame.image.shape[:2]
     if args.camera:
         return read_camera_file(args.camera, args.rectified).for_image(width, height)
-    if args.fov:
+    if args.fov is not None:
         guess = Camera.from_field_of_view(width, height, args.fov)
         return Camera(width, height, guess.fx, guess.fy, guess.cx, guess.cy)
+    if frame.camera is not None:
+        return frame.camera
     if isinstance(source, Video):
         truth = source.source.with_name(f"{source.source.stem}_truth.npz")
         if truth.is_file():
@@ -151,7 +162,7 @@ def camera_for(args: argparse.Namespace, source: Video | int, width: int, height
                 fx, fy, cx, cy = (float(known[key]) for key in ("fx", "fy", "cx", "cy"))
                 size = int(known["width"]), int(known["height"])
             return Camera(*size, fx, fy, cx, cy).for_image(width, height)
-    return Camera.from_field_of_view(width, height, 54.0)
+    return Camera.from_field_of_view(width, height, CameraConfig().fallback_fov)
 
 
 def wait_until(due: float) -> None:
@@ -166,7 +177,7 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
     Args:
         stamps_s: filled with the stamp of each frame published.
     """
-    source = open_source(args.source, args.fps)
+    source = open_source(args)
     to_image = node.create_publisher(Image, "image", qos_profile_sensor_data)
     to_info = node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
     patience = time.monotonic() + args.wait
@@ -177,20 +188,21 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
         time.sleep(0.02)
     camera = None
     start = time.monotonic()
-    for image, due_s in images(source, args.once):
-        height, width = image.shape[:2]
-        if camera is None or (camera.width, camera.height) != (width, height):
-            camera = camera_for(args, source, width, height)
-            known = "calibrated" if camera.calibrated else "not calibrated"
-            node.get_logger().info(f"{width}x{height}, {known}")
-        if due_s is not None:
-            start = max(start, time.monotonic() - due_s - LATE_S)  # do not hurry after a delay
-            wait_until(start + due_s)
+    for frame, due_s in frames(source, args.once):
+        height, width = frame.image.shape[:2]
+        if frame.camera or camera is None or (camera.width, camera.height) != (width, height):
+            before, camera = camera, camera_for(args, source, frame)
+            if camera != before:
+                known = "calibrated" if camera.calibrated else "not calibrated"
+                node.get_logger().info(f"{width}x{height}, {known}")
+        start = max(start, time.monotonic() - due_s - LATE_S)  # do not hurry after a delay
+        wait_until(start + due_s)
         if not rclpy.ok():
             return
-        header = Header(stamp=node.get_clock().now().to_msg(), frame_id=args.frame_id)
+        frame_id = args.frame_id or frame.frame_id or FRAME_ID
+        header = Header(stamp=node.get_clock().now().to_msg(), frame_id=frame_id)
         to_info.publish(convert.camera_info(camera, header))
-        to_image.publish(convert.image_message(image, header))
+        to_image.publish(convert.image_message(frame.image, header))
         stamps_s.append(convert.stamp_s(header.stamp))
     time.sleep(0.5)  # the last frame is still under way
 

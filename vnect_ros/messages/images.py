@@ -1,5 +1,7 @@
 """From image messages to pixels: every encoding, raw and compressed.
 
+A message is whatever has the fields of sensor_msgs/Image or CompressedImage:
+those of rclpy, and those that rosbags reads from files.
 cv_bridge converts what it reads rightly, where it is installed.  Ours are rgb8
 and bgr8, which need no copy or one; YUV and 16-bit images, of which cv_bridge
 lacks some and takes 65535 for white in others; and rows with padding, which
@@ -15,7 +17,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
 
 from vnect_ros.errors import ImageError, describe
 
@@ -61,16 +62,6 @@ _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _PNG_END = b"IEND\xaeB`\x82"
 
 
-def load_cv_bridge() -> Any | None:
-    """A CvBridge, or None where cv_bridge is not installed or does not load."""
-    try:
-        from cv_bridge import CvBridge
-
-        return CvBridge()
-    except Exception:  # built against another NumPy it raises more than ImportError
-        return None
-
-
 class ImageReader:
     """Reads the images of one camera; remembers how many bits its 16-bit images use."""
 
@@ -80,7 +71,7 @@ class ImageReader:
         self._not_bridged: set[str] = set()
         self._bits = _DEPTHS[0]
 
-    def read(self, message: Image | CompressedImage) -> np.ndarray:
+    def read(self, message: Any) -> np.ndarray:
         """The image as [H, W, 3] uint8 RGB; rgb8 without padding is not copied.
 
         White of a 16-bit image is the largest number of the bits that were in
@@ -89,7 +80,7 @@ class ImageReader:
         Raises:
             ImageError: encoding, size, step or data do not make an image.
         """
-        if isinstance(message, CompressedImage):
+        if not hasattr(message, "encoding"):
             return self._decompressed(message)
         encoding, row = _checked(message)
         if encoding.bridged and message.step == row and not message.is_bigendian:
@@ -98,7 +89,7 @@ class ImageReader:
                 return image
         return self._converted(message, encoding, row)
 
-    def _bridged(self, message: Image) -> np.ndarray | None:
+    def _bridged(self, message: Any) -> np.ndarray | None:
         """What cv_bridge makes of a message; None where it lacks the encoding."""
         if self._bridge is None or message.encoding in self._not_bridged:
             return None
@@ -112,7 +103,7 @@ class ImageReader:
             return None
         return image
 
-    def _converted(self, message: Image, encoding: _Encoding, row: int) -> np.ndarray:
+    def _converted(self, message: Any, encoding: _Encoding, row: int) -> np.ndarray:
         width, height = message.width, message.height
         rows = np.frombuffer(message.data, np.uint8).reshape(height, message.step)[:, :row]
         pixels = np.ascontiguousarray(rows)
@@ -131,7 +122,7 @@ class ImageReader:
         self._bits = max(self._bits, next(depth for depth in _DEPTHS if depth >= in_use))
         return (values >> (self._bits - 8)).astype(np.uint8)
 
-    def _decompressed(self, message: CompressedImage) -> np.ndarray:
+    def _decompressed(self, message: Any) -> np.ndarray:
         data = bytes(message.data)
         got = f"{len(data)} bytes of format {message.format!r}"
         kind = "JPEG" if data[:2] == b"\xff\xd8" else "PNG" if data[1:4] == b"PNG" else ""
@@ -156,7 +147,7 @@ class ImageReader:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _checked(message: Image) -> tuple[_Encoding, int]:
+def _checked(message: Any) -> tuple[_Encoding, int]:
     """The encoding of a message that is whole, and the bytes that a row's pixels take."""
     encoding = ENCODINGS.get(message.encoding)
     if encoding is None:
