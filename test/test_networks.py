@@ -1,4 +1,4 @@
-"""The networks on MoveNet's trunk: the port's fidelity, where they start, what they give."""
+"""The networks on MoveNet's trunk: the ports' fidelity, where they start, what they give."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ torch = pytest.importorskip("torch", reason="needs torch")
 
 from vnect_ros.errors import ModelError  # noqa: E402
 from vnect_ros.networks import NETWORKS, build_network  # noqa: E402
+from vnect_ros.networks.blazepose import BlazePose  # noqa: E402
 from vnect_ros.networks.head import bone_length_maps  # noqa: E402
 from vnect_ros.networks.movenet import KEYPOINTS, MoveNet  # noqa: E402
+from vnect_ros.networks.weights.blazepose import load_blazepose  # noqa: E402
 from vnect_ros.networks.weights.movenet import layer_names, load_movenet  # noqa: E402
 from vnect_ros.skeleton import INDEX  # noqa: E402
 
-GOLDEN = Path(__file__).parent / "data" / "movenet.npz"
-"""By data/make_movenet.py."""
-FOLDER = os.environ.get("VNECT_MOVENET", "")
-"""Where the published MoveNet files are, if they are."""
+GOLDEN = Path(__file__).parent / "data" / "trunks.npz"
+"""By data/make_trunks.py."""
+
+
+def published(name: str) -> Path:
+    """A published network's file; without it the test is skipped."""
+    file = Path(os.environ.get("VNECT_TRUNKS", "")) / name
+    if not file.is_file():
+        pytest.skip(f"VNECT_TRUNKS names no folder with {name}")
+    return file
 
 
 def published_form(network: MoveNet, file: Path) -> None:
@@ -43,20 +51,31 @@ def published_form(network: MoveNet, file: Path) -> None:
     save(helper.make_model(graph), str(file))
 
 
-@pytest.mark.parametrize("variant", ["lightning", "thunder"])
-def test_the_port_equals_the_published_network_on_real_images(variant):
-    file = Path(FOLDER) / f"movenet-{variant}.onnx"
-    if not file.is_file():
-        pytest.skip("VNECT_MOVENET names no folder with the published files")
+@pytest.mark.parametrize(("variant", "size"), [("lightning", 192), ("thunder", 256)])
+def test_movenets_port_equals_the_published_network_on_a_real_image(variant, size):
     network = MoveNet(variant).eval()
-    load_movenet(network, file)
+    load_movenet(network, published(f"movenet-{variant}.onnx"))
     golden = np.load(GOLDEN)
-    x = torch.from_numpy(golden[f"{variant}_images"]).permute(0, 3, 1, 2).float()
+    x = torch.from_numpy(golden[f"image_{size}"]).permute(2, 0, 1)[None].float()
     with torch.no_grad():
         found = torch.sigmoid(network(x / 127.5 - 1.0)["heatmaps"]).numpy()
     expected = golden[f"{variant}_heatmaps"] / 65535.0
     assert expected.max() > 0.5
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_blazeposes_port_equals_the_published_network_on_a_real_image():
+    pytest.importorskip("ai_edge_litert", reason="reads the published file")
+    network = BlazePose().eval()
+    load_blazepose(network, published("pose_landmark_full.tflite"))
+    golden = np.load(GOLDEN)
+    x = torch.from_numpy(golden["image_256"]).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        found = network(x / 255.0)
+    expected = golden["blazepose_heatmaps"] / 65535.0
+    assert expected.max() > 0.5
+    np.testing.assert_allclose(torch.sigmoid(found["heatmaps"]).numpy(), expected, atol=1e-3)
+    np.testing.assert_allclose(found["world"].numpy(), golden["blazepose_world"], atol=1e-3)
 
 
 def test_weights_load_by_the_layers_names_and_other_files_are_refused(tmp_path):
