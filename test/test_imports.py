@@ -23,7 +23,7 @@ VENDORS = (
 
 IMPORTS = {
     "errors": set(),
-    "privacy": set(),
+    "share": set(),
     "skeleton": set(),
     "clock": set(),
     "config": {"errors"},
@@ -31,12 +31,10 @@ IMPORTS = {
     "plausibility": {"errors", "lens"},
     "camera": {"errors", "lens", "plausibility"},
     "records": {"camera", "errors", "skeleton"},
-    "networks": {"errors"},
+    "networks": {"errors", "skeleton"},
     "body": {"skeleton"},
-    "inference": {"config", "errors", "records", "skeleton"},
+    "inference": {"config", "errors", "records", "share", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
-    "messages": {"camera", "errors"},
-    "recordings": {"camera", "clock", "errors", "messages"},
     "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
@@ -44,26 +42,31 @@ IMPORTS = {
     "pipeline": {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
+    "messages": {"camera", "errors"},
+    "recordings": {"camera", "clock", "errors", "messages"},
     "ros": {
-        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages", "pipeline",
-        "recordings", "records", "skeleton",
+        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
+        "pipeline", "recordings", "records", "share", "skeleton",
     },
     "datasets": {
-        "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
-    },
-    "synthetic": {"datasets", "errors", "skeleton"},
-    "evaluation": {
-        "camera", "config", "datasets", "errors", "inference", "perception", "pipeline", "records",
+        "body", "camera", "config", "drawing", "errors", "perception", "recordings", "records",
         "skeleton",
+    },
+    "synthetic": {"camera", "config", "datasets", "errors", "perception", "records", "skeleton"},
+    "evaluation": {
+        "camera", "config", "datasets", "drawing", "errors", "inference", "perception", "pipeline",
+        "records", "skeleton",
     },
     "learning": {
         "camera", "config", "datasets", "errors", "evaluation", "inference", "networks",
-        "perception", "records", "skeleton",
+        "perception", "records", "skeleton", "synthetic",
     },
     "cli": {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",
-        "networks", "perception", "pipeline", "recordings", "records", "ros", "skeleton",
+        "networks", "perception", "pipeline", "recordings", "records", "ros", "share", "skeleton",
+        "synthetic",
     },
+    "privacy": set(),
 }  # fmt: skip
 """Exactly what each module or folder of the package imports of ours; each imports only what
 stands above it."""
