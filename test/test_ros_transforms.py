@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from importlib.util import find_spec
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,18 +11,18 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 import pinocchio
 from diagnostic_msgs.msg import DiagnosticStatus
-from fake_backend import FakeBackend
 from geometry_msgs.msg import TransformStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from rclpy.time import Time
 from ros_rig import fake_bundle, wait
 from std_msgs.msg import Header
-from test_ros_convert import pose_of
 from test_ros_node import key, matrix
+from test_ros_person_messages import poses  # noqa: F401
 from tf2_msgs.msg import TFMessage
 
-from vnect_ros import inference
+from vnect_ros.errors import ImageError
+from vnect_ros.pipeline import Pipeline
 from vnect_ros.ros import transform_buffer
 from vnect_ros.ros.person_messages import PersonMessages
 from vnect_ros.ros.transform_buffer import NoTransform
@@ -128,9 +126,9 @@ def test_a_buffer_forgets_what_is_old_and_on_request_all_that_moves(buffer):
 
 
 @pytest.mark.parametrize("body_id", ["human", "a1b2c"])
-def test_only_messages_of_bodies_are_left_unread(body_id):
+def test_only_messages_of_bodies_are_left_unread(body_id, poses):  # noqa: F811
     header = Header(frame_id="camera_optical_frame")
-    body = PersonMessages(body_id).transforms(pose_of(), header)
+    body = PersonMessages(body_id).transforms(poses[-1], header)
     assert is_of_body(bytes(serialize_message(TFMessage(transforms=body))))
     still = pinocchio.SE3.Identity()
     robots = [("map", "body_frame"), ("body_frame", "camera"), ("body_human", "camera")]
@@ -138,16 +136,6 @@ def test_only_messages_of_bodies_are_left_unread(body_id):
         message = TFMessage(transforms=[placed(parent, child, still), placed(child, "x", still)])
         assert not is_of_body(bytes(serialize_message(message)))
     assert not is_of_body(bytes(serialize_message(TFMessage())))
-
-
-class Feeling(FakeBackend):
-    """Remembers the gravity that each crop is given with."""
-
-    gravities: ClassVar[list] = []
-
-    def infer(self, images, gravities=None):
-        Feeling.gravities.append(None if gravities is None else gravities[0])
-        return super().infer(images, gravities)
 
 
 class Robot:
@@ -183,22 +171,27 @@ class Robot:
 
 
 @pytest.fixture
-def start(rig, tmp_path):
-    inference.BACKENDS["feeling"] = ("test_ros_transforms", "Feeling")
-    Feeling.gravities = []
+def floors(monkeypatch):
+    """The floor of each frame that the pipeline got."""
+    got = []
+    step = Pipeline.step
+    monkeypatch.setattr(Pipeline, "step", lambda s, f: (got.append(f.floor), step(s, f))[1])
+    return got
 
+
+@pytest.fixture
+def start(rig, tmp_path):
     def begin(**parameters):
-        given = {"model": fake_bundle(tmp_path), "backend": "feeling", "diagnostics_period": 0.1}
-        heard = rig.start(**given, **parameters)
+        given = {"model": fake_bundle(tmp_path), "backend": "fake", "diagnostics_period": 0.1}
+        heard = rig.start(timeout_s=5.0, **given, **parameters)
         rig.camera().await_node()
         return heard, Robot(rig)
 
-    yield begin
-    del inference.BACKENDS["feeling"]
+    return begin
 
 
 def test_skeletons_in_a_target_frame_while_the_camera_moves(start):
-    heard, robot = start(target_frame="map", timeout_s=5.0)
+    heard, robot = start(target_frame="map")
     robot.mounted()
     places = {}
 
@@ -211,15 +204,12 @@ def test_skeletons_in_a_target_frame_while_the_camera_moves(start):
     wait(follow, "skeletons", after=heard.last_diagnostics)
     tf = {key(m.transforms[0].header): m.transforms[0] for m in heard["/tf"]
           if m.transforms[0].child_frame_id == "body_human"}  # fmt: skip
-    moved = []
     for skeleton in heard.tracked():
         assert skeleton.header.frame_id == "map"
         in_camera = tf[key(skeleton.header)]
         assert in_camera.header.frame_id == "camera_optical_frame"
         expected = places[key(skeleton.header)] @ matrix(in_camera.transform)
         np.testing.assert_allclose(matrix(skeleton.pose), expected, atol=1e-5)
-        moved.append(expected[0, 3])
-    assert moved[-1] - moved[0] > 0.1
 
 
 def test_images_without_the_target_frame_are_refused_by_name(start):
@@ -239,56 +229,61 @@ def value(heard, key: str) -> str:
     return next(v.value for v in heard["/diagnostics"][-1].status[0].values if v.key == key)
 
 
-def test_the_floor_is_where_the_ground_frame_has_it(start):
-    heard, robot = start(ground_frame="map", timeout_s=5.0)
+def test_the_floor_is_where_the_ground_frame_has_it(start, floors):
+    heard, robot = start(ground_frame="map")
     camera = robot.rig.camera()
     wait(lambda: camera.play(3) and len(heard.tracked()) > 5, "skeletons")
     # Without TF the person is followed all the same, and diagnostics remark it.
-    assert Feeling.gravities[-1] is None
+    assert floors and set(floors) == {None}
     heard.await_diagnostics(WARN, "ground_frame: no transform from 'camera_optical_frame' to 'map'")
     robot.mounted()
-    wait(lambda: robot.show() and Feeling.gravities[-1] is not None, "the floor")
-    _, place = robot.show()
-    down = place.rotation.T @ np.array([0.0, 0.0, -1.0])
-    np.testing.assert_allclose(Feeling.gravities[-1], down, atol=1e-9)
-    assert down[1] > 0.9 and down[2] == pytest.approx(np.sin(np.radians(20.0)))
-    wait(lambda: robot.show() and time.sleep(0.02) is None and heard.last_diagnostics().endswith(
-        "MEASURED"), "no remark", after=heard.last_diagnostics)  # fmt: skip
+    wait(lambda: robot.show(late_s=0.02) and floors[-1] is not None, "the floor")
+    place = robot.drives(camera.header().stamp, 0.0)
+    floor = floors[-1]
+    np.testing.assert_allclose(floor.normal, place.rotation.T @ (0.0, 0.0, 1.0), atol=1e-9)
+    assert floor.normal[1] < -0.9 and floor.normal[2] == pytest.approx(-np.sin(np.radians(20.0)))
+    on_floor = place.inverse() * np.array([3.0, -1.0, 0.0])
+    assert floor.normal @ on_floor == pytest.approx(floor.offset_m)
+    np.testing.assert_allclose(floor.transform_ground_from_camera, place.homogeneous, atol=1e-9)
+    wait(lambda: robot.show(late_s=0.02) and heard.last_diagnostics().endswith("MEASURED"),
+         "no remark", after=heard.last_diagnostics)  # fmt: skip
     assert value(heard, "floor") == "camera 1.20 m above z = 0 of 'map', looking 20 degrees down"
-    # A camera below the floor is no camera: wrong frames.
+    # A camera below the floor: wrong frames.
     robot.mounted(-0.3)
-    wait(lambda: robot.show() and Feeling.gravities[-1] is None, "the floor to be refused")
+    wait(lambda: robot.show(late_s=0.02) and floors[-1] is None, "the floor to be refused")
     heard.await_diagnostics(WARN, "the camera is 0.30 m below z = 0 of 'map'")
 
 
-def test_the_floor_of_a_robot_that_is_gone_holds_up_nothing(start):
-    """A transform that stops coming is not waited for, and the floor not taken from old ones."""
-    heard, robot = start(ground_frame="map", timeout_s=5.0)
+def test_a_robot_that_is_gone_is_not_waited_for(start, floors, monkeypatch):
+    """And the floor is not taken from where it was."""
+    heard, robot = start(ground_frame="map")
     robot.mounted()
-    wait(lambda: robot.show() and Feeling.gravities and Feeling.gravities[-1] is not None, "floor")
-    transforms = robot.rig.nodes[""]._transforms
-    time.sleep(1.1)
-    header = robot.rig.camera().header()
+    wait(lambda: robot.show(late_s=0.02) and floors and floors[-1] is not None, "the floor")
+    time.sleep(transform_buffer.LATE_NS * 1e-9 + 0.1)
     waited = []
-    transforms._changed.wait = waited.append
-    robot.rig.camera().show()
-    wait(lambda: Feeling.gravities[-1] is None, "the image")
-    assert not waited
+    monkeypatch.setattr(robot.rig.nodes[""]._transforms._changed, "wait", waited.append)
+    wait(lambda: robot.rig.camera().play(1) and floors[-1] is None, "images without a floor")
     heard.await_diagnostics(WARN, "s old; the floor is not used")
-    assert header.frame_id
+    assert not waited
 
 
-def test_after_the_clock_was_set_back_old_transforms_hold_no_more(start):
-    heard, robot = start(ground_frame="map", timeout_s=5.0)
+def test_after_the_clock_was_set_back_old_transforms_hold_no_more(start, floors):
+    _, robot = start(ground_frame="map")
     robot.mounted()
-    wait(lambda: robot.show() and Feeling.gravities and Feeling.gravities[-1] is not None, "floor")
-    transforms = robot.rig.nodes[""]._transforms
-    before_s = time.time() - 60.0
-    header = robot.rig.camera().header(before_s)
-    robot.drives(header.stamp, 7.0)
-    wait(lambda: len(transforms._newest_ns) == 1 and
-         abs(next(iter(transforms._newest_ns.values())) * 1e-9 - before_s) < 1.0, "TF")  # fmt: skip
-    place = transforms.lookup("map", header)
-    assert place[0, 3] > 6.0
-    threading.Event().wait(0.0)
-    assert heard
+    wait(lambda: robot.show(late_s=0.02) and floors and floors[-1] is not None, "the floor")
+    camera, transforms = robot.rig.camera(), robot.rig.nodes[""]._transforms
+    last = camera.header()
+    robot.drives(last.stamp, 0.0)
+    wait(lambda: found(transforms, last), "TF")
+    before = camera.header(time.time() - 60.0)
+    robot.drives(before.stamp, 7.0)
+    wait(lambda: found(transforms, before), "TF of before")
+    assert not found(transforms, last)
+    assert transforms.lookup("map", before)[0, 3] > 6.0
+
+
+def found(transforms, header) -> bool:
+    try:
+        return transforms.lookup("map", header) is not None
+    except ImageError:
+        return False

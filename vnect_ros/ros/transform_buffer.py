@@ -129,9 +129,8 @@ class ChainBuffer:
         if history[after][0] == stamp_ns:
             return history[after][1]
         if after == 0:
-            raise NoTransform(
-                f"those of {frame!r} begin {(history[0][0] - stamp_ns) * 1e-9:.3f} s later"
-            )
+            ahead_s = (history[0][0] - stamp_ns) * 1e-9
+            raise NoTransform(f"those of {frame!r} begin {ahead_s:.3f} s later")
         return _between(history[after - 1], history[after], stamp_ns)
 
 

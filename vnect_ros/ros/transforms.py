@@ -92,14 +92,12 @@ class TransformListener:
 
     def _forget_the_future(self, transform: TransformStamped) -> None:
         """What came before the clock was set back holds no more."""
-        child, stamp_ns = (
-            transform.child_frame_id,
-            Time.from_msg(transform.header.stamp).nanoseconds,
-        )
+        child = transform.child_frame_id
+        stamp_ns = Time.from_msg(transform.header.stamp).nanoseconds
         if stamp_ns < self._newest_ns.get(child, stamp_ns) - SET_BACK_NS:
             self._buffer.clear()
             self._newest_ns.clear()
-        self._newest_ns[child] = max(stamp_ns, self._newest_ns.get(child, stamp_ns))
+        self._newest_ns[child] = stamp_ns
 
 
 def is_of_body(serialized: bytes) -> bool:
