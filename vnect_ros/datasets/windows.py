@@ -45,7 +45,8 @@ class Nobody(Sequence):
         rng = np.random.default_rng(i)
         h, w = picture.shape[:2]
         edge = max(h, w) * rng.uniform(0.25, 1.1)
-        centre = np.array([w, h]) / 2.0 + rng.uniform(-0.5, 0.5, 2) * np.maximum([w - edge, h - edge], 0.0)
+        room = np.maximum(np.array([w, h]) - edge, 0.0)
+        centre = np.array([w, h]) / 2.0 + rng.uniform(-0.5, 0.5, 2) * room
         return _sample(picture, centre, edge, np.full((NUM_JOINTS, 2), _AWAY_PX))
 
 
@@ -84,7 +85,8 @@ def _sample(
     picture: np.ndarray, centre_px: np.ndarray, edge_px: float, joints_px: np.ndarray
 ) -> Sample:
     """The window as a sample of nobody; heatmaps of joints in it are left open."""
-    crop = Crop(*(centre_px - edge_px / 2.0), edge_px, _SIZE_PX)
+    left, top = centre_px - edge_px / 2.0
+    crop = Crop(left, top, edge_px, _SIZE_PX)
     places = crop.input_from_image(joints_px).astype(np.float32)
     return Sample(
         cut(picture, crop),

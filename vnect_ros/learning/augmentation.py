@@ -108,6 +108,8 @@ def known_area(image: np.ndarray) -> tuple[int, int, int, int]:
     x0, y0 = (x0 + trim if x0 else 0), (y0 + trim if y0 else 0)
     x1 = x1 - trim if x1 < image.shape[1] else x1
     y1 = y1 - trim if y1 < image.shape[0] else y1
+    if x1 - x0 <= trim or y1 - y0 <= trim:  # a dark picture with a line of light
+        return 0, 0, image.shape[1], image.shape[0]
     return x0, y0, x1, y1
 
 

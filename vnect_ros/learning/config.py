@@ -53,7 +53,8 @@ class TrainConfig:
     movenet: str = ""
     """ONNX file of the MoveNet whose trunk and keypoints to start from; "" for none."""
     start_from: str = ""
-    """Checkpoint whose averaged weights to start from; "" for none."""
+    """Checkpoint whose averaged weights to start from, or the float32 ONNX file of a
+    bundle on MoveNet's trunk; "" for none."""
     trunk_held: float = 0.0
     """Share of the training, from its start, in which the trunk does not learn."""
     size: int = 192
@@ -80,8 +81,6 @@ class TrainConfig:
     average_decay: float = 0.998
     """Of the exponential moving average of the weights."""
     bfloat16: bool = True
-    fast_depthwise: bool = True
-    """Compile the fast depthwise backward pass (CPU and bfloat16 only)."""
     device: str = "cpu"
     processes: int = 1
     """Processes that share each batch, one thread each (CPU)."""
@@ -121,7 +120,7 @@ def _make(kind: type, values: Mapping[str, Any], where: str) -> Any:
         hint = hints[name]
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
             out[name] = _make(hint, value, f"{where}{name}.")  # type: ignore[arg-type]
-        elif name == "poses":
+        elif name == "poses" and value is not None:
             out[name] = _make(PoseConfig, value, "poses.")
         elif name in ("sources", "validation"):
             out[name] = tuple(_make(SourceConfig, v, f"{where}{name}.") for v in value)

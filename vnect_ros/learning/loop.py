@@ -36,7 +36,7 @@ class Learner:
         self.config, self.team = config, team
         torch.manual_seed(config.seed)
         self.device = torch.device(config.device)
-        self.network = build_network(config.network, **config.network_options)
+        self.network = build_network(config.network, config.size, **config.network_options)
         self._initialise()
         self.network.to(self.device, memory_format=torch.channels_last).train()
         self.average = {k: v.detach().clone().float() for k, v in self.network.state_dict().items()}
@@ -57,7 +57,11 @@ class Learner:
             movenet = MoveNet(self.network.trunk.variant)
             load_movenet(movenet, config.movenet)
             self.network.start_from(movenet)
-        if config.start_from:
+        if config.start_from.endswith(".onnx"):
+            from vnect_ros.networks.weights.exported import load_exported
+
+            load_exported(self.network, config.start_from)
+        elif config.start_from:
             state = checkpoints.read(config.start_from)["average"]
             own = self.network.state_dict()
             strange = sorted(k for k in state if k not in own or state[k].shape != own[k].shape)
@@ -192,12 +196,6 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
     from tqdm import tqdm
 
     cv2.setNumThreads(1)
-    if config.fast_depthwise and config.device == "cpu" and config.bfloat16:
-        from vnect_ros.networks import depthwise
-
-        note = depthwise.enable()
-        if note and team.leads:
-            print(note, flush=True)
     learner = Learner(config, team)
     if resume and (folder / LATEST).exists():
         learner.restore(checkpoints.read(folder / LATEST))

@@ -22,13 +22,23 @@ from vnect_ros.skeleton import (
     NUM_JOINTS,
     PARENTS,
     PELVIS,
-    TOPOLOGICAL,
     knee_neck_length,
 )
 
 _ARMS = [INDEX[s + p] for s in ("right_", "left_") for p in ("shoulder", "elbow", "wrist", "hand")]
 _LEGS = [INDEX[s + p] for s in ("right_", "left_") for p in ("hip", "knee", "ankle", "toe")]
 _MIRROR = torch.tensor(MIRROR)
+
+
+def _outwards() -> list[int]:
+    """Every joint but the root, each behind its parent."""
+    order = [PELVIS]
+    while len(order) < NUM_JOINTS:
+        order += [j for j, p in enumerate(PARENTS) if p in order and j not in order]
+    return order[1:]
+
+
+_OUTWARDS = _outwards()
 _CAMERA_FROM_WORLD = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """Of a level camera that looks along the world's y."""
 
@@ -87,7 +97,7 @@ class PoseSampler:
         stretch = 1.0 + 0.05 * self._normal(count, NUM_JOINTS)
         stretch = (stretch + stretch[:, _MIRROR]) / 2.0
         joints: list[torch.Tensor] = [torch.zeros(count, 3)] * NUM_JOINTS
-        for j in TOPOLOGICAL[1:]:
+        for j in _OUTWARDS:
             bone = poses[:, j] - poses[:, PARENTS[j]]
             joints[j] = joints[PARENTS[j]] + stretch[:, j, None] * bone
         poses = torch.stack(joints, dim=1)

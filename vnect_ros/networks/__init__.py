@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 NETWORKS = ("vnect_lite", "vnect_large", "vnect")
 
 
-def build_network(name: str, **options: Any) -> nn.Module:
+def build_network(name: str, size: int = 192, **options: Any) -> nn.Module:
     """Make a network by name, with random weights.
 
     Args:
         name: one of `NETWORKS`.
+        size: edge of the input [px]; VNect itself takes any.
         options: what the network's class takes.
 
     Returns:
@@ -27,7 +28,7 @@ def build_network(name: str, **options: Any) -> nn.Module:
     if name in ("vnect_lite", "vnect_large"):
         from vnect_ros.networks.lite import VNectLite
 
-        return VNectLite("lightning" if name == "vnect_lite" else "thunder", **options)
+        return VNectLite("lightning" if name == "vnect_lite" else "thunder", size, **options)
     if name == "vnect":
         from vnect_ros.networks.vnect import VNect
 

@@ -21,6 +21,7 @@ _HEADS = (
     ("centre", "center_0", 3, "conv2d_4"),
     ("offsets", "kpt_offset_0", 6, "conv2d_7"),
 )
+_SCOPES = ("StatefulPartitionedCall", "center_net_mobile_net_v2fpn_feature_extractor", "model_1")
 
 
 def load_movenet(network: MoveNet, file: str | Path) -> None:
@@ -56,8 +57,7 @@ def load_movenet(network: MoveNet, file: str | Path) -> None:
 def _layer(output: str) -> str:
     """The TensorFlow layer that a convolution's output belongs to, without its activation."""
     parts = output.split("/")
-    skipped = ("StatefulPartitionedCall", "center_net_mobile_net_v2fpn_feature_extractor", "model_1")
-    return "/".join(p for p in parts[:-2] if p not in skipped)
+    return "/".join(p for p in parts[:-2] if p not in _SCOPES)
 
 
 def layer_names(network: MoveNet) -> Iterator[tuple[str, str]]:
