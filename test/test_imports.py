@@ -52,7 +52,9 @@ IMPORTS = {
         "body", "camera", "config", "drawing", "errors", "perception", "recordings", "records",
         "skeleton",
     },
-    "synthetic": {"camera", "config", "datasets", "errors", "perception", "records", "skeleton"},
+    "synthetic": {
+        "camera", "config", "datasets", "errors", "perception", "recordings", "records", "skeleton",
+    },
     "evaluation": {
         "camera", "config", "datasets", "drawing", "errors", "inference", "perception", "pipeline",
         "records", "skeleton",
