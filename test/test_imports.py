@@ -24,16 +24,17 @@ VENDORS = (
 IMPORTS = {
     "errors": set(),
     "privacy": set(),
+    "options": {"errors"},
     "skeleton": set(),
     "clock": set(),
-    "config": {"errors"},
+    "config": {"errors", "options"},
     "lens": {"errors"},
     "plausibility": {"errors", "lens"},
     "camera": {"errors", "lens", "plausibility"},
     "records": {"camera", "errors", "skeleton"},
     "networks": {"errors"},
     "body": {"skeleton"},
-    "inference": {"config", "errors", "records", "skeleton"},
+    "inference": {"config", "errors", "options", "records", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
     "messages": {"camera", "errors"},
     "recordings": {"camera", "clock", "errors", "messages"},
@@ -45,8 +46,8 @@ IMPORTS = {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
     "ros": {
-        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages", "pipeline",
-        "recordings", "records", "skeleton",
+        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
+        "pipeline", "recordings", "records", "skeleton",
     },
     "datasets": {
         "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
@@ -58,7 +59,7 @@ IMPORTS = {
     },
     "learning": {
         "camera", "config", "datasets", "errors", "evaluation", "inference", "networks",
-        "perception", "records", "skeleton",
+        "options", "perception", "records", "skeleton",
     },
     "cli": {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",
