@@ -514,7 +514,8 @@ def test_the_gpu_script_compares_and_tabulates() -> None:
             found = exact.infer(images)
             return [replace(m, heatmaps=m.heatmaps + 1e3) for m in found]
 
-    assert not script.compare(Astray(), model, crops, False)["ok"]
+    row = script.compare(Astray(), model, crops, False)
+    assert not row["ok"]
     timed = script.timed(inference.create(model, "onnxruntime"), crops, 3)
     assert 0.0 < timed["median_ms"] <= timed["p95_ms"]
     row |= {"model": "m", "precision": "fp16", "graph": timed, "launches": timed, "build_s": 1.0}
