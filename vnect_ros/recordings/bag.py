@@ -14,7 +14,7 @@ from vnect_ros.clock import Arrival, ClockGuard
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.messages.cameras import camera_from_message, is_rectified
 from vnect_ros.messages.images import ImageReader
-from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.frame import FALLBACK_FPS, MAX_FPS, VideoFrame
 
 _ROS2 = (".mcap", ".db3")
 _IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -56,7 +56,8 @@ class Bag:
             """The topic that the images are of."""
             self.count = images[self.topic]
             duration_s = reader.duration * 1e-9
-        self.fps = max(self.count - 1, 1) / duration_s if duration_s > 0.0 else 1.0
+        rate = (self.count - 1) / duration_s if duration_s > 0.0 else 0.0
+        self.fps = rate if 0.0 < rate <= MAX_FPS else FALLBACK_FPS
         """Mean rate [Hz]."""
         base = self.topic.removesuffix("/compressed")
         self._info_topic = base.rpartition("/")[0] + "/camera_info"

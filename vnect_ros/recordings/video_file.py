@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 
 from vnect_ros.errors import ImageError, describe
-from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.frame import FALLBACK_FPS, VideoFrame
 
-FALLBACK_FPS = 30.0
-"""Rate taken for what states none [Hz]."""
 _RATES_HZ = (1.0, 240.0)
 """Rates that are taken as stated: a WebM without one is reported at its clock's 1000 Hz."""
 _PROBED = 30
