@@ -123,6 +123,13 @@ def test_of_several_cameras_the_one_that_is_named(tmp_path):
             read_camera_file(f"{file}{name}")
 
 
+def test_a_path_may_hold_the_sign_that_names_a_camera(tmp_path):
+    (tmp_path / "#1").mkdir()
+    file = written(tmp_path / "#1", KALIBR + SECOND)
+    assert read_camera_file(f"{file}#cam1").model == "equidistant"
+    assert read_camera_file(written(tmp_path / "#1", CALIBRATION)).width == 640
+
+
 @pytest.mark.parametrize("text", [CALIBRATION, ECHO])
 def test_of_rectified_images_the_projection_matrix_holds(tmp_path, text):
     camera = read_camera_file(written(tmp_path, text), rectified=True)

@@ -179,6 +179,37 @@ def test_names_of_several_numbers_are_ordered_by_each(tmp_path):
     assert read == [image[0, 0, 0] for image in greys(len(names))]
 
 
+def test_images_that_cannot_be_read_are_passed_over_and_counted(tmp_path, caplog):
+    for i, image in enumerate(greys(5)):
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), image)
+    torn = tmp_path / "1.jpg"
+    torn.write_bytes(torn.read_bytes()[:-40])  # OpenCV would fill the rest with grey
+    (tmp_path / "3.jpg").write_bytes(b"")
+    video = Video(tmp_path, fps=10.0)
+    frames = list(video)
+    assert [frame.stamp_s for frame in frames] == [0.0, 0.2, 0.4] and video.lost == 2
+    assert "2 images are left out, the last: image: got" in caplog.text
+
+
+def test_images_of_10_bits_are_as_bright_as_they_are(tmp_path):
+    values = np.tile(np.linspace(0, 1023, 64).astype(np.uint16), (48, 1))
+    cv2.imwrite(str(tmp_path / "1.png"), values)
+    image = next(iter(Video(tmp_path))).image
+    assert image.shape == (48, 64, 3) and image[0, -1, 0] == 255
+    np.testing.assert_allclose(image[0, :, 0], values[0] / 4.0, atol=1.0)
+
+
+def test_a_sender_that_changes_its_resolution(tmp_path):
+    """As WebRTC does: the view stays, and so does the size of the images."""
+    small, large = (encode(tmp_path / f"{n}.h264", greys(4, (n, n // 4 * 3))) for n in (64, 128))
+    (tmp_path / "a.h264").write_bytes(large.read_bytes() + small.read_bytes())
+    frames = list(Video(tmp_path / "a.h264"))
+    assert [frame.image.shape[:2] for frame in frames] == [(96, 128)] * 8
+    np.testing.assert_allclose(
+        levels(f.image for f in frames), np.tile(levels(greys(4)), 2), atol=4.0
+    )
+
+
 def test_what_is_no_video_is_refused(tmp_path):
     for source in (tmp_path, tmp_path / "absent.mp4"):
         with pytest.raises(ImageError, match="video: got"):

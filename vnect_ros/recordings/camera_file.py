@@ -32,7 +32,9 @@ def read_camera_file(file: str | Path, rectified: bool = False) -> Camera:
         CameraError: the file cannot be read, is of another kind, or no real camera
             has what it states; the field is named.
     """
-    path, _, name = str(file).rpartition("#") if "#" in str(file) else (str(file), "", "")
+    path, name = str(file), ""
+    if "#" in path and not Path(path).exists():
+        path, _, name = path.rpartition("#")
     try:
         content, read = _recognised(Path(path).read_bytes(), name)
         return read(content, rectified)

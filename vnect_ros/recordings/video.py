@@ -46,7 +46,7 @@ class Video:
         elif topic:
             raise ImageError(describe("topic", topic, f"none: {source} is no bag"))
         elif self.source.is_dir():
-            self._reader = ImageFolder(self.source, fps or FALLBACK_FPS)
+            self._reader, self._even = ImageFolder(self.source, fps or FALLBACK_FPS), None
         else:
             self._reader = VideoFile(self.source)
         self.fps = fps or self._reader.fps
