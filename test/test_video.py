@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import cv2
 import numpy as np
 import pytest
-from videos import UNEVEN_S, damaged, encode, greys, packets, undecodable, without_rate
+from videos import UNEVEN_S, damaged, encode, greys, packets, turned, undecodable, without_rate
 
 from vnect_ros.errors import ImageError
 from vnect_ros.recordings import video_file
@@ -149,14 +150,24 @@ def test_a_turned_video_is_read_upright(tmp_path, degrees):
     image = np.zeros((48, 64, 3), np.uint8)
     image[:16, :16] = 250
     upright = np.rot90(image, round(degrees / 90) % 4)
-    stored = encode(tmp_path / "a.mp4", [image] * 3, turned_deg=degrees)
+    stored = turned(encode(tmp_path / "a.mp4", [image] * 3), degrees)
     read = next(iter(Video(stored))).image
     assert read.shape == upright.shape
     assert np.abs(read.astype(int) - upright).mean() < 6.0
-    capture = cv2.VideoCapture(str(stored))
-    assert np.abs(read.astype(int) - capture.read()[1]).mean() < 6.0  # as OpenCV turns it
-    no_rotation = object()  # as are the frames of PyAV before 14
-    assert video_file._quarter_turns(no_rotation, stored) == degrees / 90 % 4
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        SimpleNamespace(side_data={"DISPLAYMATRIX": 90.0}),  # PyAV 11 to 13.0
+        SimpleNamespace(metadata={"rotate": "270"}),  # FFmpeg before 5
+    ],
+)
+def test_older_versions_of_pyav_tell_the_turn_elsewhere(stream):
+    assert video_file._quarter_turns(object(), stream) == 1
+    for values in vars(stream).values():
+        values.clear()
+    assert video_file._quarter_turns(object(), stream) == 0
 
 
 def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):
