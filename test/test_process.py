@@ -95,6 +95,13 @@ def test_refusals_are_one_line(tmp_path, images, model, capsys, arguments, messa
     assert error.startswith("process: ") and message in error
 
 
+@pytest.mark.parametrize("limit", ["0", "-3", "many"])
+def test_a_limit_is_a_positive_number(images, limit, capsys):
+    with pytest.raises(SystemExit):
+        process.main([str(images), "--out", "out", "--limit", limit])
+    assert "argument --limit: " in capsys.readouterr().err
+
+
 def test_settings_are_typed_by_their_fields():
     changes = ["crop.multi_scale=true", "crop.search_scales=2", "fit.person_height=2"]
     config = _common.settings(changes)

@@ -174,6 +174,7 @@ def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):
     for i, image in enumerate(greys(11)):
         cv2.imwrite(str(tmp_path / f"{i + 1}.png"), image)
     (tmp_path / "notes.txt").write_text("not an image")
+    (tmp_path / "._1.png").write_bytes(b"what macOS leaves beside images")
     video = Video(tmp_path, fps=10.0)
     frames = list(video)
     assert video.count == 11

@@ -48,7 +48,7 @@ class Bag:
         """
         self.path, self.lost = path, 0
         with _opened(path) as reader:
-            images = {c.topic: 0 for c in reader.connections if c.msgtype in _IMAGES}
+            images = {c.topic: 0 for c in reader.connections if _has_images(c)}
             for connection in reader.connections:
                 if connection.topic in images:
                     images[connection.topic] += connection.msgcount
@@ -121,9 +121,7 @@ class Bag:
             infos = [
                 c for c in reader.connections if (c.topic, c.msgtype) == (self._info_topic, _INFO)
             ]
-            images = [
-                c for c in reader.connections if c.topic == self.topic and c.msgtype in _IMAGES
-            ]
+            images = [c for c in reader.connections if c.topic == self.topic and _has_images(c)]
             for chosen, count in ((infos, 1), (infos + images, None)):
                 for connection, recorded_ns, raw in islice(
                     reader.messages(connections=chosen) if chosen else (), count
@@ -150,6 +148,11 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except Exception as error:  # those of rosbags, of its storages and decompressors
         raise ImageError(describe("bag", str(path), f"a whole bag ({error})")) from error
+
+
+def _has_images(connection: Any) -> bool:
+    """Whether a topic has images that a person can be seen in, as far as its name tells."""
+    return connection.msgtype in _IMAGES and not connection.topic.endswith("/compressedDepth")
 
 
 def _chosen(path: Path, images: dict[str, int], topic: str) -> str:

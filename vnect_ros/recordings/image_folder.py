@@ -27,7 +27,8 @@ class ImageFolder:
         Raises:
             ImageError: there are no images.
         """
-        files = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
+        shown = (file for file in folder.iterdir() if not file.name.startswith("."))
+        files = [file for file in shown if file.suffix.lower() in SUFFIXES]
         if not files:
             raise ImageError(describe("video", str(folder), "a folder with " + ", ".join(SUFFIXES)))
         self._folder, self._files = folder, sorted(files, key=_order)
