@@ -29,9 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from vnect_ros.cli import _common
+from vnect_ros.cli._pictures import pictures
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.inference import bundles, create
-from vnect_ros.inference.tensorrt import loader, probe
+from vnect_ros.inference.tensorrt import graph, loader, probe
 from vnect_ros.inference.tensorrt.backend import TensorRTBackend
 from vnect_ros.inference.tensorrt.cache import Cache
 from vnect_ros.learning.export.compare import difference
@@ -50,6 +52,7 @@ def main() -> int:
     p.add_argument("--count", type=int, default=50, help="pictures (default: 50)")
     p.add_argument("--repeats", type=int, default=300, help="timed runs (default: 300)")
     p.add_argument("--json", help="write the table to this file")
+    p.set_defaults(video=_common.demo_clip())
     args = p.parse_args()
     try:
         gpu, runtime = probe.device(), loader.load()
@@ -88,9 +91,7 @@ def check(
     model: bundles.Model, trained: bool, args: argparse.Namespace, scratch: Path
 ) -> dict[str, Any]:
     """One row: built, loaded again, compared, timed."""
-    from vnect_ros.cli import _backend_table as shared
-
-    crops = shared.pictures(args, model.input_size)
+    crops = pictures(args, model.input_size)
     cache = Cache(scratch / "engines")
     begin = time.perf_counter()
     TensorRTBackend(model, cache=cache).close()
@@ -162,7 +163,7 @@ def apart(backend: TensorRTBackend, crops: list[np.ndarray], repeats: int) -> di
     steps = (runner.copy_in, runner.execute, runner.copy_out)
     taken = []
     for i in range(repeats):
-        np.copyto(runner.input, crops[i % len(crops)][None])
+        np.copyto(runner.inputs[graph.INPUT], crops[i % len(crops)][None])
         runner.check(cuda.cudaEventRecord(events[0], stream), "recording an event")
         for step, event in zip(steps, events[1:], strict=True):
             step()

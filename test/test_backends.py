@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+import tiny_bundles
 from fake_backend import FakeBackend, Seen, standing
 
 from vnect_ros import inference
@@ -89,51 +90,7 @@ RUNTIMES = ["onnxruntime", "openvino"]
 
 @pytest.fixture
 def aware(tmp_path):
-    """A network of two inputs and two outputs: the maps are the input's first channel in
-    cells plus the gravity's y, presence is the logistic of the mean minus 1."""
-    onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper, numpy_helper
-
-    constants = {
-        "mix": np.tile(np.float32([1, 0, 0]).reshape(1, 3, 1, 1), (84, 1, 1, 1)),
-        "y": np.array([1]),
-        "as_maps": np.array([1, 1, 1, 1]),
-        "flat": np.array([1, 1]),
-        "one": np.float32(1.0),
-    }
-    steps = [
-        ("AveragePool", ["image"], "cells", {"kernel_shape": [8, 8], "strides": [8, 8]}),
-        ("Conv", ["cells", "mix"], "first", {}),
-        ("Gather", ["down", "y"], "along", {"axis": 1}),
-        ("Reshape", ["along", "as_maps"], "raised", {}),
-        ("Add", ["first", "raised"], "maps", {}),
-        ("ReduceMean", ["first"], "mean", {}),
-        ("Sub", ["mean", "one"], "less", {}),
-        ("Sigmoid", ["less"], "sure", {}),
-        ("Reshape", ["sure", "flat"], "somebody", {}),
-    ]
-    kind = TensorProto.FLOAT
-    graph = helper.make_graph(
-        [helper.make_node(op, i, [o], **attributes) for op, i, o, attributes in steps],
-        "aware",
-        [  # neither comes first: the names decide
-            helper.make_tensor_value_info("down", kind, [1, 3]),
-            helper.make_tensor_value_info("image", kind, [1, 3, 64, 64]),
-        ],
-        [
-            helper.make_tensor_value_info("somebody", kind, [1, 1]),
-            helper.make_tensor_value_info("maps", kind, [1, 84, 8, 8]),
-        ],
-        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
-    )
-    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(network, full_check=True)
-    onnx.save(network, str(tmp_path / "aware.onnx"))
-    return {
-        "folder": tmp_path / "aware", "files": {"fp32": tmp_path / "aware.onnx"},
-        "licence": "MIT", "input_size": 64, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0),
-        "gravity_input": "down", "presence_output": "somebody",
-    }  # fmt: skip
+    return tiny_bundles.aware(tmp_path)
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

@@ -23,10 +23,9 @@ VENDORS = (
 
 IMPORTS = {
     "errors": set(),
-    "privacy": set(),
+    "share": set(),
     "skeleton": set(),
     "clock": set(),
-    "share": set(),
     "config": {"errors"},
     "lens": {"errors"},
     "plausibility": {"errors", "lens"},
@@ -36,8 +35,6 @@ IMPORTS = {
     "body": {"skeleton"},
     "inference": {"config", "errors", "records", "share", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
-    "messages": {"camera", "errors"},
-    "recordings": {"camera", "clock", "errors", "messages"},
     "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
@@ -45,6 +42,8 @@ IMPORTS = {
     "pipeline": {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
+    "messages": {"camera", "errors"},
+    "recordings": {"camera", "clock", "errors", "messages"},
     "ros": {
         "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
         "pipeline", "recordings", "records", "share", "skeleton",
@@ -69,6 +68,7 @@ IMPORTS = {
         "networks", "perception", "pipeline", "recordings", "records", "ros", "share", "skeleton",
         "synthetic",
     },
+    "privacy": set(),
 }  # fmt: skip
 """Exactly what each module or folder of the package imports of ours; each imports only what
 stands above it."""

@@ -84,6 +84,28 @@ def test_normalising_on_the_gpu_equals_the_cpu(network, precision) -> None:
     np.testing.assert_allclose(got, expected, atol=tolerance * max(1.0, np.abs(expected).max()))
 
 
+def test_gravity_and_presence_stay_in_the_engines_graph(tmp_path) -> None:
+    model = bundles.write_bundle(**tiny_bundles.aware(tmp_path))
+    converted = graph.prepared(model)
+    assert sorted(i.name for i in converted.graph.input) == ["down", graph.INPUT]
+    image, down = tiny_bundles.crops(1)[0], np.array([[0.0, 0.5, 0.0]], np.float32)
+    session = inference.create(model, "onnxruntime")
+    (expected,) = session.infer([image], [down[0]])
+    import onnxruntime
+
+    run = onnxruntime.InferenceSession(converted.SerializeToString()).run
+    somebody, maps = run(["somebody", "maps"], {graph.INPUT: image[None], "down": down})
+    got = model.maps(maps, somebody)
+    np.testing.assert_allclose(got.heatmaps, expected.heatmaps, atol=1e-5)
+    assert got.presence == pytest.approx(expected.presence, abs=1e-5)
+
+
+@needs_rtx
+def test_tensorrt_builds_a_network_with_gravity_and_presence(tmp_path, rtx) -> None:
+    model = bundles.write_bundle(**tiny_bundles.aware(tmp_path))
+    assert len(build.build_apart(model.folder, "fp32")) > 1000
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_symmetric_int8_says_what_the_cpu_form_says(network) -> None:
     model = tiny_bundles.load(network, "int8")

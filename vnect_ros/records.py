@@ -27,6 +27,34 @@ class Plane:
     """[3] float64 unit vector that points up, away from the floor."""
     offset_m: float
     """Negative where the camera is above the floor: minus its height [m]."""
+    transform_ground_from_camera: np.ndarray | None = None
+    """[4, 4] float64: where the camera is in a frame whose z = 0 is the floor.  It shows
+    which feet stand where the camera moves and that frame does not; None: neither moves."""
+
+    @classmethod
+    def of_ground(cls, transform_ground_from_camera: np.ndarray) -> Plane:
+        """The plane z = 0 of a frame in which the camera is at a [4, 4] transform."""
+        transform = np.array(transform_ground_from_camera, dtype=np.float64)
+        return cls(transform[2, :3].copy(), -float(transform[2, 3]), transform)
+
+    def ground_from_camera(self, points_m: np.ndarray) -> np.ndarray:
+        """[N, 3] points of the camera frame in the frame of the floor."""
+        transform = self.transform_ground_from_camera
+        if transform is None:
+            return points_m
+        return points_m @ transform[:3, :3].T + transform[:3, 3]
+
+    def turned_to_ground(self, directions: np.ndarray) -> np.ndarray:
+        """[N, 3] directions of the camera frame in the frame of the floor."""
+        transform = self.transform_ground_from_camera
+        return directions if transform is None else directions @ transform[:3, :3].T
+
+    def camera_from_ground(self, points_m: np.ndarray) -> np.ndarray:
+        """[N, 3] points of the frame of the floor in the camera frame."""
+        transform = self.transform_ground_from_camera
+        if transform is None:
+            return points_m
+        return (points_m - transform[:3, 3]) @ transform[:3, :3]
 
 
 @dataclass(frozen=True)

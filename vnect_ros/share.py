@@ -1,4 +1,4 @@
-"""The package's own files: models, clips, settings; in a checkout or where it is installed."""
+"""The package's files beside its modules: of the checkout, or of where it is installed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 
 
 def folders() -> list[Path]:
-    """Where they may be: the checkout, then `share/vnect_ros` of each install prefix."""
+    """Where models, assets, configuration and messages may lie, the checkout first."""
     prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
     installed = [Path(p) / "share" / "vnect_ros" for p in [*prefixes, sys.prefix]]
     return list(dict.fromkeys([Path(__file__).resolve().parents[1], *installed]))
 
 
 def find(path: str) -> Path | None:
-    """The first file of that path below one of the folders; None if it is in none."""
-    files = (folder / path for folder in folders())
-    return next((file for file in files if file.is_file()), None)
+    """A file or folder by its path in there; None where it is missing."""
+    return next((folder / path for folder in folders() if (folder / path).exists()), None)

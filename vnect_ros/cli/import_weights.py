@@ -1,4 +1,4 @@
-"""Make a bundle of VNect's official weights, or of a public re-implementation's."""
+"""Make a bundle of VNect's official weights."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vnect_ros.cli import _common
-from vnect_ros.errors import ModelError, describe
 from vnect_ros.inference.bundles import PRECISIONS
 
 if TYPE_CHECKING:
     from vnect_ros.networks.vnect import VNect
-
-FORMATS = ("caffe", "pickle", "tensorflow")
 
 LICENCE = "VNect licence of the authors (non-commercial research); not to be passed on"
 
@@ -23,17 +20,15 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
         prog="import_weights",
-        description="Make a model bundle out of VNect weights: the authors' .caffemodel, or the "
-        "pickle or TensorFlow checkpoint of a re-implementation. Every weight is "
-        "checked by name and shape; nothing in the file is executed.",
+        description="Make a model bundle out of the authors' VNect weights, a .caffemodel. Every "
+        "weight is checked by name and shape; nothing in the file is executed.",
     )
-    p.add_argument("file", help="vnect_model.caffemodel, a .pkl, or a checkpoint (.index)")
+    p.add_argument("file", help="vnect_model.caffemodel")
     p.add_argument("--out", required=True, help="folder of the bundle; its name is the model's")
-    p.add_argument("--format", default="", help=f"{', '.join(FORMATS)}; by default from the name")
     p.add_argument("--prototxt", help="the authors' network text, to check ours against")
     p.add_argument(
         "--ignore", action="append", default=[], metavar="NAME",
-        help="leave this layer or variable of the file out; may be given several times",
+        help="leave this layer of the file out; may be given several times",
     )  # fmt: skip
     p.add_argument("--licence", default=LICENCE, help="of the weights, for the bundle")
     p.add_argument(
@@ -44,46 +39,13 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def format_of(file: str) -> str:
-    """The format that a file's name tells.
-
-    Raises:
-        ModelError: it tells none.
-    """
-    suffix = Path(file).suffix.lower()
-    known = {".caffemodel": "caffe", ".pkl": "pickle", ".pickle": "pickle", ".index": "tensorflow"}
-    if suffix in known:
-        return known[suffix]
-    if Path(file + ".index").is_file():
-        return "tensorflow"
-    raise ModelError(describe("--format", "", ", ".join(FORMATS)))
-
-
 def read(args: argparse.Namespace) -> VNect:
     """The network with the file's weights."""
-    from vnect_ros.networks.weights import vnect
+    from vnect_ros.networks.weights import caffe, vnect
 
-    kind = args.format or format_of(args.file)
-    if kind not in FORMATS:
-        raise ModelError(describe("--format", kind, ", ".join(FORMATS)))
-    if kind == "caffe":
-        from vnect_ros.networks.weights.caffe import read_caffemodel, read_prototxt
-
-        if args.prototxt:
-            vnect.check_prototxt(read_prototxt(args.prototxt))
-        return vnect.from_caffe(read_caffemodel(args.file), args.ignore)
-    if kind == "pickle":
-        from vnect_ros.networks.weights.pickles import read_pickle
-
-        variables = read_pickle(args.file)
-    else:
-        from vnect_ros.networks.weights.tensorflow import read_checkpoint
-
-        variables = read_checkpoint(args.file)
-    network, passed = vnect.from_tensorflow(variables, args.ignore)
-    if passed:
-        print(f"passed over {len(passed)} variables of the optimiser, e.g. {passed[0]}")
-    return network
+    if args.prototxt:
+        vnect.check_prototxt(caffe.read_prototxt(args.prototxt))
+    return vnect.from_caffe(caffe.read_caffemodel(args.file), args.ignore)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -62,8 +62,8 @@ class RuntimeBackend(ABC):
             BackendError: there are others, or fewer.
         """
         self.model, self.detail = model, f"{self.name}, {model.precision}"
-        self._image = _rest(model, "inputs", inputs, model.gravity_input)
-        self._maps = _rest(model, "outputs", outputs, model.presence_output)
+        self._image = undeclared(model, "inputs", inputs, model.gravity_input)
+        self._maps = undeclared(model, "outputs", outputs, model.presence_output)
 
     def infer(
         self, images: Sequence[np.ndarray], gravities: Sequence[np.ndarray] | None = None
@@ -109,8 +109,12 @@ class RuntimeBackend(ABC):
         """Give back what the runtime holds; calling it twice is harmless."""
 
 
-def _rest(model: Model, what: str, names: Sequence[str], declared: str) -> str:
-    """The one name that is left beside a declared one ("" for none)."""
+def undeclared(model: Model, what: str, names: Sequence[str], declared: str) -> str:
+    """The one tensor of a network that is left beside a declared one ("" for none).
+
+    Raises:
+        BackendError: there are others, or fewer.
+    """
     rest = [name for name in names if name != declared]
     if len(rest) != 1 or (declared and declared not in names):
         accepted = f"{declared} and one other" if declared else "one"

@@ -32,11 +32,10 @@ from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.recordings.camera_file import read_camera_file
 from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.recordings.video import Video
-from vnect_ros.ros import convert
+from vnect_ros.ros import convert, naming
 
 PROFILE = "config/shared_memory.xml"
 CLIP = "assets/demo.mp4"
-FRAME_ID = "camera_optical_frame"
 SETTLE_S = 2.5
 """From the first subscriber to the first frame: it finds us later than we find it, and what
 is lost of DDS's discovery is told again only after about two seconds."""
@@ -68,7 +67,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--once", action="store_true", help="end with the video, do not repeat it")
     parser.add_argument(
-        "--frame-id", default="", metavar="NAME", help=f"default: a bag's own, else {FRAME_ID}"
+        "--frame-id",
+        default="",
+        metavar="NAME",
+        help=f"default: a bag's own, else {naming.CAMERA_FRAME}",
     )
     parser.add_argument(
         "--topic", default="", help="of a bag's images (default: the only one there is)"
@@ -192,7 +194,7 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
         wait_until(start + due_s)
         if not rclpy.ok():
             return
-        frame_id = args.frame_id or frame.frame_id or FRAME_ID
+        frame_id = args.frame_id or frame.frame_id or naming.CAMERA_FRAME
         header = Header(stamp=node.get_clock().now().to_msg(), frame_id=frame_id)
         to_info.publish(convert.camera_info(camera, header))
         to_image.publish(convert.image_message(frame.image, header))

@@ -68,15 +68,15 @@ class TensorRTBackend(RuntimeBackend):
 
         runner, cached = (Cache() if cache is None else cache).engine(key, make, load)
         self._runner: Runner | None = runner
-        super().__init__(model, ["image"], ["maps"])
+        super().__init__(model, list(runner.inputs), list(runner.outputs))
         self.detail = (
             f"{key.runtime}, {model.precision}, {gpu.name}, "
             f"engine {'from the cache' if cached else 'built now'}, "
             f"CUDA graph {'on' if runner.uses_graph else 'off'}"
         )
-        size = model.input_size
-        if runner.input.shape != (1, size, size, 3) or runner.input.dtype != np.uint8:
-            got = f"{runner.input.dtype} {runner.input.shape}"
+        size, pixels = model.input_size, runner.inputs[self._image]
+        if pixels.shape != (1, size, size, 3) or pixels.dtype != np.uint8:
+            got = f"{pixels.dtype} {pixels.shape}"
             self.close()
             raise BackendError(describe("engine's input", got, f"uint8 (1, {size}, {size}, 3)"))
 
@@ -88,7 +88,7 @@ class TensorRTBackend(RuntimeBackend):
 
     def _run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         assert self._runner is not None  # infer has asked
-        return {"maps": self._runner.run(feed["image"])}
+        return self._runner.run(feed)
 
     def close(self) -> None:
         """Give the engine, its stream and its memory back."""

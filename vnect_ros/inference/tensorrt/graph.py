@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from vnect_ros.errors import BackendError
+from vnect_ros.inference.base import undeclared
 from vnect_ros.inference.bundles import Model
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ INPUT: Final = "pixels"
 def prepared(model: Model) -> onnx.ModelProto:
     """The graph of a bundle's precision, with its own normalisation, for the parser.
 
-    Its input is one crop as the pipeline cuts it, [1, S, S, 3] uint8 RGB: a
+    Its image is one crop as the pipeline cuts it, [1, S, S, 3] uint8 RGB: a
     quarter of the bytes of the normalised planes go to the GPU, and the CPU does
     not touch them.
 
     Raises:
-        BackendError: `onnx` is missing, or the file cannot be read.
+        BackendError: `onnx` is missing, or the file cannot be read or has other inputs.
     """
     try:
         import onnx
@@ -48,7 +49,8 @@ def prepend_normalisation(model: onnx.ModelProto, bundle: Model) -> None:
 
     graph = model.graph
     size = bundle.input_size
-    planes = graph.input[0].name
+    others = [i for i in graph.input if i.name == bundle.gravity_input]
+    planes = undeclared(bundle, "inputs", [i.name for i in graph.input], bundle.gravity_input)
     scale = (1.0 / (255.0 * np.array(bundle.std))).astype(np.float32).reshape(1, 3, 1, 1)
     offset = (-np.array(bundle.mean) / np.array(bundle.std)).astype(np.float32).reshape(1, 3, 1, 1)
     constants = {"norm_scale": scale, "norm_offset": offset}
@@ -72,7 +74,7 @@ def prepend_normalisation(model: onnx.ModelProto, bundle: Model) -> None:
     graph.node.extend(nodes)
     graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())
     shape = [1, size, size, 3]
-    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
+    graph.input.extend([helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape), *others])
 
 
 def make_symmetric(model: onnx.ModelProto) -> None:

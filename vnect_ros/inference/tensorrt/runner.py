@@ -40,7 +40,7 @@ def load_cuda() -> Any:
 
 
 class Runner:
-    """One engine with one input and one output, ready to run.
+    """One engine, ready to run: `inputs` and `outputs` are pinned arrays by tensor name.
 
     `close` gives back the stream, the graph and the memory; the class frees them
     too when making it fails half-way.
@@ -60,6 +60,9 @@ class Runner:
         self._release = contextlib.ExitStack()
         self._engine: trt.ICudaEngine | None = None
         self._context: trt.IExecutionContext | None = None
+        self.inputs: dict[str, np.ndarray] = {}
+        self.outputs: dict[str, np.ndarray] = {}
+        self._gpu: dict[str, int] = {}
         try:
             self._load(engine)
             self.uses_graph = use_graph and self._record()
@@ -96,17 +99,14 @@ class Runner:
         if context is None:
             raise BackendError("TensorRT has no memory left for the run: " + "; ".join(messages))
         self._context = context
-        names: dict[bool, list[str]] = {True: [], False: []}
-        for i in range(loaded.num_io_tensors):
-            name = loaded.get_tensor_name(i)
-            names[loaded.get_tensor_mode(name) == trt.TensorIOMode.INPUT].append(name)
-        if len(names[True]) != 1 or len(names[False]) != 1:
-            raise BackendError(describe("engine's tensors", names, "one input and one output"))
         flags = cuda.cudaStreamNonBlocking
         self.stream = self.check(cuda.cudaStreamCreateWithFlags(flags), "making a stream")
         self._release.callback(cuda.cudaStreamDestroy, self.stream)
-        self.input, self._input_gpu = self._reserve(loaded, context, names[True][0])
-        self.output, self._output_gpu = self._reserve(loaded, context, names[False][0])
+        for i in range(loaded.num_io_tensors):
+            name = loaded.get_tensor_name(i)
+            host, self._gpu[name] = self._reserve(loaded, context, name)
+            goes_in = loaded.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+            (self.inputs if goes_in else self.outputs)[name] = host
         self.launch()
         self.wait()
 
@@ -129,11 +129,12 @@ class Runner:
         return np.frombuffer(buffer, kind).reshape(shape), gpu
 
     def copy_in(self) -> None:
-        """Start to copy the pinned input to the GPU."""
+        """Start to copy the pinned inputs to the GPU."""
         kind = self.cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
-        host, size = self.input.ctypes.data, self.input.nbytes
-        copied = self.cuda.cudaMemcpyAsync(self._input_gpu, host, size, kind, self.stream)
-        self.check(copied, "copying the image to the GPU")
+        for name, host in self.inputs.items():
+            gpu, here, size = self._gpu[name], host.ctypes.data, host.nbytes
+            copied = self.cuda.cudaMemcpyAsync(gpu, here, size, kind, self.stream)
+            self.check(copied, f"copying {name} to the GPU")
 
     def execute(self) -> None:
         """Start the network."""
@@ -141,11 +142,12 @@ class Runner:
             raise BackendError("TensorRT failed to run the network")
 
     def copy_out(self) -> None:
-        """Start to copy the output back."""
+        """Start to copy the outputs back."""
         kind = self.cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        host, size = self.output.ctypes.data, self.output.nbytes
-        copied = self.cuda.cudaMemcpyAsync(host, self._output_gpu, size, kind, self.stream)
-        self.check(copied, "copying the maps from the GPU")
+        for name, host in self.outputs.items():
+            gpu, here, size = self._gpu[name], host.ctypes.data, host.nbytes
+            copied = self.cuda.cudaMemcpyAsync(here, gpu, size, kind, self.stream)
+            self.check(copied, f"copying {name} from the GPU")
 
     def launch(self) -> None:
         """Start all three; `wait` ends them."""
@@ -177,29 +179,29 @@ class Runner:
             return False
         return True
 
-    def run(self, pixels: np.ndarray) -> np.ndarray:
+    def run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the network.
 
         Args:
-            pixels: of the input's shape and type.
+            feed: every input by name, of its shape and type.
 
         Returns:
-            The output, in memory of its own.
+            Every output by name, in memory of its own.
 
         Raises:
-            BackendError: the input does not fit, or the GPU fails.
+            BackendError: an input does not fit, or the GPU fails.
         """
-        if pixels.shape != self.input.shape or pixels.dtype != self.input.dtype:
-            got = f"{pixels.dtype} {pixels.shape}"
-            accepted = f"{self.input.dtype} {self.input.shape}"
-            raise BackendError(describe("pixels", got, accepted))
-        np.copyto(self.input, pixels)
+        for name, host in self.inputs.items():
+            if feed[name].shape != host.shape or feed[name].dtype != host.dtype:
+                got = f"{feed[name].dtype} {feed[name].shape}"
+                raise BackendError(describe(name, got, f"{host.dtype} {host.shape}"))
+            np.copyto(host, feed[name])
         if self.uses_graph:
             self.check(self.cuda.cudaGraphLaunch(self._graph, self.stream), "running the graph")
         else:
             self.launch()
         self.wait()
-        return self.output.copy()
+        return {name: host.copy() for name, host in self.outputs.items()}
 
     def close(self) -> None:
         """Give everything back; calling it twice is harmless."""

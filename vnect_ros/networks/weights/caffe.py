@@ -1,26 +1,14 @@
-"""Caffe's files without Caffe: the blobs of a .caffemodel, the layers of a .prototxt.
-
-Field numbers are those of caffe.proto (BVLC Caffe 1.0).
-"""
+"""Caffe's files without Caffe: the blobs of a .caffemodel, the layers of a .prototxt."""
 
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vnect_ros.errors import ModelError, describe
-from vnect_ros.networks.weights.wire import BYTES, FIXED32, FIXED64, fields, varints
-
-_NET_LAYER, _NET_V1_LAYER = 100, 2
-_LAYER = {"name": 1, "blobs": 7}
-_V1_LAYER = {"name": 4, "blobs": 6}
-_BLOB_DATA, _BLOB_SHAPE, _BLOB_DOUBLE = 5, 7, 8
-_BLOB_LEGACY = (1, 2, 3, 4)
-"""num, channels, height, width."""
+from vnect_ros.errors import ModelError
 
 
 def read_caffemodel(file: str | Path) -> dict[str, list[np.ndarray]]:
@@ -29,109 +17,58 @@ def read_caffemodel(file: str | Path) -> dict[str, list[np.ndarray]]:
     Raises:
         ModelError: the file cannot be read or is not a caffemodel.
     """
+    from google.protobuf.message import DecodeError
+
+    network = _network()
     try:
-        data = memoryview(Path(file).read_bytes())
-    except OSError as error:
-        raise ModelError(f"{file}: cannot be read: {error}") from error
+        network.ParseFromString(Path(file).read_bytes())
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{file}: cannot be read as a caffemodel: {error}") from error
     layers: dict[str, list[np.ndarray]] = {}
-    try:
-        for number, kind, value in fields(data):
-            if kind != BYTES or number not in (_NET_LAYER, _NET_V1_LAYER):
-                continue
-            assert isinstance(value, memoryview)  # of wire type BYTES
-            name, blobs = _layer(value, _LAYER if number == _NET_LAYER else _V1_LAYER)
-            if blobs and name in layers:
-                raise ModelError(f"layer {name} is there twice")
-            if blobs:
-                layers[name] = blobs
-    except ModelError as error:
-        raise ModelError(f"{file}: {error}") from None
+    for layer in _layers(network):
+        if layer.blobs and layer.name in layers:
+            raise ModelError(f"{file}: layer {layer.name} is there twice")
+        if layer.blobs:
+            layers[layer.name] = [_array(f"{file}: layer {layer.name}", b) for b in layer.blobs]
     if not layers:
         raise ModelError(f"{file}: no caffemodel: it has no layer with weights")
     return layers
 
 
-def _layer(data: memoryview, numbers: dict[str, int]) -> tuple[str, list[np.ndarray]]:
-    name, blobs = "", []
-    for number, kind, value in fields(data):
-        if kind != BYTES or not isinstance(value, memoryview):
-            continue
-        if number == numbers["name"]:
-            name = bytes(value).decode("utf-8", "replace")
-        elif number == numbers["blobs"]:
-            blobs.append(value)
-    return name, [_blob(name, blob) for blob in blobs]
-
-
-def _blob(layer: str, data: memoryview) -> np.ndarray:
-    parts: list[np.ndarray] = []
-    shape: list[int] = []
-    legacy: dict[int, int] = {}
-    for number, kind, value in fields(data):
-        if number in (_BLOB_DATA, _BLOB_DOUBLE) and isinstance(value, memoryview):
-            wide = number == _BLOB_DOUBLE
-            if kind not in (BYTES, FIXED64 if wide else FIXED32) or len(value) % (8 if wide else 4):
-                raise ModelError(f"layer {layer}: a blob's data is damaged")
-            parts.append(np.frombuffer(value, "<f8" if wide else "<f4"))
-        elif number == _BLOB_SHAPE and isinstance(value, memoryview):
-            for inner, inner_kind, dims in fields(value):
-                if inner == 1 and isinstance(dims, memoryview) and inner_kind == BYTES:
-                    shape += varints(dims)
-                elif inner == 1 and isinstance(dims, int):
-                    shape.append(dims)
-        elif number in _BLOB_LEGACY and isinstance(value, int):
-            legacy[number] = value
-    values = np.concatenate(parts) if parts else np.empty(0, np.float32)
-    if not shape and legacy:
-        shape = [legacy.get(n, 1) for n in _BLOB_LEGACY]
-    if math.prod(shape) != len(values):
-        raise ModelError(f"layer {layer}: a blob of shape {shape} has {len(values)} values")
-    return values.astype(np.float32).reshape(shape)
-
-
-_TOKEN = re.compile(
-    r"""\s+|\#[^\n]*|(?P<word>[A-Za-z0-9_.+-]+|"[^"]*"|'[^']*')|(?P<mark>[{}:,;])"""
-)
-
-
-def read_prototxt(file: str | Path) -> list[dict[str, Any]]:
-    """The layers of a network's text, each a tree of lists by field name.
+def read_prototxt(file: str | Path) -> dict[str, Any]:
+    """The convolution_param of every layer of a network's text, by the layer's name.
 
     Raises:
         ModelError: the file cannot be read, or is not such a text.
     """
+    from google.protobuf import text_format
+
+    network = _network()
     try:
         text = Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{file}: cannot be read: {error}") from error
-    tokens, at = [], 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            line = text.count("\n", 0, at) + 1
-            raise ModelError(f"{file}: line {line}: got {text[at]!r}, no text of a network")
-        if match.group("word") or match.group("mark") in ("{", "}"):
-            tokens.append(match.group())
-        at = match.end()
-    tree, rest = _message(tokens, 0)
-    if rest != len(tokens):
-        raise ModelError(describe(str(file), "a closing brace too many", "balanced braces"))
-    return [*tree.get("layer", []), *tree.get("layers", [])]
+        text_format.Parse(text, network, allow_unknown_field=True)
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise ModelError(f"{file}: cannot be read as a network's text: {error}") from error
+    return {layer.name: layer.convolution_param for layer in _layers(network)}
 
 
-def _message(tokens: list[str], at: int) -> tuple[dict[str, list[Any]], int]:
-    tree: dict[str, list[Any]] = {}
-    while at < len(tokens) and tokens[at] != "}":
-        name = tokens[at]
-        if at + 1 >= len(tokens) or tokens[at + 1] == "}":
-            raise ModelError(f"prototxt: {name} has no value")
-        if tokens[at + 1] == "{":
-            value, at = _message(tokens, at + 2)
-            if at >= len(tokens):
-                raise ModelError(f"prototxt: the braces of {name} do not close")
-            tree.setdefault(name, []).append(value)
-            at += 1
-        else:
-            tree.setdefault(name, []).append(tokens[at + 1].strip("\"'"))
-            at += 2
-    return tree, at
+def _network() -> Any:
+    from vnect_ros.networks.weights.caffe_pb2 import NetParameter  # type: ignore[attr-defined]
+
+    return NetParameter()
+
+
+def _layers(network: Any) -> list[Any]:
+    """The layers of either format."""
+    return [*network.layer, *network.layers]
+
+
+def _array(where: str, blob: Any) -> np.ndarray:
+    values = np.array(blob.data or blob.double_data, np.float32)
+    shape = list(blob.shape.dim)
+    legacy = ("num", "channels", "height", "width")
+    if not shape and any(blob.HasField(axis) for axis in legacy):
+        shape = [getattr(blob, axis) if blob.HasField(axis) else 1 for axis in legacy]
+    if math.prod(shape) != len(values) or any(n < 0 for n in shape):
+        raise ModelError(f"{where}: a blob of shape {shape} has {len(values)} values")
+    return values.reshape(shape)

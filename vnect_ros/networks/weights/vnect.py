@@ -15,12 +15,6 @@ from vnect_ros.networks.vnect import VNect
 _NORM: Final = "bn5c_branch2a"
 _SCALE: Final = "scale5c_branch2a"
 
-_OPTIMISER: Final = (
-    "/Adam", "/Adam_1", "/Momentum", "/RMSProp", "/RMSProp_1", "/Adagrad",
-    "/ExponentialMovingAverage", "beta1_power", "beta2_power", "global_step",
-)  # fmt: skip
-"""Endings of variables that only a training needs."""
-
 
 def from_caffe(layers: Mapping[str, Sequence[np.ndarray]], ignore: Collection[str] = ()) -> VNect:
     """The network with the blobs of a caffemodel.
@@ -55,85 +49,35 @@ def from_caffe(layers: Mapping[str, Sequence[np.ndarray]], ignore: Collection[st
     return _filled(network, state)
 
 
-def from_tensorflow(
-    variables: Mapping[str, np.ndarray], ignore: Collection[str] = ()
-) -> tuple[VNect, list[str]]:
-    """The network with the variables of a re-implementation's pickle or checkpoint.
-
-    Their names are `<layer>/weights` and `biases`, or `<layer>/kernel`; their
-    convolutions are stored as height, width, in, out (transposed: out, in).
-
-    Returns:
-        The network, and the names of the optimiser's variables that were passed over.
-
-    Raises:
-        ModelError: a variable is missing, has another shape, or is left over.
-    """
-    state: dict[str, np.ndarray] = {}
-    used: list[str] = []
-
-    def take(*names: str) -> np.ndarray:
-        for name in names:
-            if name in variables:
-                used.append(name)
-                return variables[name]
-        raise ModelError(f"variable {' or '.join(names)} is missing")
-
-    network = VNect()
-    for name, module in _convolutions(network):
-        kernel = take(f"{name}/weights", f"{name}/kernel")
-        if kernel.ndim != 4:
-            raise ModelError(describe(f"{name}: kernel's shape", kernel.shape, "four axes"))
-        state[f"{name}.weight"] = kernel.transpose(3, 2, 0, 1)
-        if module.bias is not None:
-            state[f"{name}.bias"] = take(f"{name}/biases", f"{name}/bias")
-    for ours, theirs in (
-        ("running_mean", "moving_mean"),
-        ("running_var", "moving_variance"),
-        ("weight", "gamma"),
-        ("bias", "beta"),
-    ):
-        state[f"{_NORM}.{ours}"] = take(f"{_NORM}/{theirs}")
-    passed = [n for n in variables if n not in used and n.endswith(_OPTIMISER)]
-    _nothing_left(variables, [*used, *passed, *ignore])
-    return _filled(network, state), passed
-
-
-def check_prototxt(layers: Sequence[Mapping[str, Any]]) -> None:
+def check_prototxt(settings: Mapping[str, Any]) -> None:
     """Hold the convolutions of a prototxt against the network's.
 
     Args:
-        layers: of `caffe.read_prototxt`.
+        settings: of `caffe.read_prototxt`.
 
     Raises:
         ModelError: a layer is missing, or has another size, stride, padding or bias.
     """
-    described = {str(layer.get("name", [""])[0]): layer for layer in layers}
     for name, module in _convolutions(VNect()):
-        if name not in described:
+        if name not in settings:
             raise ModelError(f"prototxt: layer {name} is missing")
-        settings = (described[name].get("convolution_param") or [{}])[0]
-
-        def number(key: str, default: int, settings: Mapping[str, Any] = settings) -> int:
-            return int(settings.get(key, [default])[0])
-
+        theirs = settings[name]
+        got = {
+            "num_output": theirs.num_output,
+            "kernel_size": sorted(set(theirs.kernel_size)),  # once, or once an axis
+            "stride": sorted(set(theirs.stride)) or [1],
+            "pad": sorted(set(theirs.pad)) or [0],
+            "bias_term": theirs.bias_term,
+        }
         ours = {
             "num_output": module.out_channels,
-            "kernel_size": module.kernel_size[0],
-            "stride": module.stride[0],
-            "pad": int(module.padding[0]),
+            "kernel_size": [module.kernel_size[0]],
+            "stride": [module.stride[0]],
+            "pad": [int(module.padding[0])],
+            "bias_term": module.bias is not None,
         }
-        theirs = {
-            "num_output": number("num_output", 0),
-            "kernel_size": number("kernel_size", 0),
-            "stride": number("stride", 1),
-            "pad": number("pad", 0),
-        }
-        has_bias = str(settings.get("bias_term", ["true"])[0]).lower() != "false"
-        if theirs != ours or has_bias != (module.bias is not None):
-            got = {**theirs, "bias_term": has_bias}
-            accepted = str({**ours, "bias_term": module.bias is not None})
-            raise ModelError(describe(f"prototxt: layer {name}", got, accepted))
+        if got != ours:
+            raise ModelError(describe(f"prototxt: layer {name}", got, str(ours)))
 
 
 def _convolutions(network: VNect) -> list[tuple[str, nn.Conv2d | nn.ConvTranspose2d]]:
