@@ -11,7 +11,8 @@ import pytest
 from vnect_ros import inference
 from vnect_ros.cli import _pictures
 from vnect_ros.inference import bundles
-from vnect_ros.learning.export.compare import difference, person_crops, read
+from vnect_ros.learning.export.compare import difference, person_crops
+from vnect_ros.perception.reading import read
 
 pytestmark = pytest.mark.timeout(300)
 

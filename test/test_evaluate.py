@@ -141,6 +141,7 @@ def _sample(bundle, seed):
         "joints_m": normal,
         "weight_3d": np.ones(21),
         "joints_camera_m": normal * 1.2 + [0.0, 0.0, 4.0],
+        "gravity": np.array([0.0, 1.0, 0.0]),
         "k_crop": np.array([[500.0, 0.0, 111.5], [0.0, 500.0, 111.5], [0.0, 0.0, 1.0]]),
         "height_m": 1.8,
         "seed": seed,

@@ -96,13 +96,15 @@ def test_the_output_of_int8_is_not_quantised() -> None:
     """Heatmaps and decimetres on one scale: five times the error."""
     import tiny_bundles
 
-    for network in ("vnect", "vnect_lite"):
+    # layers that are read out, or lie behind those
+    unquantised = {"vnect": 1, "vnect_lite": 4}
+    for network, count in unquantised.items():
         graph_of = onnx.load(tiny_bundles.load(network, "int8").file).graph
         producer = {out: node for node in graph_of.node for out in node.output}
-        assert producer[graph_of.output[0].name].op_type in ("Conv", "Add"), network
+        assert producer[graph_of.output[0].name].op_type != "DequantizeLinear", network
         # a quantised convolution takes its weights through a node, the others as they are
         wide = [n for n in graph_of.node if n.op_type == "Conv" and n.input[1] not in producer]
-        assert len(wide) == 1, f"{network}: {[n.name for n in wide]} are not quantised"
+        assert len(wide) == count, f"{network}: {[n.name for n in wide]} are not quantised"
 
 
 def test_bone_lengths_stay_in_fp32(exported) -> None:
@@ -184,7 +186,7 @@ def test_the_command_exports_a_checkpoint(tmp_path, capsys) -> None:
     torch.manual_seed(0)
     from vnect_ros.networks import build_network
 
-    network = build_network("vnect_lite")
+    network = build_network("vnect_lite", 64)
     content = {
         "config": {"network": "vnect_lite", "network_options": {}, "size": 64},
         "average": network.state_dict(),

@@ -25,6 +25,7 @@ IMPORTS = {
     "errors": set(),
     "privacy": set(),
     "options": {"errors"},
+    "share": set(),
     "skeleton": set(),
     "clock": set(),
     "config": {"errors", "options"},
@@ -32,12 +33,10 @@ IMPORTS = {
     "plausibility": {"errors", "lens"},
     "camera": {"errors", "lens", "plausibility"},
     "records": {"camera", "errors", "skeleton"},
-    "networks": {"errors"},
+    "networks": {"errors", "skeleton"},
     "body": {"skeleton"},
-    "inference": {"config", "errors", "options", "records", "skeleton"},
+    "inference": {"config", "errors", "options", "records", "share", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
-    "messages": {"camera", "errors"},
-    "recordings": {"camera", "clock", "errors", "messages"},
     "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
@@ -45,25 +44,29 @@ IMPORTS = {
     "pipeline": {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },
+    "messages": {"camera", "errors"},
+    "recordings": {"camera", "clock", "errors", "messages"},
     "ros": {
         "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
-        "pipeline", "recordings", "records", "skeleton",
+        "pipeline", "recordings", "records", "share", "skeleton",
     },
     "datasets": {
-        "body", "camera", "config", "errors", "perception", "recordings", "records", "skeleton",
-    },
-    "synthetic": {"datasets", "errors", "skeleton"},
-    "evaluation": {
-        "camera", "config", "datasets", "errors", "inference", "perception", "pipeline", "records",
+        "body", "camera", "config", "drawing", "errors", "perception", "recordings", "records",
         "skeleton",
+    },
+    "synthetic": {"camera", "config", "datasets", "errors", "perception", "records", "skeleton"},
+    "evaluation": {
+        "camera", "config", "datasets", "drawing", "errors", "inference", "perception", "pipeline",
+        "records", "skeleton",
     },
     "learning": {
         "camera", "config", "datasets", "errors", "evaluation", "inference", "networks",
-        "options", "perception", "records", "skeleton",
+        "options", "perception", "records", "skeleton", "synthetic",
     },
     "cli": {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",
-        "networks", "perception", "pipeline", "recordings", "records", "ros", "skeleton",
+        "networks", "perception", "pipeline", "recordings", "records", "ros", "share", "skeleton",
+        "synthetic",
     },
 }  # fmt: skip
 """Exactly what each module or folder of the package imports of ours; each imports only what

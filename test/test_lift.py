@@ -1,65 +1,54 @@
-"""The lifter: what it reads from maps, what it is taught, and that it learns."""
+"""The lifter: soft maxima, poses without images, what it takes from the picture."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs torch")
+torch = pytest.importorskip("torch", reason="needs torch")
 
-from vnect_ros.learning.lifter import Viewer, train_lifter  # noqa: E402
+from vnect_ros.learning.poses import PoseSampler, world_poses  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
-from vnect_ros.networks.lift import FEATURES, Lifter, SoftMaxima, with_locations  # noqa: E402
-from vnect_ros.skeleton import INDEX, bone_lengths  # noqa: E402
-
-torch.set_num_threads(1)
-MOTION = Path(__file__).parent / "data" / "motion.npz"
+from vnect_ros.networks.lift import FEATURES, Lifter, pose_features, shares  # noqa: E402
+from vnect_ros.skeleton import INDEX, knee_neck_length  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def poses() -> np.ndarray:
-    with np.load(MOTION) as data:
-        joints = np.concatenate([data[k] for k in data.files if k.startswith("joints_")])
-    return (joints - joints[:, INDEX["pelvis"], None]).astype(np.float32)
+    return world_poses("", 60)
 
 
-def _maps(places: torch.Tensor, peak: float = 0.5, cells: int = 28) -> torch.Tensor:
-    """[B, 84, 28, 28] with a Gaussian at each of [B, 21, 2] places, locations all 3 dm."""
+def _maps(places: torch.Tensor, peak: float, cells: int = 28) -> torch.Tensor:
+    """[B, 21, cells, cells] Gaussians of 1.1 cells at places [B, 21, 2] in -1 to 1."""
     centres = (torch.arange(cells) + 0.5) * (2.0 / cells) - 1.0
-    dx = (centres - places[..., :1]) * cells / 2.0
-    dy = (centres - places[..., 1:]) * cells / 2.0
-    heat = torch.exp(-0.4 * dy.square())[..., :, None] * torch.exp(-0.4 * dx.square())[..., None, :]
-    return torch.cat([peak * heat, torch.full((len(places), 63, cells, cells), 3.0)], dim=1)
+    d = ((centres - places[..., 0, None]) * cells / 2.2).square()[..., None, :]
+    e = ((centres - places[..., 1, None]) * cells / 2.2).square()[..., :, None]
+    return peak * torch.exp(-0.5 * (d + e))
 
 
 def test_soft_maxima_lie_between_the_cells_whatever_the_peak() -> None:
-    places = torch.rand(4, 21, 2, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
-    for peak in (0.1, 0.9):
-        features = SoftMaxima()(_maps(places, peak))
+    torch.manual_seed(0)
+    places = torch.rand(4, 21, 2) * 1.6 - 0.8
+    for peak in (0.9, 0.3):
+        features = pose_features(*shares(_maps(places, peak)))
         assert features.shape == (4, FEATURES)
-        found = torch.stack([features[:, :21], features[:, 21:42]], dim=-1)
-        # a third of a cell, which is 2 / 28 wide
-        torch.testing.assert_close(found, places, atol=0.024, rtol=0.0)
-        assert (features[:, 42:63] <= peak + 1e-6).all() and (features[:, 42:63] > 0.7 * peak).all()
-        torch.testing.assert_close(features[:, 63:], torch.full((4, 63), 0.3), atol=5e-3, rtol=0.0)
+        assert (features[:, :21] - places[..., 0]).abs().max() < 0.01
+        assert (features[:, 21:42] - places[..., 1]).abs().max() < 0.01
+        assert ((features[:, 42:63] > 0.75 * peak) & (features[:, 42:63] <= peak)).all()
 
 
 def test_the_stronger_of_two_maxima_is_followed() -> None:
     near, far = torch.full((1, 21, 2), -0.5), torch.full((1, 21, 2), 0.5)
-    features = SoftMaxima()(torch.maximum(_maps(near, 0.6), _maps(far, 0.3)))
-    assert (features[:, :42] < -0.35).all()
+    features = pose_features(*shares(torch.maximum(_maps(near, 0.6), _maps(far, 0.3))))
+    assert (features[:, :42] + 0.5).abs().max() < 0.1
 
 
-def test_viewed_poses_keep_their_bones_and_fill_the_crop(poses: np.ndarray) -> None:
-    viewer = Viewer(poses[::20], seed=1)
-    features, locations = viewer.batch(256)
+def test_views_of_poses_have_the_normal_size_and_fill_the_crop(poses: np.ndarray) -> None:
+    features, _, locations = PoseSampler(poses, seed=1).batch(256)
     joints = locations.view(256, 3, 21).transpose(1, 2).numpy() / 10.0
-    own = bone_lengths(poses[::20])
-    lengths = bone_lengths(joints)
-    # mixing takes a bone from one pose or the other, mirroring swaps sides: none is stretched
-    assert (lengths < own.max(axis=0).max() + 1e-4).all()
+    np.testing.assert_allclose(knee_neck_length(joints), 0.92, atol=1e-4)
     assert np.abs(joints[:, INDEX["pelvis"]]).max() < 1e-5
     x, y = features[:, :21], features[:, 21:42]
     assert x.abs().max() <= 1.0 and y.abs().max() <= 1.0
@@ -67,12 +56,26 @@ def test_viewed_poses_keep_their_bones_and_fill_the_crop(poses: np.ndarray) -> N
     assert 1.1 < extent.median() < 1.7  # 2 / 1.45 without the errors
 
 
+def test_gravity_points_from_the_head_of_a_standing_person_to_the_feet() -> None:
+    standing = np.zeros((1, 21, 3), np.float32)
+    heights = {"head_top": 0.6, "neck": 0.45, "spine": 0.2, "right_knee": -0.45, "left_knee": -0.45}
+    for name, up in heights.items():
+        standing[0, INDEX[name], 2] = up
+    sampler = PoseSampler(standing, seed=3, gravity=1.0)
+    _, gravity, locations = sampler.batch(64)
+    joints = locations.view(64, 3, 21).transpose(1, 2)
+    down = joints[:, INDEX["right_knee"]] - joints[:, INDEX["head_top"]]
+    cosine = (down * gravity).sum(1) / down.norm(dim=1)
+    assert cosine.min() > math.cos(0.25)  # the noise that the sampler adds
+    assert (gravity.norm(dim=1) - 1.0).abs().max() < 1e-5
+    assert PoseSampler(standing, gravity=0.0).batch(8)[1].abs().max() == 0.0
+
+
 def test_places_are_the_projection_of_the_locations(poses: np.ndarray) -> None:
-    viewer = Viewer(poses[::20], seed=2)
-    turned = viewer._turned(viewer._drawn(64))
-    places = viewer._seen(turned).numpy()
+    sampler = PoseSampler(poses, seed=2)
+    turned, _ = sampler._before_camera(sampler._drawn(32))
+    places = sampler._places(turned).numpy()
     for pose, seen in zip(turned.numpy(), places):
-        # u (z + d) = s (x + t): linear in the four unknowns d/s, 1/s, tx, and the offset
         rows, right = [], []
         for axis in (0, 1):
             for j in range(21):
@@ -86,23 +89,33 @@ def test_places_are_the_projection_of_the_locations(poses: np.ndarray) -> None:
         assert float(residual[0] if residual.size else 0.0) < 1e-6
 
 
-def test_a_hundred_steps_take_a_third_off_the_error(poses: np.ndarray) -> None:
+def test_the_correction_starts_at_nothing() -> None:
     torch.manual_seed(0)
-    lifter = Lifter(width=128, blocks=1)
-    viewer = Viewer(poses[::10], seed=0)
-    history = train_lifter(lifter, viewer, 100, batch=64, rate=3e-3, log_every=20)
-    assert history[-1] < 0.67 * history[0]
+    lifter = Lifter(8).eval()
+    alone, corrected = lifter(
+        torch.rand(3, FEATURES), torch.zeros(3, 3), torch.randn(3, 63), torch.randn(3, 8)
+    )
+    torch.testing.assert_close(alone, corrected)
 
 
-def test_the_network_lifts_in_eval_mode_only() -> None:
+def test_gravity_that_is_not_given_is_zeros_and_given_it_counts() -> None:
     torch.manual_seed(0)
-    network = build_network("vnect_lite", lift=True)
+    network = build_network("vnect_lite", size=64).eval()
     image = torch.randn(1, 3, 64, 64)
-    assert isinstance(network.train()(image), dict)
     with torch.no_grad():
-        maps = network.eval()(image)
-    assert maps.shape == (1, 84, 8, 8)
-    locations = maps[:, 21:]
-    torch.testing.assert_close(locations, locations[:, :, :1, :1].expand_as(locations))
-    same = with_locations(maps, locations[:, :, 0, 0])
-    torch.testing.assert_close(same, maps)
+        without, _ = network(image)
+        zeros, _ = network(image, torch.zeros(1, 3))
+        given, _ = network(image, torch.tensor([[0.0, 1.0, 0.0]]))
+    assert torch.equal(without, zeros)
+    assert torch.equal(without[:, :21], given[:, :21])
+    assert not torch.equal(without[:, 21:], given[:, 21:])
+    flat = without[:, 21:].flatten(2)
+    assert torch.equal(flat.amax(2), flat.amin(2))
+
+
+def test_errors_of_the_lifted_joints_do_not_teach_the_heatmaps() -> None:
+    network = build_network("vnect_lite", size=64).train()
+    torch.nn.init.normal_(network.lifter.correction.leave.weight)
+    network(torch.randn(1, 3, 64, 64))["lifted"].square().sum().backward()
+    assert network.head.heatmaps.maps.weight.grad is None
+    assert network.trunk.stem.weight.grad.abs().max() > 0

@@ -191,6 +191,14 @@ def test_pip_would_install_the_core():
     assert done.stdout.split()[-2:] == ["vnect_ros", vnect_ros.__version__], done.stderr
 
 
+def test_pip_users_get_what_the_tests_run_on():
+    metadata = (ROOT / "pyproject.toml").read_text()
+    (listed,) = re.findall(r"^dependencies = \[(.*?)^\]", metadata, re.S | re.M)
+    names = {re.split("[><=]", text)[0] for text in re.findall(r'"(.+?)"', listed)}
+    lines = (ROOT / "requirements" / "runtime.txt").read_text().splitlines()
+    assert names == {line.partition("==")[0] for line in lines if not line.startswith("#")}
+
+
 def test_pre_commit_runs_the_same_ruff():
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     revision = next(r["rev"] for r in config["repos"] if r["repo"].endswith("ruff-pre-commit"))

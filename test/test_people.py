@@ -156,10 +156,10 @@ def test_mirrored_keypoints_are_mirrored_joints():
     np.testing.assert_allclose(found[INDEX["neck"]], 0.75 * shoulders + 0.25 * ears)
 
 
-def write_nobody(folder, sources):
-    folder.mkdir(parents=True)
+def write_nobody(folder, sources, level=0):
+    folder.mkdir(parents=True, exist_ok=True)
     names = [f"{i:05d}.png" for i in range(len(sources))]
-    images = {k: np.full((20 + i % 3, 30, 3), i, np.uint8) for i, k in enumerate(names)}
+    images = {k: np.full((20 + i % 3, 30, 3), level + i, np.uint8) for i, k in enumerate(names)}
     write_tar(folder / "pictures.tar", images)
     np.savez(folder / "index.npz", names=np.array(names[::-1]), source=np.array(sources[::-1]))
     return folder

@@ -41,6 +41,8 @@ def test_poses_and_overlay(tmp_path, images, model, capsys):
     assert process.main([*arguments, *model]) == 0
     poses = np.load(out / "poses.npz")
     shapes = {
+        "frame": (FRAMES,),
+        "id": (FRAMES,),
         "stamps_s": (FRAMES,),
         "state": (FRAMES,),
         "joints_px": (FRAMES, 21, 2),

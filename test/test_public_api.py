@@ -40,13 +40,18 @@ def test_the_readmes_example_finds_the_person_in_metres(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", text, re.S)
     assert len([line for line in example.splitlines() if line.strip()]) <= 8
     (tmp_path / "walk.mp4").symlink_to(ROOT / "assets" / "demo.mp4")
+    here = f"import sys; sys.path.insert(0, {str(Path(vnect_ros.__file__).parents[1])!r})\n"
     done = subprocess.run(
-        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=110
+        [sys.executable, "-c", here + example],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
     )
     assert done.returncode == 0, done.stderr
     numbers = [re.findall(r"-?\d+\.\d+(?:e-?\d+)?", line) for line in done.stdout.splitlines()]
     wrist_m = np.array([row[-3:] for row in numbers if len(row) >= 3], dtype=np.float64)
     truth = np.load(ROOT / "assets" / "demo_truth.npz")
-    true_m = truth["joints_cam_m"][:, vnect_ros.JOINT_NAMES.index("right_wrist")]
+    true_m = truth["joints_camera_m"][:, vnect_ros.JOINT_NAMES.index("right_wrist")]
     assert len(wrist_m) > 0.9 * len(true_m)
     assert np.linalg.norm(np.median(wrist_m, axis=0) - np.median(true_m, axis=0)) < 0.4

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+pytest.importorskip("sensor_msgs", reason="needs ROS 2")
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 

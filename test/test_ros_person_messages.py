@@ -61,7 +61,10 @@ def messages(pose, stamp, at, made=None):
 def test_nothing_of_an_earlier_pose_stays(poses, at):
     """Messages that were filled before are the same as those made anew."""
     states = np.full(21, JointState.REJECTED, dtype=np.uint8)
-    other = dataclasses.replace(poses[10], joint_states=states, residual_px=float("nan"))
+    other = dataclasses.replace(
+        poses[10], joint_states=states, residual_px=float("nan"), height_std_m=0.1,
+        observation_age_s=0.2,
+    )  # fmt: skip
     kept = PersonMessages("human"), PersonMarkers("human")
     messages(other, 1, TURNED, kept)
     again, anew = messages(poses[-1], 2, at, kept), messages(poses[-1], 2, at)
@@ -108,6 +111,18 @@ def test_the_skeleton_is_placed_and_turned_as_a_whole(poses):
     assert dict(zip(state.name, state.position)) == {
         f"{name}_human": angle for name, angle in zip(pose.q_names, pose.q)
     }
+
+
+def test_the_scale_is_measured_where_the_height_has_a_deviation(poses):
+    def skeleton(**changes):
+        return messages(dataclasses.replace(poses[-1], **changes), 7, IN_CAMERA)[1]
+
+    measured = skeleton(height_m=1.82, height_std_m=0.03, observation_age_s=0.1)
+    assert (measured.scale, measured.height_std) == (Skeleton.SCALE_MEASURED, 0.03)
+    assert (measured.height, measured.observation_age) == (1.82, 0.1)
+    assumed = skeleton(height_std_m=float("nan"))
+    assert (assumed.scale, assumed.height_std) == (Skeleton.SCALE_ASSUMED, 0.0)
+    assert assumed.observation_age == 0.0
 
 
 def test_markers_join_the_joints_and_pale_what_is_not_seen(poses):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,7 @@ def run_rviz(tmp_path):
                 "RVIZ_ARGUMENTS": str(tmp_path / "arguments"),
                 "RVIZ_CONFIG": str(tmp_path / "config.rviz"),
             },
+            stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     return run
@@ -96,6 +98,18 @@ def test_an_upright_frame_that_is_asked_for_needs_no_image(rig, run_rviz, tmp_pa
     assert displays["Grid"]["Enabled"] and 0.0 < view["Pitch"] < 1.0
     # Of several people none has a name that is known beforehand.
     assert not displays["RobotModel"]["Enabled"] and view["Target Frame"] == "<Fixed Frame>"
+
+
+def test_an_interrupt_while_it_waits_ends_it_quietly(rig, run_rviz):
+    rig.start(camera=False, autostart=False)
+    process = run_rviz()
+    try:
+        wait(lambda: rig.here.count_subscribers("/image"), "a subscription to the images", 60.0)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0 and "Traceback" not in errors
 
 
 def test_without_rviz_the_error_says_so(ros_domain):

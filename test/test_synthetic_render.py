@@ -20,7 +20,7 @@ from vnect_ros.datasets.shards import LABELS, Shards, ShardWriter
 from vnect_ros.synthetic import generate, motion, poses, scenery
 from vnect_ros.synthetic.appearance import sample_look
 from vnect_ros.synthetic.bodies import PARTS, body_model, sample_phenotypes
-from vnect_ros.synthetic.cameras import intrinsics, look_at
+from vnect_ros.synthetic.cameras import ideal_camera, look_at
 from vnect_ros.synthetic.render import Renderer
 from vnect_ros.synthetic.retarget import bone_rotations
 from vnect_ros.synthetic.scene import Scene, View, dress
@@ -63,7 +63,7 @@ def stand_up(model, kind="stand", seed=0, height_m=1.75):
 def front_view(far_m=3.2, size=SIZE):
     """A camera that looks at the front (-y) of a person at the origin."""
     transform = look_at(np.array([0.0, -far_m, 0.3]), np.array([0.0, 0.0, 0.0]))
-    return View(intrinsics(size, size, np.deg2rad(40)), transform, size, size)
+    return View(ideal_camera(size, size, 40.0), transform)
 
 
 def test_a_body_has_its_height_its_sides_and_its_symmetry(model):
@@ -189,7 +189,7 @@ def test_hidden_joints_are_those_behind_something(model, renderer):
     x, y = pixels[INDEX["left_knee"]].round().astype(int)
     assert picture.part[y, x] == 0 and picture.depth_m[y, x] < camera[INDEX["left_knee"], 2]
     # and from behind, the hands that the trunk hides
-    back = View(view.k, look_at(np.array([0, 3.2, 0.3]), np.zeros(3)), SIZE, SIZE)
+    back = View(view.camera, look_at(np.array([0, 3.2, 0.3]), np.zeros(3)))
     clasped, posed = _hands_before_the_belly(model, shape)
     picture = renderer.draw(Scene((clasped,), (), light), back)
     hands = hidden(*back.project(posed), picture, shape.height_m)

@@ -11,12 +11,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 import training_fixtures as made  # noqa: E402
+from test_people import write_nobody, write_people  # noqa: E402
 
 from vnect_ros.camera import Camera  # noqa: E402
-from vnect_ros.datasets import human36m, mpi_inf_3dhp, mpii  # noqa: E402
+from vnect_ros.datasets import human36m, mpi_inf_3dhp, mpii, windows  # noqa: E402
 from vnect_ros.datasets.cropping import Truth, crop_ray_labels, crop_sample  # noqa: E402
 from vnect_ros.datasets.lspet import TO_VNECT, Lspet, read_labels  # noqa: E402
-from vnect_ros.datasets.sample import Sample, mirrored  # noqa: E402
+from vnect_ros.datasets.sample import Sample, inside, mirrored  # noqa: E402
 from vnect_ros.datasets.teachers import vnect_joints  # noqa: E402
 from vnect_ros.errors import VnectError  # noqa: E402
 from vnect_ros.evaluation import pck  # noqa: E402
@@ -86,7 +87,7 @@ def test_a_sample_is_a_function_of_its_seed():
 def test_joints_that_leave_the_crop_are_known_to_be_nowhere_in_it():
     sample = weak_sample()
     affine = np.array([[1.0, 0, 40], [0, 1.0, 0]])
-    joints_px, visible, joints_m = augmentation.warp_joints(sample, affine, 64)
+    joints_px, visible, joints_m, _ = augmentation.warp_joints(sample, affine, 64)
     left = INDEX["left_wrist"]
     assert joints_px[left, 0] > 64 and visible[left] == 1 and visible[INDEX["right_wrist"]] == 1
     heat = targets.heatmaps(torch.from_numpy(joints_px)[None], 8, 8.0, 9.0)
@@ -130,13 +131,59 @@ def test_a_shift_turns_locations_as_cropping_elsewhere_does():
     sample = crop_sample(image, truth, 128)
     shift = np.array([14.0, -9.0])
     affine = np.column_stack([np.eye(2), shift])
-    _, _, moved = augmentation.warp_joints(sample, affine, 128)
+    _, _, moved, _ = augmentation.warp_joints(sample, affine, 128)
     low, high = truth.joints_px.min(axis=0), truth.joints_px.max(axis=0)
     scale = 128 / ((high - low).max() * 1.45)
     elsewhere = centred(*((low + high) / 2 - shift / scale), 128 / scale, 128)
     expected, _ = crop_ray_labels(truth.joints_camera_m, CAMERA, elsewhere)
     before = np.abs(sample.joints_m - expected).max()
     assert np.abs(moved - expected).max() < 0.03 * before
+
+
+def test_a_dark_picture_with_a_line_of_light_is_known_throughout():
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[20:24, :] = 200
+    assert augmentation.known_area(image) == (0, 0, 40, 40)
+    image[10:30, 5:30] = 200
+    assert augmentation.known_area(image) == (0, 12, 40, 28)
+
+
+def test_gravity_turns_with_the_joints():
+    """Of a person whose spine is upright, the spine goes on to tell where things fall."""
+    truth = camera_truth((0.0, 0.0, 3.0))
+    sample = crop_sample(np.zeros((240, 320, 3), np.uint8), truth, 128)
+    up = sample.joints_m[INDEX["neck"]] - sample.joints_m[INDEX["pelvis"]]
+    sample = dataclasses.replace(sample, gravity=(-up / np.linalg.norm(up)).astype(np.float32))
+    rng = np.random.default_rng(0)
+    how = augmentation.Augmentation(rotation_deg=40.0, shift=0.2)
+    for _ in range(8):
+        found = augmentation.augment(rng, how, sample, 96)
+        up = found.joints_m[INDEX["neck"]] - found.joints_m[INDEX["pelvis"]]
+        np.testing.assert_allclose(found.gravity, -up / np.linalg.norm(up), atol=1e-5)
+
+
+def test_windows_of_nobody_show_pictures_and_no_joint(tmp_path):
+    write_nobody(tmp_path, [f"{i}.jpg" for i in range(3)], level=100)
+    source = windows.Nobody(tmp_path, part="all", each=4)
+    assert len(source) == 12
+    for i in range(12):
+        sample = source[i]
+        assert sample.present == 0.0 and sample.visible.all() and not sample.weight_3d.any()
+        assert not inside(sample.joints_px, sample.image.shape[0]).any()
+        assert (sample.image > 60).mean() > 0.3
+        assert np.array_equal(sample.image, source[i].image)
+
+
+def test_windows_beside_people_hold_two_joints_at_most_and_leave_those_open(tmp_path):
+    write_people(tmp_path, {"ccp": [f"p/{i:03d}.jpg" for i in range(12)]})
+    source = windows.BesidePeople(tmp_path, part="all")
+    counts = []
+    for i in range(len(source)):
+        sample = source[i]
+        seen = inside(sample.joints_px, sample.image.shape[0])
+        assert sample.present == 0.0 and np.array_equal(sample.visible == 0.0, seen)
+        counts.append(seen.sum())
+    assert max(counts) <= 2
 
 
 def test_cut_centres_what_it_is_told_at_every_scale():

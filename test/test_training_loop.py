@@ -21,7 +21,6 @@ from vnect_ros.learning.distributed import Team  # noqa: E402
 from vnect_ros.learning.schedule import Progress, rate_share  # noqa: E402
 from vnect_ros.learning.sources import of_recipe  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
-from vnect_ros.skeleton import MIRROR  # noqa: E402
 
 RECIPES = sorted((Path(__file__).parent.parent / "config" / "train").glob("*.yaml"))
 
@@ -34,13 +33,11 @@ def lspet(tmp_path_factory) -> Path:
 def recipe(folder: Path, **changes) -> config.TrainConfig:
     options = {"folder": str(folder), "images": str(folder / "images")}
     values = {
-        "network_options": {"width": 32},
         "size": 64,
         "batch": 4,
         "steps": 4,
         "bfloat16": False,
-        "fast_depthwise": False,
-        "freeze_blocks": 0,
+        "trunk_rate_share": 1.0,
         "warm_up_steps": 1,
         "rate": 2e-3,
         "clip_norm": 5.0,
@@ -57,7 +54,7 @@ def test_a_few_steps_on_a_tiny_set_make_the_loss_fall(lspet, tmp_path):
     file = loop.train(made_recipe, tmp_path)
     steps, figures = plots.read_log(tmp_path / "log.jsonl")
     assert [row["step"] for row in steps] == [20, 40]
-    first, last = (row["maps_heat"] for row in steps)
+    first, last = (row["heat"] for row in steps)
     assert last < 0.9 * first
     assert figures[-1]["step"] == 40 and 0 <= figures[-1]["lspet pck05"] <= 1
     assert "lspet pck02_strict" in validation.table(figures)
@@ -65,7 +62,8 @@ def test_a_few_steps_on_a_tiny_set_make_the_loss_fall(lspet, tmp_path):
     network, meta = checkpoints.load(file)
     assert meta["samples"] == 320 and meta["bundle"]["input_size"] == 64
     with torch.no_grad():
-        assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 84, 8, 8)
+        maps, presence = network(torch.zeros(1, 3, 64, 64))
+    assert maps.shape == (1, 84, 16, 16) and presence.shape == (1, 1)
 
 
 def weights(file: Path) -> dict[str, torch.Tensor]:
@@ -99,7 +97,7 @@ def test_a_start_takes_the_averaged_weights_and_refuses_another_networks(lspet, 
     for name, value in learner.network.state_dict().items():
         assert torch.equal(value, content["average"][name]), name
     with pytest.raises(ConfigError, match="start_from"):
-        other = {"network_options": {"width": 16}, "start_from": str(file)}
+        other = {"network": "vnect_large", "start_from": str(file)}
         loop.Learner(recipe(lspet, **other), Team())
 
 
@@ -124,8 +122,33 @@ def test_vnect_trains_with_the_same_loss():
         network(torch.randn(2, 3, 96, 96)), batch, 96, losses.LossWeights(), 0.0
     )
     loss.backward()
-    assert {"maps_heat", "maps_loc", "delta", "early16_heat", "early8_loc"} <= set(terms)
+    assert {"maps_heat", "maps_loc", "delta", "early0_heat", "early1_loc"} <= set(terms)
     assert network.conv1.weight.grad.abs().max() > 0
+
+
+def test_the_trunk_is_held_for_its_share_of_the_training(lspet):
+    learner = loop.Learner(recipe(lspet, steps=2, trunk_held=0.5), Team())
+    mixture = of_recipe(recipe(lspet))
+    before = {k: v.clone() for k, v in learner.network.state_dict().items()}
+
+    def moved() -> set[str]:
+        now = learner.network.state_dict()
+        return {k.split(".")[0] for k, v in before.items() if not torch.equal(v, now[k])}
+
+    for expected in (False, True):
+        learner.step({k: torch.from_numpy(v) for k, v in mixture.batch(0, 4).items()})
+        learner.progress.advance(0.1)
+        assert ("trunk" in moved()) == expected and "head" in moved()
+
+
+def test_the_lifter_learns_from_poses_without_images(lspet):
+    poses = {"count": 40, "batch": 16}
+    learner = loop.Learner(recipe(lspet, poses=poses, trunk_held=1.0), Team())
+    batch = {k: torch.from_numpy(v) for k, v in of_recipe(recipe(lspet)).batch(0, 4).items()}
+    first = learner.step(batch)["poses"]
+    for _ in range(15):
+        last = learner.step(batch)["poses"]
+    assert last < 0.9 * first
 
 
 def heat(joints_px):
@@ -134,105 +157,48 @@ def heat(joints_px):
     return heatmaps(joints_px, 8, 8.0, 9.0)
 
 
-def test_a_perfect_prediction_costs_nothing_and_unknown_joints_never_do():
-    joints_px = torch.rand(2, 21, 2) * 63
-    joints_m = torch.randn(2, 21, 3) * 0.3
-    from vnect_ros.learning.targets import locations_dm, offsets_dm
+def perfect(batch, size=64):
+    """What a `VNectLite` that knows the truth gives."""
+    from vnect_ros.learning.targets import heatmaps, locations_dm, offsets_dm
 
-    def spread(values):
-        return values[..., None, None].expand(-1, -1, 8, 8)
-
-    perfect = {
-        "maps": torch.cat([heat(joints_px), spread(locations_dm(joints_m))], 1),
-        "delta": spread(offsets_dm(joints_m)),
+    true = heatmaps(batch["joints_px"], size // 4, 4.0, 6.0)
+    locations, offsets = locations_dm(batch["joints_m"]), offsets_dm(batch["joints_m"])
+    wide = (-1, -1, size // 8, size // 8)
+    return {
+        "logits": torch.logit(true, 1e-7),
+        "locations": locations[..., None, None].expand(wide),
+        "delta": offsets[..., None, None].expand(wide),
+        "alone": locations,
+        "lifted": locations,
+        "presence": 30.0 * (2.0 * batch["present"] - 1.0),
     }
+
+
+def test_the_truth_costs_least_and_what_is_unknown_nothing():
+    torch.manual_seed(0)
     batch = {
-        "joints_px": joints_px,
-        "joints_m": joints_m,
+        "joints_px": torch.rand(2, 21, 2) * 63,
+        "joints_m": torch.randn(2, 21, 3) * 0.3,
         "visible": torch.ones(2, 21),
         "weight_3d": torch.ones(2, 21),
+        "present": torch.tensor([1.0, 0.0]),
     }
-    loss, _ = losses.total_loss(perfect, batch, 64, losses.LossWeights(), 0.5)
-    assert float(loss) == pytest.approx(0.0, abs=1e-6)
-    wrong = {k: v + 1.0 for k, v in perfect.items()}
-    assert float(losses.total_loss(wrong, batch, 64, losses.LossWeights(), 0.5)[0]) > 0.1
-    unknown = batch | {"visible": torch.zeros(2, 21), "weight_3d": torch.zeros(2, 21)}
-    assert float(losses.total_loss(wrong, unknown, 64, losses.LossWeights(), 0.5)[0]) == 0.0
-
-
-def standing(front: float = 1.0):
-    """[1, 21, 2] px in a 64 px crop and all visible: upright, arms down, facing or not."""
-    from vnect_ros.skeleton import INDEX
-
-    joints_px = torch.full((1, 21, 2), 32.0)
-    for name, x, y in (
-        ("neck", 0, 14), ("pelvis", 0, 32), ("shoulder", 9, 16), ("elbow", 12, 24),
-        ("wrist", 13, 32), ("hip", 5, 33), ("knee", 6, 45), ("ankle", 7, 58),
+    how = losses.LossWeights(sigma_px=6.0)
+    _, best = losses.total_loss(perfect(batch), batch, 64, how, 0.0)
+    assert best["loc"] == best["delta"] == 0.0 and best["presence"] < 1e-9
+    assert best["lifted"] == pytest.approx(0.1)  # the rounding near zero
+    for name, term in (
+        ("logits", "heat"), ("locations", "loc"), ("delta", "delta"),
+        ("alone", "alone"), ("lifted", "lifted"), ("presence", "presence"),
     ):  # fmt: skip
-        if name in INDEX:
-            joints_px[0, INDEX[name]] = torch.tensor([32.0, y])
-            continue
-        for side, sign in (("left", front), ("right", -front)):
-            joints_px[0, INDEX[f"{side}_{name}"]] = torch.tensor([32.0 + sign * x, y])
-    return joints_px, torch.ones(1, 21)
-
-
-@pytest.mark.parametrize(("front", "expected"), [(1.0, 1.0), (-1.0, -1.0)])
-def test_facing_is_seen_from_shoulders_and_hips(front, expected):
-    from vnect_ros.learning import targets
-
-    joints_px, visible = standing(front)
-    facing, weight = targets.facing(joints_px, visible)
-    assert float(facing) == expected and float(weight) == 1.0
-    quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]])  # lying: the picture turned by 90°
-    lying, _ = targets.facing((joints_px - 32.0) @ quarter.T + 32.0, visible)
-    assert float(lying) == expected
-    visible[:, 14] = 0.0
-    assert float(targets.facing(joints_px, visible)[1]) == 0.0
-
-
-def test_side_maps_are_one_along_the_left_leg():
-    from vnect_ros.learning import targets
-
-    joints_px, visible = standing()
-    sides, area, weight = targets.limb_sides(joints_px, visible, 8, 8.0, 4.0)
-    assert sides.shape == (1, 4, 8, 8) and (weight == 1).all() and (area > 1).all()
-    shin = sides[0, 3]
-    assert shin[6, 4] > 0.5 and shin[6, 3] < -0.5  # facing: the left one is right in the picture
-    assert shin[:4].abs().max() < 0.01
-    visible[:, 13] = 0.0  # left ankle
-    known = targets.limb_sides(joints_px, visible, 8, 8.0, 4.0)[2][0]
-    assert known.tolist() == [1.0, 1.0, 1.0, 0.0]
-
-
-@pytest.mark.parametrize("front", [1.0, -1.0])
-def test_side_losses_vanish_at_the_truth_and_only_there(front):
-    from vnect_ros.learning import targets
-
-    joints_px, visible = standing(front)
-    sides = targets.limb_sides(joints_px, visible, 8, 8.0, 9.0)[0]
-    right = {
-        "facing": torch.tensor([front]),
-        "apparent8": sides * front,
-        "sides8": sides,
-    }
-    batch = {"joints_px": joints_px, "visible": visible}
-    assert all(float(v) < 1e-9 for v in losses.side_losses(right, batch, 64, 9.0).values())
-    exchanged = {k: -v for k, v in right.items()}
-    wrong = losses.side_losses(exchanged, batch, 64, 9.0)
-    assert all(float(v) > 1.0 for v in wrong.values())
-    unseen = {**batch, "visible": torch.zeros(1, 21)}
-    assert all(float(v) == 0.0 for v in losses.side_losses(exchanged, unseen, 64, 9.0).values())
-
-
-def test_one_map_for_both_sides_costs_more_than_its_own_error():
-    joints_px, visible = standing()
-    true = heat(joints_px)
-    both = (true + true[:, list(MIRROR)]) / 2.0
-    assert float(losses.opposite_loss(true, true, visible)) == 0.0
-    assert float(losses.opposite_loss(both, true, visible)) > 0.1
-    shifted = true + 0.3  # an error that is the same on both sides is none of the sides'
-    assert float(losses.opposite_loss(shifted, true, visible)) == pytest.approx(0.0, abs=1e-6)
+        output = perfect(batch)
+        output[name] = -output[name]
+        _, worse = losses.total_loss(output, batch, 64, how, 0.0)
+        assert worse[term] > best[term] + 1e-3, name
+        assert all(worse[k] == pytest.approx(best[k]) for k in best if k != term), name
+    unknown = batch | {"visible": torch.zeros(2, 21), "weight_3d": torch.zeros(2, 21)}
+    output = {k: -v if k != "presence" else v for k, v in perfect(batch).items()}
+    assert float(losses.total_loss(output, unknown, 64, how, 0.0)[0]) < 1e-6
 
 
 def test_location_errors_far_from_the_joint_do_not_count():
@@ -252,10 +218,12 @@ def test_early_losses_taper_to_nothing():
         "visible": torch.ones(1, 21),
         "weight_3d": torch.ones(1, 21),
     }
-    alone, _ = losses.total_loss({"maps": maps}, batch, 64, losses.LossWeights(), 1.0)
-    both = {"maps": maps, "early8": maps, "early16": maps}
-    end, _ = losses.total_loss(both, batch, 64, losses.LossWeights(), 1.0)
-    start, _ = losses.total_loss(both, batch, 64, losses.LossWeights(), 0.0)
+    how = losses.LossWeights(offset=0.0)
+    last = {"maps": maps, "delta": maps[:, 21:]}
+    alone, _ = losses.total_loss(last, batch, 64, how, 1.0)
+    both = last | {"intermediate": [maps, maps]}
+    end, _ = losses.total_loss(both, batch, 64, how, 1.0)
+    start, _ = losses.total_loss(both, batch, 64, how, 0.0)
     assert float(end) == pytest.approx(float(alone))
     assert float(start) == pytest.approx(2 * float(alone), rel=1e-5)
 
@@ -278,7 +246,10 @@ def test_rate_warms_up_and_falls_to_its_end():
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda f: f.stem)
 def test_shipped_recipes_load(file):
-    places = dict.fromkeys(("LSPET", "SYNTHETIC", "EMPTY", "FIRST_STAGE", "DATA"), "somewhere")
+    places = dict.fromkeys(
+        ("LSPET", "PEOPLE", "SYNTHETIC", "NOBODY", "NOBODY_MORE", "MOVENET", "MOTION", "DATA"),
+        "somewhere",
+    )
     made_recipe = config.load(file, places)
     assert made_recipe.sources
     again = config.from_mapping(json.loads(json.dumps(config.to_mapping(made_recipe))))

@@ -16,6 +16,8 @@ from ros_rig import wait
 from sensor_msgs.msg import CameraInfo, Image
 from videos import UNEVEN_S, damaged, encode, greys, undecodable
 
+from vnect_ros.camera import Camera
+from vnect_ros.messages.cameras import camera_from_message
 from vnect_ros.ros import video_publisher
 
 pytestmark = pytest.mark.ros
@@ -45,6 +47,14 @@ def ended(*arguments):
     finally:
         process.kill()
     return process.returncode, errors
+
+
+def hear(rig):
+    """All that is published from now on, by type."""
+    heard = {Image: [], CameraInfo: []}
+    for kind, topic in ((Image, "/image"), (CameraInfo, "/camera_info")):
+        rig.here.create_subscription(kind, topic, heard[kind].append, qos_profile_sensor_data)
+    return heard
 
 
 @pytest.fixture
@@ -86,13 +96,40 @@ def test_a_calibration_of_another_aspect_is_refused(ros_domain, tmp_path, calibr
     assert status == 1 and "camera size: got '64x48', accepted: the aspect of" in errors
 
 
+@pytest.mark.parametrize("kind", ["mcap", "ros1"])
+def test_a_bag_is_played(rig, tmp_path, kind):
+    pytest.importorskip("rosbags", reason="needs rosbags")
+    from bags import FIRST_NS, FRAME_ID, BagMaker, bag_path
+
+    camera = Camera(64, 48, 60.0, 60.0, 31.0, 24.0, "plumb_bob", (-0.2, 0.05, 0.0, 0.0, 0.0))
+    path = bag_path(tmp_path, kind)
+    with BagMaker(path, kind) as bag:
+        bag.write("/cam/camera_info", bag.info(FIRST_NS, camera), FIRST_NS)
+        for i, image in enumerate(greys(8)):
+            stamp_ns = FIRST_NS + i * 200_000_000
+            bag.write("/cam/image_raw/compressed", bag.compressed(stamp_ns, image), stamp_ns)
+    heard = hear(rig)
+    process = started(path, "--once", "--wait", "30", "--log", tmp_path / "log.npz")
+    try:
+        _, errors = process.communicate(timeout=60.0)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    stamps_s = np.load(tmp_path / "log.npz")["stamps_s"]
+    assert (stamps_s - stamps_s[0] > np.arange(8) * 0.2 - video_publisher.LATE_S - 0.01).all()
+    # Best effort, of a process that has just begun: not every message need arrive.
+    assert len(heard[Image]) >= 4 and len(heard[CameraInfo]) >= 4
+    shown = [np.frombuffer(message.data, np.uint8).mean() for message in heard[Image]]
+    assert shown == sorted(shown) and set(shown) <= {image.mean() for image in greys(8)}
+    assert {message.header.frame_id for message in heard[Image]} == {FRAME_ID}
+    assert camera_from_message(heard[CameraInfo][-1], 64, 48, 54.0) == (camera, "")
+
+
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_when_asked_to(rig, tmp_path, calibration, name):
     """In the middle of a long pause between two frames of a video that is repeated for ever."""
     file = encode(tmp_path / "a.mp4", greys(2, (128, 96)), np.array([0.0, 3000.0]))
-    heard = {Image: [], CameraInfo: []}
-    for kind, topic in ((Image, "/image"), (CameraInfo, "/camera_info")):
-        rig.here.create_subscription(kind, topic, heard[kind].append, qos_profile_sensor_data)
+    heard = hear(rig)
     process = started(file, "--camera", calibration, "--rectified", "--wait", "30")
     try:
         wait(lambda: heard[Image] and heard[CameraInfo], "the first frame", 50.0)

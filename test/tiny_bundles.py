@@ -33,7 +33,7 @@ def folder(network: str) -> Path:
     from vnect_ros.networks import build_network
 
     torch.manual_seed(4)
-    module = build_network(network)
+    module = build_network(network, SIZE)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if name.endswith("bias"):

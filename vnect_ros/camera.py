@@ -211,10 +211,14 @@ class Camera:
         NaN stays NaN.
         """
         pixels = np.asarray(pixels_px, dtype=np.float64)
+        return self._pixels_from_unit(self.rays(pixels)) if self.is_distorted else pixels.copy()
+
+    def rays(self, pixels_px: np.ndarray) -> np.ndarray:
+        """Points [..., 2] on the plane z = 1 that image pixels [..., 2] show; as `undistort`."""
+        unit = self._unit_from_pixels(np.asarray(pixels_px, dtype=np.float64))
         if not self.is_distorted:
-            return pixels.copy()
-        unit = self.lens.straighten(self._unit_from_pixels(pixels.reshape(-1, 2)))
-        return self._pixels_from_unit(unit).reshape(pixels.shape)
+            return unit
+        return self.lens.straighten(unit.reshape(-1, 2)).reshape(unit.shape)
 
     def distort(self, ideal_px: np.ndarray) -> np.ndarray:
         """Image pixels [..., 2] of ideal pixels [..., 2]; the inverse of `undistort`.
@@ -229,7 +233,7 @@ class Camera:
 
     def ray(self, pixels_px: np.ndarray) -> np.ndarray:
         """Unit vectors [..., 3] of the optical frame that image pixels [..., 2] look along."""
-        unit = self._unit_from_pixels(self.undistort(pixels_px))
+        unit = self.rays(pixels_px)
         ray = np.concatenate([unit, np.ones_like(unit[..., :1])], axis=-1)
         return ray / np.linalg.norm(ray, axis=-1, keepdims=True)
 
@@ -243,10 +247,18 @@ class Camera:
         return shortest_rotation(np.array([0.0, 0.0, 1.0]), self.ray(centre_px))
 
     def _pixels_from_unit(self, unit: np.ndarray) -> np.ndarray:
-        return unit * (self.fx, self.fy) + (self.cx, self.cy)
+        return unit * self._focal_px + self._centre_px
 
     def _unit_from_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        return (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
+        return (pixels - self._centre_px) / self._focal_px
+
+    @cached_property
+    def _focal_px(self) -> np.ndarray:
+        return np.array([self.fx, self.fy])
+
+    @cached_property
+    def _centre_px(self) -> np.ndarray:
+        return np.array([self.cx, self.cy])
 
 
 def shortest_rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:

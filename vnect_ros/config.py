@@ -134,6 +134,9 @@ class FitConfig(Section):
     weight_proj: float = option(44.0, "Weight of E_proj", low=0.0, high=1e4)
     weight_smooth: float = option(0.2, "Weight of E_smooth", low=0.0, high=1e4)
     weight_depth: float = option(0.11, "Weight of E_depth", low=0.0, high=1e4)
+    weight_ground: float = option(
+        0.3, "Weight of E_ground, where the floor is known; 0: feet may leave it", low=0.0, high=1e4
+    )
     max_iterations: int = option(10, "Levenberg-Marquardt steps a frame at most", low=1, high=200)
     calibration_frames: int = option(
         50, "Measured frames the bone lengths are averaged over", low=1, high=10000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,11 +78,10 @@ def overlay(
         cv2.rectangle(canvas, low, high, (200, 200, 200), 1, cv2.LINE_AA)
     if pose.state is not State.LOST:
         if fitted_px is not None:
-            _bones(canvas, fitted_px, np.ones(len(fitted_px)), 1, (230, 230, 230))
-        _bones(canvas, pose.joints_px, pose.confidence, width, None)
-        for joint, point in enumerate(pose.joints_px):
-            if pose.confidence[joint] > 0.0 and np.isfinite(point).all():
-                cv2.circle(canvas, _cell(point), width + 1, COLOURS[SIDE[joint]], -1, cv2.LINE_AA)
+            bones(canvas, fitted_px, colour=(230, 230, 230))
+        seen = pose.confidence > 0.0
+        bones(canvas, pose.joints_px, seen, width)
+        joints(canvas, pose.joints_px, seen, width + 1)
     _label(canvas, pose)
     return canvas
 
@@ -99,32 +99,28 @@ def view_3d(pose: Drawable | None, size: tuple[int, int]) -> np.ndarray:
     canvas = np.full((height, width, 3), 28, np.uint8)
     if pose is None:
         return canvas
-    joints = pose.joints_camera_m
-    if pose.state is State.LOST or not np.isfinite(joints).all():
+    joints_m = pose.joints_camera_m
+    if pose.state is State.LOST or not np.isfinite(joints_m).all():
         cv2.putText(canvas, "nobody", (12, 28), _FONT, 0.6, (160, 160, 160), 1, cv2.LINE_AA)
         return canvas
-    centre = joints[PELVIS]
+    centre = joints_m[PELVIS]
     scale = height / 2.6
 
     def flat(points: np.ndarray) -> np.ndarray:
         turned = (points - centre) @ _VIEW_ROTATION.T
         return turned[..., :2] * scale + (width / 2.0, height * 0.47)
 
-    floor = joints[:, 1].max()
+    floor = joints_m[:, 1].max()
     lines = np.arange(-3, 4) * _FLOOR_STEP_M
     for line in lines:
         for ends in ([(line, lines[0]), (line, lines[-1])], [(lines[0], line), (lines[-1], line)]):
             points = np.array([(centre[0] + x, floor, centre[2] + z) for x, z in ends])
             low, high = flat(points)
             cv2.line(canvas, _cell(low), _cell(high), (70, 70, 70), 1, cv2.LINE_AA)
-    points = flat(joints)
-    order = np.argsort([-(joints[a, 2] + joints[b, 2]) for a, b in BONES])
-    for bone in order:
-        a, b = BONES[bone]
-        colour = COLOURS[SIDE[b]]
-        cv2.line(canvas, _cell(points[a]), _cell(points[b]), colour, 3, cv2.LINE_AA)
-    for joint, point in enumerate(points):
-        cv2.circle(canvas, _cell(point), 4, COLOURS[SIDE[joint]], -1, cv2.LINE_AA)
+    points = flat(joints_m)
+    far_first = np.argsort([-(joints_m[a, 2] + joints_m[b, 2]) for a, b in BONES])
+    bones(canvas, points, width=3, order=far_first)
+    joints(canvas, points, radius=4)
     x, y, z = centre
     text = f"pelvis {x:+.2f} {y:+.2f} {z:.2f} m"
     cv2.putText(canvas, text, (12, 28), _FONT, 0.5, (210, 210, 210), 1, cv2.LINE_AA)
@@ -158,19 +154,59 @@ def _cell(point: np.ndarray) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def _bones(
+def bones(
     canvas: np.ndarray,
-    points: np.ndarray,
-    confidence: np.ndarray,
-    width: int,
-    colour: tuple[int, int, int] | None,
+    points_px: np.ndarray,
+    seen: np.ndarray | None = None,
+    width: int = 1,
+    colour: tuple[int, int, int] | None = None,
+    order: Sequence[int] | None = None,
 ) -> None:
-    """Lines between joints that are both seen."""
-    for parent, child in BONES:
-        ends = points[[parent, child]]
-        if confidence[parent] > 0.0 and confidence[child] > 0.0 and np.isfinite(ends).all():
-            shade = colour or COLOURS[SIDE[child]]
-            cv2.line(canvas, _cell(ends[0]), _cell(ends[1]), shade, width, cv2.LINE_AA)
+    """Draw the lines between joints that are both seen, in the colours of their sides.
+
+    Args:
+        canvas: [H, W, 3] uint8 RGB, drawn on.
+        points_px: [21, 2]; NaN is not drawn.
+        seen: [21] bool; None takes all.
+        colour: one for all of them.
+        order: of the bones; later ones cover earlier ones.
+    """
+    known = _known(points_px, seen)
+    for bone in range(len(BONES)) if order is None else order:
+        parent, child = BONES[bone]
+        if known[parent] and known[child]:
+            ends = _cell(points_px[parent]), _cell(points_px[child])
+            cv2.line(canvas, *ends, colour or COLOURS[SIDE[child]], width, cv2.LINE_AA)
+
+
+def joints(
+    canvas: np.ndarray,
+    points_px: np.ndarray,
+    seen: np.ndarray | None = None,
+    radius: int = 2,
+    rings: np.ndarray | None = None,
+) -> None:
+    """Draw a disc on every joint that is seen, in the colour of its side; see `bones`.
+
+    Args:
+        rings: [21] bool: joints that get a ring instead.
+    """
+    for joint in np.flatnonzero(_known(points_px, seen)):
+        filled = rings is None or not rings[joint]
+        at, colour = _cell(points_px[joint]), COLOURS[SIDE[joint]]
+        cv2.circle(canvas, at, radius, colour, -1 if filled else 1, cv2.LINE_AA)
+
+
+def sheet(tiles: Sequence[np.ndarray], columns: int = 8) -> np.ndarray:
+    """[H, W, 3] uint8 RGB: tiles of one size side by side, row by row, the rest black."""
+    padded = [*tiles, *[np.zeros_like(tiles[0])] * (-len(tiles) % columns)]
+    rows = [np.concatenate(padded[i : i + columns], axis=1) for i in range(0, len(padded), columns)]
+    return np.concatenate(rows)
+
+
+def _known(points_px: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
+    finite: np.ndarray = np.isfinite(points_px).all(axis=1)
+    return finite if seen is None else finite & seen
 
 
 def _label(canvas: np.ndarray, pose: Drawable) -> None:

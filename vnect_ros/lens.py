@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import cv2
 import numpy as np
@@ -98,8 +99,10 @@ class Lens:
 
         Beyond the rim of what the lens model can image, the rim.  NaN stays NaN.
         """
-        bent = np.full_like(straight, np.nan)
         known = np.isfinite(straight).all(axis=1)
+        if known.all():
+            return self._bend(_within(straight, self.rim[0]))
+        bent = np.full_like(straight, np.nan)
         if known.any():
             bent[known] = self._bend(_within(straight[known], self.rim[0]))
         return bent
@@ -120,11 +123,11 @@ class Lens:
     def _bend(self, unit: np.ndarray) -> np.ndarray:
         if self.model == "equidistant":
             source = np.ascontiguousarray(unit).reshape(-1, 1, 2)
-            bent = cv2.fisheye.distortPoints(source, np.eye(3), self._padded)
+            bent = cv2.fisheye.distortPoints(source, _PLANE, self._padded)
         else:
-            source = np.concatenate([unit, np.ones((len(unit), 1))], axis=1)
-            zero = np.zeros(3)
-            bent, _ = cv2.projectPoints(source, zero, zero, np.eye(3), self._padded)
+            source = np.ones((len(unit), 3))
+            source[:, :2] = unit
+            bent, _ = cv2.projectPoints(source, _ORIGIN, _ORIGIN, _PLANE, self._padded)
         return bent.reshape(-1, 2)
 
     def _straighten(self, bent: np.ndarray) -> np.ndarray:
@@ -134,11 +137,12 @@ class Lens:
         """
         source = np.ascontiguousarray(bent).reshape(-1, 1, 2)
         if self.model == "equidistant":
-            unit = cv2.fisheye.undistortPoints(source, np.eye(3), self._padded)
+            unit = cv2.fisheye.undistortPoints(source, _PLANE, self._padded)
         else:
-            unit = cv2.undistortPoints(source, np.eye(3), self._padded)
+            unit = cv2.undistortPoints(source, _PLANE, self._padded)
         unit = unit.reshape(-1, 2)
-        astray = ~np.isfinite(unit).all(axis=1) | (np.linalg.norm(unit, axis=1) > self.rim[0])
+        # Not above, so that NaN is astray too.
+        astray = ~((unit * unit).sum(axis=1) <= self.rim[0] ** 2)
         if astray.any():
             unit[astray] = self._along_table(bent[astray])
         step = 1e-6
@@ -193,5 +197,12 @@ class Lens:
 
 def _within(points: np.ndarray, radius: float) -> np.ndarray:
     """[N, 2] points, those outside the circle pulled onto it."""
-    norm = np.linalg.norm(points, axis=1, keepdims=True)
-    return points * np.minimum(1.0, radius / np.maximum(norm, 1e-12))
+    squares = (points * points).sum(axis=1)
+    if squares.max() <= radius * radius:
+        return points
+    return points * np.minimum(1.0, radius / np.maximum(np.sqrt(squares), 1e-12))[:, None]
+
+
+_PLANE: Final = np.eye(3)
+"""The camera matrix of points on the plane z = 1."""
+_ORIGIN: Final = np.zeros(3)

@@ -49,6 +49,8 @@ class Pipeline:
         """Everybody who is tracked, and finds that are not confirmed yet."""
         self.timings_s: dict[str, float] = {}
         """Duration of each stage of the last step, and their "total" [s]."""
+        self.skipped = 0
+        """People whom the network did not look at in the last step."""
         self._search = PersonSearch(config, self.model.input_size, self.model.presence_threshold)
         self._memory = Memory()
         self._poses: list[Pose] = []
@@ -88,18 +90,18 @@ class Pipeline:
         self._memory.clear()
         self.clock.reset()
 
-    def drop(self, person_id: str) -> None:
-        """Forget one person."""
-        self.people = [person for person in self.people if person.id != person_id]
-
     def recalibrate(self) -> None:
         """Measure everybody's bone lengths anew, and go on tracking."""
         for person in self.people:
             person.recalibrate()
 
     def configure(self, config: PipelineConfig) -> None:
-        """Take other settings from the next step on, and go on tracking."""
+        """Take other settings from the next step on, and go on tracking.
+
+        If fewer people may be tracked, those who came last end.
+        """
         self.config = self._search.config = config
+        del self.people[config.max_people :]
         for person in self.people:
             person.configure(config)
 
@@ -121,7 +123,9 @@ class Pipeline:
         for person in self.people:
             person.expect(frame)
         by_age = sorted(self.people, key=lambda person: person.observed_s)
-        return by_age[: self.config.people_per_frame]
+        served = by_age[: self.config.people_per_frame]
+        self.skipped = len(by_age) - len(served)
+        return served
 
     def _windows(self, frame: Frame) -> list[Crop]:
         """The search's windows in this frame; none while nobody more may be tracked."""

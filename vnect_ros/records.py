@@ -27,6 +27,34 @@ class Plane:
     """[3] float64 unit vector that points up, away from the floor."""
     offset_m: float
     """Negative where the camera is above the floor: minus its height [m]."""
+    transform_ground_from_camera: np.ndarray | None = None
+    """[4, 4] float64: where the camera is in a frame whose z = 0 is the floor.  It shows
+    which feet stand where the camera moves and that frame does not; None: neither moves."""
+
+    @classmethod
+    def of_ground(cls, transform_ground_from_camera: np.ndarray) -> Plane:
+        """The plane z = 0 of a frame in which the camera is at a [4, 4] transform."""
+        transform = np.array(transform_ground_from_camera, dtype=np.float64)
+        return cls(transform[2, :3].copy(), -float(transform[2, 3]), transform)
+
+    def ground_from_camera(self, points_m: np.ndarray) -> np.ndarray:
+        """[N, 3] points of the camera frame in the frame of the floor."""
+        transform = self.transform_ground_from_camera
+        if transform is None:
+            return points_m
+        return points_m @ transform[:3, :3].T + transform[:3, 3]
+
+    def turned_to_ground(self, directions: np.ndarray) -> np.ndarray:
+        """[N, 3] directions of the camera frame in the frame of the floor."""
+        transform = self.transform_ground_from_camera
+        return directions if transform is None else directions @ transform[:3, :3].T
+
+    def camera_from_ground(self, points_m: np.ndarray) -> np.ndarray:
+        """[N, 3] points of the frame of the floor in the camera frame."""
+        transform = self.transform_ground_from_camera
+        if transform is None:
+            return points_m
+        return (points_m - transform[:3, 3]) @ transform[:3, :3]
 
 
 @dataclass(frozen=True)
@@ -66,6 +94,12 @@ class Crop:
     input_size: int
     """Edge of the network's input [px]."""
 
+    @classmethod
+    def about(cls, centre_px: np.ndarray, size_px: float, input_size: int) -> Crop:
+        """The window with a centre [2] in the image [px]."""
+        left, top = np.asarray(centre_px) - (size_px - 1.0) / 2.0
+        return cls(float(left), float(top), float(size_px), input_size)
+
     @property
     def scale(self) -> float:
         """Image pixels a pixel of the input stands for."""
@@ -75,6 +109,12 @@ class Crop:
     def centre_px(self) -> np.ndarray:
         """[2] float64 centre of the window in the image [px]."""
         return np.array([self.left_px, self.top_px]) + (self.size_px - 1.0) / 2.0
+
+    def camera(self, camera: Camera) -> Camera:
+        """The pinhole whose whole image is this window of a camera's ideal image."""
+        cx, cy = self.input_from_image(np.array([camera.cx, camera.cy]))
+        fx, fy, size = camera.fx / self.scale, camera.fy / self.scale, self.input_size
+        return Camera(size, size, fx, fy, cx, cy, calibrated=camera.calibrated)
 
     def image_from_input(self, points_px: np.ndarray) -> np.ndarray:
         """Map [..., 2] points from the network's input to the image [px].

@@ -145,7 +145,7 @@ def _template() -> tuple[Any, dict[str, int]]:
             joint = model.addJoint(joint, axis, here, s.joint)
         joints[s.link] = joint
     for name in JOINT_NAMES:
-        model.addFrame(pin.Frame(name, joints[name], here, pin.FrameType.BODY))
+        model.addFrame(pin.Frame(name, joints[name], 0, here, pin.FrameType.BODY))
     return model, joints
 
 
@@ -171,9 +171,9 @@ def joint_velocities(moves: np.ndarray, tangent: np.ndarray) -> np.ndarray:
 
 def body_transform(q: np.ndarray) -> np.ndarray:
     """[4, 4] camera from body."""
-    transform = np.eye(4)
-    transform[:3, :3] = rotation_from_quaternion(q[3:7])
-    transform[:3, 3] = q[:3]
+    import pinocchio
+
+    transform: np.ndarray = pinocchio.XYZQUATToSE3(q[:ROOT_Q]).homogeneous
     return transform
 
 

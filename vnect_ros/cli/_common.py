@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vnect_ros import inference
+from vnect_ros import inference, share
 from vnect_ros.camera import Camera
 from vnect_ros.config import (
     CameraConfig,
@@ -40,11 +39,7 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
 
 def demo_clip() -> str:
     """The bundled clip, in a checkout or where it is installed; "" if it is not there."""
-    shares = [Path(__file__).resolve().parents[2]]
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    shares += [Path(p) / "share" / "vnect_ros" for p in [*prefixes, sys.prefix] if p]
-    found = [share / "assets" / "demo.mp4" for share in shares]
-    return next((str(file) for file in found if file.is_file()), "")
+    return str(share.find("assets/demo.mp4") or "")
 
 
 def add_model(to: argparse.ArgumentParser) -> None:

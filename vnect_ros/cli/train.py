@@ -93,11 +93,12 @@ def _places(pairs: Sequence[str]) -> dict[str, str]:
 def _sheet(recipe: Any, file: Path) -> None:
     import cv2
 
-    from vnect_ros.learning.preview import contact_sheet
+    from vnect_ros import drawing
+    from vnect_ros.datasets.preview import draw
     from vnect_ros.learning.sources import of_recipe
 
     mixture = of_recipe(recipe)
-    sheet = contact_sheet([mixture.sample(n) for n in range(48)])
+    sheet = drawing.sheet([draw(mixture.sample(n)) for n in range(48)])
     cv2.imwrite(str(file), sheet[..., ::-1])
     print(f"wrote {file}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +26,10 @@ class Sample:
     """[21] float32 weight of each joint's location; 0 where it is unknown."""
     focal_px: float = 0.0
     """Focal length of the camera in pixels of `image`; 0 if unknown."""
+    gravity: np.ndarray = field(default_factory=lambda: np.zeros(3, np.float32))
+    """[3] float32 unit vector of gravity in the crop-ray frame; zeros: unknown."""
+    present: float = 1.0
+    """1 if the picture shows a person, 0 if not."""
 
 
 def inside(joints_px: np.ndarray, size: int) -> np.ndarray:
@@ -48,4 +52,6 @@ def mirrored(sample: Sample) -> Sample:
         joints_m,
         sample.weight_3d[order],
         sample.focal_px,
+        sample.gravity * np.array([-1, 1, 1], np.float32),
+        sample.present,
     )

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from vnect_ros.datasets.sample import Sample, inside
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.skeleton import NUM_JOINTS
 
@@ -26,6 +27,7 @@ LABELS: dict[str, tuple[tuple[int, ...], type]] = {
     "joints_m": ((NUM_JOINTS, 3), np.float32),
     "weight_3d": ((NUM_JOINTS,), np.float32),
     "joints_camera_m": ((NUM_JOINTS, 3), np.float32),
+    "gravity": ((3,), np.float32),
     "k_crop": ((3, 3), np.float32),
     "height_m": ((), np.float32),
     "seed": ((), np.int64),
@@ -38,6 +40,7 @@ occluded: 1 where something else is in front of the joint (its truth still holds
 joints_m: root-relative, crop-ray frame, body size normalised [m].
 weight_3d: weight for location maps.
 joints_camera_m: metric, camera's optical frame [m].
+gravity: direction of gravity in the crop-ray frame, unit length; zeros: unknown.
 k_crop: intrinsics that take the camera frame to pixels of the crop.
 height_m: the person's height, standing upright [m].
 seed: what the sample was made from.
@@ -156,3 +159,19 @@ class Shards(Sequence):
         sample: dict[str, Any] = {key: value[row] for key, value in self._labels[shard].items()}
         sample["image"] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         return sample
+
+
+def as_sample(row: Mapping[str, Any]) -> Sample:
+    """A stored or a fresh row, `image` and LABELS, in the terms of a training."""
+    # all of a rendered person is known: a joint outside the picture is not in it
+    outside = ~inside(row["joints_px"], row["image"].shape[0])
+    return Sample(
+        row["image"],
+        row["joints_px"],
+        np.where(outside, np.float32(1.0), row["visible"]),
+        row["joints_m"],
+        row["weight_3d"],
+        float(row["k_crop"][0, 0]),
+        row["gravity"],
+        float(not outside.all()),
+    )

@@ -9,12 +9,10 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
+from vnect_ros import drawing
 from vnect_ros.evaluation import calibration
-from vnect_ros.skeleton import BONES, SIDE
 
 TILE_PX: Final = 224
-_COLOURS: Final = {"right": (255, 140, 0), "left": (0, 150, 255), "centre": (0, 220, 90)}
-"""RGB of the predicted bones."""
 _TRUTH: Final = (255, 255, 255)
 
 
@@ -77,7 +75,7 @@ def coverage(file: str | Path, ratio: np.ndarray) -> None:
 
 
 def draw(image: np.ndarray, joints_px: np.ndarray, truth_px: np.ndarray, note: str) -> np.ndarray:
-    """One tile: the predicted bones in the colours of their side, the truth as white dots.
+    """One tile: the predicted bones in the colours of their side, the truth as white-rimmed dots.
 
     A line joins each true joint with its prediction.
 
@@ -89,26 +87,18 @@ def draw(image: np.ndarray, joints_px: np.ndarray, truth_px: np.ndarray, note: s
     """
     scale = TILE_PX / max(image.shape[:2])
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     tile = np.zeros((TILE_PX, TILE_PX, 3), np.uint8)
-    tile[: size[1], : size[0]] = small
-
-    def point(xy: np.ndarray) -> tuple[int, int]:
-        x, y = np.clip(xy * scale, -1e4, 1e4)
-        return round(float(x)), round(float(y))
-
-    finite = np.isfinite(joints_px).all(axis=1)
-    for parent, child in BONES:
-        if finite[parent] and finite[child]:
-            ends = point(joints_px[parent]), point(joints_px[child])
-            cv2.line(tile, *ends, _COLOURS[SIDE[child]], 2, cv2.LINE_AA)
-    for joint in range(len(joints_px)):
-        if np.isfinite(truth_px[joint]).all():
-            if finite[joint]:
-                ends = point(truth_px[joint]), point(joints_px[joint])
-                cv2.line(tile, *ends, _TRUTH, 1, cv2.LINE_AA)
-            cv2.circle(tile, point(truth_px[joint]), 3, _COLOURS[SIDE[joint]], -1, cv2.LINE_AA)
-            cv2.circle(tile, point(truth_px[joint]), 3, _TRUTH, 1, cv2.LINE_AA)
+    tile[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    found, truth = ((points + 0.5) * scale - 0.5 for points in (joints_px, truth_px))
+    drawing.bones(tile, found, width=2)
+    known = np.isfinite(truth).all(axis=1)
+    for joint in np.flatnonzero(known & np.isfinite(found).all(axis=1)):
+        ends = (tuple(np.clip(p[joint], -1e4, 1e4).round().astype(int)) for p in (truth, found))
+        start, end = ((int(x), int(y)) for x, y in ends)
+        cv2.line(tile, start, end, _TRUTH, 1, cv2.LINE_AA)
+    drawing.joints(tile, truth, radius=3)
+    for x, y in truth[known].round().astype(int):
+        cv2.circle(tile, (int(x), int(y)), 3, _TRUTH, 1, cv2.LINE_AA)
     cv2.putText(tile, note, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
     cv2.putText(tile, note, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _TRUTH, 1, cv2.LINE_AA)
     return tile
@@ -116,7 +106,4 @@ def draw(image: np.ndarray, joints_px: np.ndarray, truth_px: np.ndarray, note: s
 
 def sheet(file: str | Path, tiles: Sequence[np.ndarray], columns: int = 8) -> None:
     """Write [TILE_PX, TILE_PX, 3] tiles as one picture, row by row."""
-    blank = np.zeros((TILE_PX, TILE_PX, 3), np.uint8)
-    padded = [*tiles, *[blank] * (-len(tiles) % columns)]
-    rows = [np.concatenate(padded[i : i + columns], axis=1) for i in range(0, len(padded), columns)]
-    cv2.imwrite(str(file), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(file), cv2.cvtColor(drawing.sheet(tiles, columns), cv2.COLOR_RGB2BGR))

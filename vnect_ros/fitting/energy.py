@@ -30,7 +30,7 @@ from vnect_ros.body.kinematics import NV, REST, ROOT_Q, ROOT_V, Kinematics
 from vnect_ros.body.urdf import Q_NAMES
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting.observe import Observation
-from vnect_ros.skeleton import PELVIS
+from vnect_ros.skeleton import NUM_JOINTS, PELVIS
 
 UNIT_STD_M: Final = 0.060
 """Standard deviation that an E_IK weight of 1 stands for [m]."""
@@ -115,12 +115,12 @@ class Projection:
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
         depth = np.maximum(points_m[:, 2:], _NEAREST_M)
-        unit = points_m[:, :2] / depth
+        factor = self._factor / depth
+        by_point = np.zeros((NUM_JOINTS, 2, 3))
+        by_point[:, 0, 0] = by_point[:, 1, 1] = factor[:, 0]
         # Nearer than that, the distance makes no difference.
-        unit *= points_m[:, 2:] > _NEAREST_M
-        jacobian = moves[:, :2] - unit[:, :, None] * moves[:, 2:]
-        jacobian *= (self._factor / depth)[:, :, None]
-        return jacobian.reshape(-1, NV)
+        by_point[:, :, 2] = points_m[:, :2] * (factor / -depth) * (points_m[:, 2:] > _NEAREST_M)
+        return (by_point @ moves).reshape(-1, NV)
 
 
 class Smoothness:

@@ -21,10 +21,11 @@ from vnect_ros.config import FilterConfig, FitConfig
 from vnect_ros.fitting import observe
 from vnect_ros.fitting.calibration import BoneCalibration
 from vnect_ros.fitting.energy import FRAME_S
+from vnect_ros.fitting.ground import Contacts, Ground, HeightEstimate
 from vnect_ros.fitting.limiter import MotionLimiter
 from vnect_ros.fitting.observe import Measurement
 from vnect_ros.fitting.track import Track, Update
-from vnect_ros.records import Calibration, Joints, JointState, Pose, State, nobody
+from vnect_ros.records import Calibration, Joints, JointState, Plane, Pose, State, nobody
 from vnect_ros.skeleton import NUM_JOINTS
 
 _MAX_PERIOD_S: Final = 2.0
@@ -38,6 +39,8 @@ _FADE_S: Final = 0.3
 """Confidence in unseen joints falls with this time constant [s]."""
 _DISAGREES: Final = 0.25
 """An observation that the fit agrees with less than this was not followed."""
+_RESIZE: Final = 2e-3
+"""Share by which a measured height must differ from the body's for the body to take it over."""
 _THIRDS: Final = np.full(3, 1.0 / 3.0)
 # NumPy takes longer over members of an IntEnum than over numbers.
 _MEASURED, _PREDICTED, _REJECTED, _LIMITED = (
@@ -68,6 +71,8 @@ class Fitter:
         """
         self._config = config or FitConfig()
         self._filters = filters or FilterConfig()
+        self._contacts = Contacts()
+        self._height = HeightEstimate(self._config.person_height)
         self._bones = self._new_calibration()
         self._kinematics = Kinematics(self._bones.lengths_m)
         self._limiter = MotionLimiter(self._kinematics, self._config, self._filters)
@@ -75,13 +80,16 @@ class Fitter:
         self._stamp_s = 0.0
         self._confidence = np.zeros(NUM_JOINTS)
 
-    def update(self, stamp_s: float, joints: Joints | None, camera: Camera) -> Pose:
+    def update(
+        self, stamp_s: float, joints: Joints | None, camera: Camera, floor: Plane | None = None
+    ) -> Pose:
         """Take one frame into account.
 
         Args:
             stamp_s: time of the image [s], after the last one's.
             joints: as observed; confidence 0 means not seen; None: the person is not seen.
             camera: that saw them.
+            floor: that the person may stand on, where it is known.
 
         Returns:
             The pose, its id left empty: MEASURED; PREDICTED while the person is
@@ -92,7 +100,7 @@ class Fitter:
         try:
             with np.errstate(all="ignore"):
                 measured = observe.measurement(joints, camera)
-                pose = self._step(_Given(stamp_s, joints, camera, measured), dt_s)
+                pose = self._step(_Given(stamp_s, joints, camera, measured, floor), dt_s)
         except np.linalg.LinAlgError:
             pose = None
         if pose is None:
@@ -114,8 +122,8 @@ class Fitter:
         return self._lost(stamp_s)
 
     def inherit(self, other: Fitter) -> None:
-        """Take over the bone lengths that another fitter measured of the same person."""
-        self._bones = other._bones
+        """Take over what another fitter measured of the same person: bones and height."""
+        self._bones, self._height = other._bones, other._height
         self._kinematics.set_lengths(self._bones.lengths_m)
 
     def recalibrate(self) -> None:
@@ -130,15 +138,14 @@ class Fitter:
         Another height of the person moves the track along the rays to where a
         person of that height is seen the same.
         """
-        factor = config.person_height / self._config.person_height
+        changed = config.person_height != self._config.person_height
         self._config, self._filters = config, filters or self._filters
-        self._bones.resize(config.calibration_frames, config.person_height)
         self._limiter.configure(self._config, self._filters)
-        if factor != 1.0:
-            self._kinematics.set_lengths(self._bones.lengths_m)
-            if self._track is not None:
-                self._track.rescale(factor)
-                self._limiter.rescale(factor)
+        if changed:
+            self._height = HeightEstimate(config.person_height)
+            self._resize(config.person_height)
+        else:
+            self._bones.resize(config.calibration_frames, self._kinematics.height_m)
 
     def _step(self, given: _Given, dt_s: float) -> Pose | None:
         """Predict, fit, limit the motion; None where the person is not tracked (any more)."""
@@ -146,7 +153,7 @@ class Fitter:
             dt_s = FRAME_S
             update = self._begin(given.measured)
         else:
-            update = self._follow(self._track, given.measured, dt_s)
+            update = self._follow(self._track, given, dt_s)
         track = self._track
         if track is None or update is None:
             return None
@@ -158,6 +165,9 @@ class Fitter:
         pose = self._pose(given, track, update, states)
         if followed is not None:
             self._calibrate(track, followed, states)
+            self._stand(track, states, given.floor, dt_s)
+        else:
+            self._contacts.lose()
         return pose
 
     def _begin(self, measured: Measurement | None) -> Update | None:
@@ -169,8 +179,9 @@ class Fitter:
             return None
         return Update(True, False, np.ones(NUM_JOINTS), np.zeros(NUM_JOINTS, dtype=bool))
 
-    def _follow(self, track: Track, measured: Measurement | None, dt_s: float) -> Update | None:
+    def _follow(self, track: Track, given: _Given, dt_s: float) -> Update | None:
         """Predict the track and correct it by the frame; None where it ends."""
+        measured = given.measured
         track.predict(dt_s, self._config)
         patience_s = self._config.predict_for_s
         # A slow camera's next frame is no absence.
@@ -179,8 +190,38 @@ class Fitter:
         if measured is None:
             update = Update(False, False, np.ones(NUM_JOINTS), np.zeros(NUM_JOINTS, dtype=bool))
         else:
-            update = track.update(measured, dt_s, self._config)
+            update = track.update(measured, dt_s, self._config, self._ground(given.floor, dt_s))
         return update if update.measured or track.unseen_s <= patience_s else None
+
+    def _ground(self, floor: Plane | None, dt_s: float) -> Ground | None:
+        """E_ground, once the floor and the person's size are known."""
+        if floor is None or self._height.size is None:
+            return None
+        lengths_m, weight = self._kinematics.lengths_m, self._config.weight_ground
+        return self._contacts.term(lengths_m, floor, weight, dt_s)
+
+    def _stand(self, track: Track, states: np.ndarray, floor: Plane | None, dt_s: float) -> None:
+        """Tell which feet stand on the floor, and how tall that shows the person to be."""
+        if floor is None:
+            self._contacts.lose()
+            return
+        points, lengths = track.points_m, self._kinematics.lengths_m
+        known = self._height.size is not None
+        self._contacts.update(points, states == _MEASURED, lengths, floor, dt_s, known)
+        self._height.update(points, self._contacts.standing, lengths, floor, dt_s)
+        size = self._height.size
+        if size is not None and abs(size.height_m / self._kinematics.height_m - 1.0) > _RESIZE:
+            self._resize(size.height_m)
+
+    def _resize(self, height_m: float) -> None:
+        """Take the person for so tall: the track moves along the rays [m]."""
+        factor = height_m / self._kinematics.height_m
+        self._bones.resize(self._config.calibration_frames, height_m)
+        self._kinematics.set_lengths(self._bones.lengths_m)
+        if self._track is not None:
+            self._track.rescale(factor)
+            self._limiter.rescale(factor)
+            self._contacts.rescale(factor)
 
     def _assess(
         self, update: Update, followed: Measurement | None, limited: np.ndarray, dt_s: float
@@ -220,6 +261,7 @@ class Fitter:
         if not math.isfinite(points.sum() + std.sum()):
             return None
         shown = _shown(given, given.camera.project(points), update.rejected)
+        size = self._height.size
         return Pose(
             stamp_s=given.stamp_s,
             id="",
@@ -236,6 +278,7 @@ class Fitter:
             q=q[ROOT_Q:].copy(),
             q_names=Q_NAMES,
             height_m=self._kinematics.height_m,
+            height_std_m=math.nan if size is None else size.std_m,
             calibration=self._bones.state,
             bone_lengths_m=self._kinematics.lengths_m.copy(),
             residual_px=shown.residual_px,
@@ -255,13 +298,15 @@ class Fitter:
             nobody(stamp_s),
             q=np.full(NUM_ANGLES, np.nan),
             q_names=Q_NAMES,
-            height_m=self._config.person_height,
+            height_m=self._kinematics.height_m,
             calibration=self._bones.state,
             bone_lengths_m=self._kinematics.lengths_m.copy(),
         )
 
     def _new_calibration(self) -> BoneCalibration:
-        return BoneCalibration(self._config.calibration_frames, self._config.person_height)
+        size = self._height.size
+        height_m = self._config.person_height if size is None else size.height_m
+        return BoneCalibration(self._config.calibration_frames, height_m)
 
 
 class _Given(NamedTuple):
@@ -272,6 +317,7 @@ class _Given(NamedTuple):
     camera: Camera
     measured: Measurement | None
     """The joints in the fit's coordinates; None where too little is seen."""
+    floor: Plane | None
 
 
 class _Shown(NamedTuple):

@@ -6,12 +6,14 @@ orientation is the forward kinematics of the published angles.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 
 from vnect_ros.body.kinematics import NV, ROOT_V, Kinematics, put_within_limits
 from vnect_ros.config import FilterConfig, FitConfig
+from vnect_ros.fitting.inverse import lengths
 from vnect_ros.perception.filters import smoothing
 from vnect_ros.skeleton import NUM_JOINTS
 
@@ -19,6 +21,8 @@ _BLEND_S: Final = 0.08
 """Time constant with which a jump of the fit is made good [s]."""
 _LEVER_M: Final = np.concatenate([np.ones(3), np.full(NV - 3, 0.3)])
 """What a turn moves, to count all speeds in metres a second [m]."""
+_NO_OFFSET: Final = 1e-6
+"""What is left of a jump once it is made good [m, rad]."""
 _SPEED_CUTOFF_HZ: Final = 1.0
 _SHARES: Final = (1.0, 0.85, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.0)
 
@@ -41,7 +45,7 @@ class MotionLimiter:
         """[NQ] the pose published last; empty before the first."""
         self.points_m = np.empty((0, 3))
         self._speed = np.zeros(NV)
-        self._offset = np.zeros(NV)
+        self._offset: np.ndarray | None = None
         self._offset_rate = np.zeros(NV)
         self._rate = np.zeros(NV)
         self._velocity = np.zeros((NUM_JOINTS, 3))
@@ -74,20 +78,22 @@ class MotionLimiter:
             self.q = fitted_q.copy()
             self.points_m = self._kinematics.forward(self.q)
             return np.zeros(NUM_JOINTS, dtype=bool)
-        self._decay(dt_s)
         wanted = fitted_q
-        if np.abs(self._offset).max() > 1e-6:
+        if self._offset is not None:
+            self._offset = self._decayed(self._offset, dt_s)
             wanted = self._clipped(self._kinematics.integrate(fitted_q, self._offset))
+            if np.abs(self._offset).max() < _NO_OFFSET:
+                self._offset, self._offset_rate = None, np.zeros(NV)
         if self._filters.enabled:
             wanted = self._filtered(wanted, dt_s)
         return self._bounded(wanted, fitted_q, dt_s)
 
-    def _decay(self, dt_s: float) -> None:
+    def _decayed(self, offset: np.ndarray, dt_s: float) -> np.ndarray:
         """Let the offset go critically damped: it starts without a jump of the speed."""
-        drive = (self._offset_rate + self._offset / _BLEND_S) * dt_s
-        kept = np.exp(-dt_s / _BLEND_S)
-        self._offset = (self._offset + drive) * kept
+        drive = (self._offset_rate + offset / _BLEND_S) * dt_s
+        kept = math.exp(-dt_s / _BLEND_S)
         self._offset_rate = (self._offset_rate - drive / _BLEND_S) * kept
+        return (offset + drive) * kept
 
     def _filtered(self, wanted: np.ndarray, dt_s: float) -> np.ndarray:
         """The 1-Euro filter in the tangent: beta counts decimetres a second."""
@@ -104,9 +110,8 @@ class MotionLimiter:
         """Go to `wanted` as far as the bounds on speed and acceleration let every joint."""
         kinematics = self._kinematics
         points = kinematics.forward(wanted)
-        beyond = self._beyond(points, dt_s)
-        limited = beyond > 1.0
-        if limited.any():
+        limited = self._beyond(points, dt_s) > 1.0
+        if np.count_nonzero(limited):
             wanted, points = self._slowed(wanted, dt_s)
             # What is missing is made good over the next frames.
             self._offset = kinematics.difference(fitted_q, wanted)
@@ -137,9 +142,9 @@ class MotionLimiter:
         """[21] how many times its bound each joint's motion to `points` would be."""
         velocity = (points - self.points_m) / dt_s
         acceleration = (velocity - self._velocity) / dt_s
-        of_speed = (velocity**2).sum(axis=1) / self._fit.max_speed**2
-        of_acceleration = (acceleration**2).sum(axis=1) / self._fit.max_acceleration**2
-        return np.sqrt(np.maximum(of_speed, of_acceleration))
+        of_speed = lengths(velocity) / self._fit.max_speed
+        of_acceleration = lengths(acceleration) / self._fit.max_acceleration
+        return np.maximum(of_speed, of_acceleration)
 
     @staticmethod
     def _clipped(q: np.ndarray) -> np.ndarray:

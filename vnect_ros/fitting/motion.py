@@ -1,6 +1,6 @@
 """What the past makes of the present: the pose, its velocity and how sure they are.
 
-E_smooth penalises the acceleration of every joint of P^G.  Kept over all past
+E_smooth penalises the acceleration of every joint in the camera frame.  Kept over all past
 frames instead of two, with the velocity as part of the state, that is a Kalman
 filter: its prediction is unaccelerated motion, its process noise the inverse of
 
@@ -13,6 +13,7 @@ by itself while the person is not seen.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -30,6 +31,7 @@ from vnect_ros.body.kinematics import (
 )
 from vnect_ros.fitting import symmetric
 from vnect_ros.fitting.energy import FRAME_S
+from vnect_ros.fitting.inverse import lengths
 from vnect_ros.fitting.solver import Solution
 
 _UNIT_ACCELERATION: Final = 12.0 * 0.07**0.5
@@ -45,7 +47,8 @@ _START_STD: Final = np.concatenate([np.full(3, 0.5), np.full(3, 0.7), np.full(NV
 _START_SPEED_STD: Final = np.concatenate(
     [np.full(3, 1.0), np.full(3, 2.0), np.full(NV - ROOT_V, 3.0)]
 )
-_MAX_STD: Final = np.concatenate([np.full(3, 3.0), np.full(NV - 3, 3.0)])
+_MAX_VARIANCE: Final = 3.0**2
+"""What a pose is known to at least, however long it is not seen [m^2, rad^2]."""
 _JITTER: Final = 1e-9
 
 
@@ -76,14 +79,10 @@ class Motion:
         noise = self._acceleration_covariance(weight_smooth) * FRAME_S
         self.q = self.predicted_q(dt_s)
         self.v = kept * self.v
-        speed = self._speed_covariance
-        self.covariance = (
-            self.covariance
-            + ahead * (self._cross + self._cross.T)
-            + ahead**2 * speed
-            + noise * (dt_s**3 / 3.0)
-        )
-        self._cross = kept * (self._cross + ahead * speed) + noise * (dt_s**2 / 2.0)
+        cross, speed = self._cross, self._speed_covariance
+        grown = ahead * (cross + cross.T) + ahead**2 * speed + noise * (dt_s**3 / 3.0)
+        self.covariance = self.covariance + grown
+        self._cross = kept * (cross + ahead * speed) + noise * (dt_s**2 / 2.0)
         self._speed_covariance = kept**2 * speed + noise * dt_s
         self._bound()
 
@@ -103,7 +102,8 @@ class Motion:
         covariance = symmetric.inverse(information)
         self.v = self.v + gain.T @ moved
         cross = covariance @ gain
-        self._speed_covariance = self._speed_covariance - gain.T @ (self._cross - cross)
+        speed = self._speed_covariance - gain.T @ (self._cross - cross)
+        self._speed_covariance = (speed + speed.T) / 2.0
         self._cross = cross
         self.covariance = covariance
         self.q = solution.q
@@ -128,8 +128,8 @@ class Motion:
     def _acceleration_covariance(self, weight_smooth: float) -> np.ndarray:
         """[NV, NV] of the tangent's acceleration, from that allowed to the joints."""
         _, moves = self._kinematics.jacobian(self.q)
-        speed = np.sqrt((joint_velocities(moves, self.v) ** 2).sum(axis=1))
-        allowed = _UNIT_ACCELERATION / np.sqrt(max(weight_smooth, 1e-6))
+        speed = lengths(joint_velocities(moves, self.v))
+        allowed = _UNIT_ACCELERATION / math.sqrt(max(weight_smooth, 1e-6))
         allowed = allowed + _ACCELERATION_PER_SPEED * speed
         rows = (moves / allowed[:, None, None]).reshape(-1, NV)
         information = rows.T @ rows
@@ -142,17 +142,15 @@ class Motion:
         speed[outward | ~OBSERVED] = 0.0
 
     def _bound(self) -> None:
-        """Keep the covariance finite and symmetric however long nothing is seen."""
-        self.covariance = (self.covariance + self.covariance.T) / 2.0
-        self._speed_covariance = (self._speed_covariance + self._speed_covariance.T) / 2.0
-        std = np.sqrt(np.diagonal(self.covariance))
-        shrink = np.minimum(1.0, _MAX_STD / std)
-        if (shrink < 1.0).any():
-            self.covariance = self.covariance * shrink[:, None] * shrink
+        """Keep the covariance finite however long nothing is seen."""
+        variance = self.covariance.reshape(-1)[:: NV + 1]
+        if np.count_nonzero(variance > _MAX_VARIANCE):
+            shrink = np.sqrt(np.minimum(1.0, _MAX_VARIANCE / variance))
+            self.covariance = self.covariance * (shrink * shrink[:, None])
             self._cross = self._cross * shrink[:, None]
 
 
 def _coasted(dt_s: float) -> tuple[float, float]:
     """Share of the velocity left after dt_s, and seconds of it that were travelled."""
-    kept = float(np.exp(-dt_s / _COAST_S))
+    kept = math.exp(-dt_s / _COAST_S)
     return kept, _COAST_S * (1.0 - kept)

@@ -23,7 +23,7 @@ _FARTHEST_M: Final = 1e3
 _LARGEST: Final = 50.0
 """Rays and joints [m] beyond this are no observation."""
 MIN_SEEN: Final = 4
-"""Joints below which a frame says nothing of the whole body."""
+"""Joints below which a frame does not show the whole body."""
 _PER_OUTLIER: Final = np.full(2, 1.0 / _OUTLIER_M**2)
 _ONES: Final = np.ones((NUM_JOINTS, 1))
 
@@ -97,10 +97,9 @@ def measurement(joints: Joints | None, camera: Camera) -> Measurement | None:
     """
     if joints is None:
         return None
-    pixels = np.asarray(joints.pixels_px, dtype=np.float64)
     local = np.asarray(joints.root_relative_m, dtype=np.float64)
     local = local - local[PELVIS]
-    rays = (camera.undistort(pixels) - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+    rays = camera.rays(joints.pixels_px)
     confidence = np.asarray(joints.confidence, dtype=np.float64)
     # Comparisons are false for NaN.
     finite = (np.abs(np.concatenate([rays, local], axis=1)) < _LARGEST).all(axis=1)

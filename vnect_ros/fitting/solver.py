@@ -70,6 +70,7 @@ def minimise(
     for iteration in range(1, max_iterations + 1):
         information, gradient = objective.normal_equations(best, moves)
         fixed = _fixed(best.q, gradient)
+        gradient[fixed] = 0.0
         for _ in range(_ATTEMPTS):
             step = _step(information, gradient, fixed, damping)
             trial = _moved(kinematics, objective, best.q, step)
@@ -97,23 +98,23 @@ def _moved(
 
 
 def _fixed(q: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """[NV] bool: angles nothing shows, and those pushed against their limit."""
+    """Indices into the tangent of angles nothing shows, and of those pushed against a limit."""
     angles, slope = q[ROOT_Q:], gradient[ROOT_V:]
-    fixed = _HIDDEN.copy()
-    fixed[ROOT_V:] |= ((angles <= LOWER) & (slope > 0.0)) | ((angles >= UPPER) & (slope < 0.0))
-    return fixed
+    pushed = ((angles <= LOWER) & (slope > 0.0)) | ((angles >= UPPER) & (slope < 0.0))
+    return ROOT_V + np.flatnonzero(pushed | _UNOBSERVED)
 
 
 def _step(
     information: np.ndarray, gradient: np.ndarray, fixed: np.ndarray, damping: float
 ) -> np.ndarray:
-    """[NV] the damped Newton step; 0 for what is fixed."""
+    """[NV] the damped Newton step; 0 for what is fixed, whose gradient is 0."""
     matrix = information.copy()
-    diagonal = np.diagonal(information)
-    matrix.flat[:: NV + 1] = diagonal + damping * np.maximum(diagonal, 1e-6)
-    matrix[fixed] = matrix[:, fixed] = 0.0
-    matrix[fixed, fixed] = 1.0
-    return symmetric.solve(matrix, np.where(fixed, 0.0, -gradient))
+    diagonal = matrix.reshape(-1)[:: NV + 1]
+    diagonal += damping * np.maximum(diagonal, 1e-6)
+    matrix[fixed] = 0.0
+    matrix[:, fixed] = 0.0
+    diagonal[fixed] = 1.0
+    return -symmetric.solve(matrix, gradient)
 
 
-_HIDDEN: Final = np.concatenate([np.zeros(ROOT_V, dtype=bool), ~OBSERVED])
+_UNOBSERVED: Final = ~OBSERVED

@@ -20,6 +20,7 @@ from vnect_ros.fitting.energy import (
     Term,
     data_terms,
 )
+from vnect_ros.fitting.ground import Ground
 from vnect_ros.fitting.motion import Motion
 from vnect_ros.fitting.objective import Objective
 from vnect_ros.fitting.observe import Measurement, Observation
@@ -123,8 +124,10 @@ class Track:
         self._motion.predict(dt_s, config.weight_smooth)
         self.unseen_s += dt_s
 
-    def update(self, measured: Measurement, dt_s: float, config: FitConfig) -> Update:
-        """Fit the frame that `predict` led to."""
+    def update(
+        self, measured: Measurement, dt_s: float, config: FitConfig, ground: Ground | None = None
+    ) -> Update:
+        """Fit the frame that `predict` led to, with the feet that stand on the ground."""
         points, moves = self._kinematics.jacobian(self.q)
         std, lengths = self._motion.joint_std_m(moves), self._kinematics.lengths_m
         gated = self._gate.check(measured, Prediction(points, std, lengths), dt_s)
@@ -138,7 +141,8 @@ class Track:
         if corrected:
             self._motion.inflate_covariance()
         uncertain = returned or corrected
-        agreement = self._fit(observation, dt_s, config, compare=uncertain or dt_s > _OLD_S)
+        compare = uncertain or dt_s > _OLD_S
+        agreement = self._fit(observation, dt_s, config, compare, ground)
         surprise_m = float(np.abs(self.points_m - points).mean())
         sudden = surprise_m > _SUDDEN_M + _SUDDEN_ACCELERATION * dt_s**2 / 2.0
         self.unseen_s = 0.0
@@ -147,7 +151,12 @@ class Track:
         return Update(True, uncertain or sudden, agreement, gated.rejected)
 
     def _fit(
-        self, observation: Observation, dt_s: float, config: FitConfig, compare: bool
+        self,
+        observation: Observation,
+        dt_s: float,
+        config: FitConfig,
+        compare: bool,
+        ground: Ground | None,
     ) -> np.ndarray:
         """Correct the motion by an observation.
 
@@ -159,7 +168,8 @@ class Track:
         """
         root = self._motion.root_information()
         position = _root_position(observation, self._size)
-        objective = Objective(self._terms(observation, position, root, dt_s, config))
+        terms = self._terms(observation, position, root, dt_s, config)
+        objective = Objective(terms if ground is None else [*terms, ground])
         start = self.q
         if compare and position is not None:
             alone = _configuration(observation, position)
@@ -172,7 +182,7 @@ class Track:
         self._motion.correct(solution, root)
         self._solution = solution
         self._measure_size(observation)
-        return solution.agreement.reshape(2, NUM_JOINTS).min(axis=0)
+        return solution.agreement[: 2 * NUM_JOINTS].reshape(2, NUM_JOINTS).min(axis=0)
 
     def _terms(
         self,

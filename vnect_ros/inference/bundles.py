@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from vnect_ros import share
 from vnect_ros.errors import ModelError, describe
 from vnect_ros.inference.json_fields import Fields
 from vnect_ros.records import Maps
@@ -158,10 +157,7 @@ class Model:
 
 def search_path() -> list[Path]:
     """The folders bundles are looked up in: the checkout, then what is installed."""
-    folders = [Path(__file__).resolve().parents[2] / "models"]
-    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
-    folders += [Path(p) / "share" / "vnect_ros" / "models" for p in [*prefixes, sys.prefix]]
-    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+    return [folder / "models" for folder in share.folders() if (folder / "models").is_dir()]
 
 
 def available() -> list[str]:

@@ -66,17 +66,19 @@ def warp_joints(sample: Sample, affine: np.ndarray, out: int) -> tuple[np.ndarra
     edge is not seen there.
 
     Returns:
-        joints_px [21, 2], visible [21], joints_m [21, 3], all float32.
+        joints_px [21, 2], visible [21], joints_m [21, 3], gravity [3], all float32.
     """
     joints_px = sample.joints_px @ affine[:, :2].T + affine[:, 2]
     appears = inside(joints_px, out) & ~inside(sample.joints_px, sample.image.shape[0])
     turn = affine[:, :2] / np.sqrt(np.linalg.det(affine[:, :2]))
-    joints_m = sample.joints_m @ _towards_new_centre(sample, affine, out).T
-    joints_m[:, :2] = joints_m[:, :2] @ turn.T
+    vectors = np.concatenate([sample.joints_m, sample.gravity[None]])
+    vectors = vectors @ _towards_new_centre(sample, affine, out).T
+    vectors[:, :2] = vectors[:, :2] @ turn.T
     return (
         joints_px.astype(np.float32),
         (sample.visible * ~appears).astype(np.float32),
-        joints_m.astype(np.float32),
+        vectors[:-1].astype(np.float32),
+        vectors[-1].astype(np.float32),
     )
 
 
@@ -106,6 +108,8 @@ def known_area(image: np.ndarray) -> tuple[int, int, int, int]:
     x0, y0 = (x0 + trim if x0 else 0), (y0 + trim if y0 else 0)
     x1 = x1 - trim if x1 < image.shape[1] else x1
     y1 = y1 - trim if y1 < image.shape[0] else y1
+    if x1 - x0 <= trim or y1 - y0 <= trim:  # a dark picture with a line of light
+        return 0, 0, image.shape[1], image.shape[0]
     return x0, y0, x1, y1
 
 
@@ -247,12 +251,14 @@ def augment(
     """
     affine = random_affine(rng, how, sample.image.shape[0], out)
     image = warp_image(rng, how, sample.image, affine, out, other)
-    joints_px, visible, joints_m = warp_joints(sample, affine, out)
+    joints_px, visible, joints_m, gravity = warp_joints(sample, affine, out)
     if rng.random() < how.occlusion:
         image = occlude(rng, image, other)
     if rng.random() < how.colour:
         image = change_colour(rng, image)
-    result = Sample(image, joints_px, visible, joints_m, sample.weight_3d)
+    result = Sample(
+        image, joints_px, visible, joints_m, sample.weight_3d, 0.0, gravity, sample.present
+    )
     return mirrored(result) if rng.random() < how.mirror else result
 
 
@@ -268,5 +274,8 @@ def plain(sample: Sample, out: int) -> Sample:
     image = cv2.resize(
         sample.image, (out, out), interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR
     )
-    joints_px, visible, joints_m = warp_joints(sample, affine, out)
-    return Sample(image, joints_px, visible, joints_m, sample.weight_3d, sample.focal_px * k)
+    joints_px, visible, joints_m, gravity = warp_joints(sample, affine, out)
+    return Sample(
+        image, joints_px, visible, joints_m, sample.weight_3d, sample.focal_px * k, gravity,
+        sample.present,
+    )  # fmt: skip

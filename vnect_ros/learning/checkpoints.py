@@ -37,7 +37,7 @@ def load(file: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     content = read(file)
     config = content["config"]
-    network = build_network(config["network"], **config["network_options"])
+    network = build_network(config["network"], config["size"], **config["network_options"])
     network.load_state_dict({k: v.float() for k, v in content["average"].items()})
     meta = {k: content.get(k) for k in ("config", "step", "samples", "progress", "validation")}
     meta["bundle"] = {"input_size": config["size"], "location_frame": "crop_ray"}

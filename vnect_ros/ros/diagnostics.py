@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from threading import Lock
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from vnect_ros.inference.base import Backend
+from vnect_ros.records import Pose, State
+from vnect_ros.ros.people_statistics import PeopleStatistics, rate_hz
 
 WINDOW = 300
 """Images that latency is taken over."""
@@ -18,6 +21,7 @@ RECENT = 30
 AHEAD_S, BEHIND_S = 1e-3, 1.0
 """How far stamps may be ahead of the clock, and behind it, at receipt [s]."""
 YEAR_S = 3.2e7
+NOBODY = "nobody is tracked"
 
 
 class Diagnostics:
@@ -45,6 +49,7 @@ class Diagnostics:
             self._reported = 0
             self._fatal = ""
             self._ages: deque[float] = deque(maxlen=RECENT)
+            self._people = PeopleStatistics()
             self.tracking = "nobody seen yet"
             self.camera = self.camera_fault = ""
             self.stale = self.clock = self.neighbour = ""
@@ -62,13 +67,36 @@ class Diagnostics:
             self._arrivals.append(now_s)
             self._ages.append(age_s)
 
-    def published(self, now_s: float, latency_s: float, timings_s: dict[str, float]) -> None:
-        """An image's outputs went out, that long behind its stamp."""
+    def published(
+        self,
+        now_s: float,
+        latency_s: float,
+        timings_s: dict[str, float],
+        people: Mapping[str, Pose],
+        skipped: int,
+    ) -> None:
+        """An image's outputs went out.
+
+        Args:
+            latency_s: from the image's stamp [s].
+            timings_s: of each stage [s].
+            people: everybody who is tracked, by the id published.
+            skipped: people whom the network did not look at in this image.
+        """
         with self._lock:
+            self._people.update(now_s, people, skipped)
+            self.tracking = ", ".join(p.state.value for p in people.values()) or NOBODY
+            self.stale = ""
             self._published += 1
             self._ends.append(now_s)
             self._latencies.append(latency_s)
             self._timings = timings_s
+
+    def stopped(self, cause: str) -> None:
+        """No image is used any more, so that nobody is tracked; `cause` says why."""
+        with self._lock:
+            self._people.update(time.monotonic(), {}, 0)
+            self.stale, self.tracking = cause, State.LOST.value
 
     def refused(self, now_s: float, error: str) -> None:
         """An image could not be used."""
@@ -106,9 +134,10 @@ class Diagnostics:
                 **self.facts,
                 "camera": self.camera_fault or self.camera or "no image yet",
                 "tracking": self.tracking,
+                **self._people.values(now_s),
                 "images received": str(self._received),
-                "image rate [Hz]": f"{_rate(self._arrivals, now_s):.1f}",
-                "processed rate [Hz]": f"{_rate(self._ends, now_s):.1f}",
+                "image rate [Hz]": f"{rate_hz(self._arrivals, now_s):.1f}",
+                "processed rate [Hz]": f"{rate_hz(self._ends, now_s):.1f}",
                 "images published": str(self._published),
                 "images superseded by newer ones": str(self._replaced),
                 "images refused": str(self._refused),
@@ -171,11 +200,3 @@ def _cause(age_s: float) -> str:
         "a recording that is played without use_sim_time and --clock, another machine whose clock"
         " differs, or images that wait on the way"
     )
-
-
-def _rate(times_s: deque[float], now_s: float) -> float:
-    """Events a second over the last five seconds."""
-    recent = sum(now_s - t <= 5.0 for t in times_s)
-    if not recent:
-        return 0.0
-    return recent / min(5.0, max(now_s - times_s[0], 0.2))

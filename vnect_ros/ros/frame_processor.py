@@ -11,9 +11,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
-from vnect_ros.errors import ImageError, describe
+from vnect_ros.errors import ImageError
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.records import Frame, Pose, State
+from vnect_ros.records import Frame
 from vnect_ros.ros.diagnostics import Diagnostics
 from vnect_ros.ros.image_input import ImageInput, Refusal
 from vnect_ros.ros.publishers import Publishers
@@ -100,8 +100,8 @@ class FrameProcessor:
             if pipeline is None or publishers is None:
                 return
             self._begin_anew_if_needed(frame, pipeline)
-            poses = self._possible(pipeline.step(frame), pipeline)
-            stages = dict(pipeline.timings_s)
+            poses = pipeline.step(frame)
+            stages, skipped = dict(pipeline.timings_s), pipeline.skipped
         stepped = time.perf_counter()
         with self._output_lock:
             latency_s = publishers.publish(poses, frame.camera, message.header, config)
@@ -110,9 +110,8 @@ class FrameProcessor:
         published = time.perf_counter()
         stages["total"] = published - begin
         timings = {"convert": read - begin, "publish": published - stepped, **stages}
-        self._diagnostics.published(time.monotonic(), latency_s, timings)
-        self._diagnostics.tracking = _summary(poses)
-        self._diagnostics.stale = ""
+        people = publishers.by_name(poses, config)
+        self._diagnostics.published(time.monotonic(), latency_s, timings, people, skipped)
         publishers.publish_debug(
             frame.image, poses, frame.camera, message.header, config.debug_rate
         )
@@ -130,19 +129,6 @@ class FrameProcessor:
             pipeline.reset()
         self._camera = frame.camera
 
-    def _possible(self, poses: list[Pose], pipeline: Pipeline) -> list[Pose]:
-        """The poses, without those that cannot be: their people end, and so are LOST."""
-        possible = []
-        for pose in poses:
-            reason = impossible(pose)
-            if reason:
-                pipeline.drop(pose.id)
-                self._diagnostics.refused(time.monotonic(), reason)
-                self._node.get_logger().error(reason, throttle_duration_sec=5.0)
-            else:
-                possible.append(pose)
-        return possible
-
     def watch(self) -> None:
         """Nothing new for `timeout_s`: what was published last is no longer true."""
         timeout_s = self._config.timeout_s
@@ -156,12 +142,11 @@ class FrameProcessor:
             self._publishers.lose()
             self._stale = True
         busy_s = time.monotonic() - (self._busy_since or np.inf)
-        self._diagnostics.stale = (
+        self._diagnostics.stopped(
             f"the inference of an image has not ended for {busy_s:.1f} s"
             if busy_s > timeout_s
             else f"no usable image on {self._topic} for {timeout_s:g} s"
         )
-        self._diagnostics.tracking = State.LOST.value
 
     def forget(self) -> None:
         """Begin tracking anew with the next image; what was published stands."""
@@ -200,31 +185,8 @@ class FrameProcessor:
         self._pipeline = self._publishers = None
 
 
-def impossible(pose: Pose) -> str:
-    """Why no consumer could bear a pose: numbers that are none, or a body behind the camera."""
-    if pose.state is State.LOST:
-        return ""
-    numbers = (
-        pose.joints_camera_m, pose.orientations_xyzw, pose.velocities_mps, pose.std_m,
-        pose.transform_camera_from_body, pose.q, pose.bone_lengths_m,
-    )  # fmt: skip
-    measured = pose.state is State.MEASURED
-    if not all(np.isfinite(n).all() for n in numbers) or (measured and np.isnan(pose.residual_px)):
-        return describe(f"pose of {pose.id}", "NaN or infinity", "finite numbers; the track ends")
-    root_m = float(pose.transform_camera_from_body[2, 3])
-    if root_m <= 0.0:
-        accepted = "the pelvis in front of the camera; the track ends"
-        return describe(f"pose of {pose.id}", f"z = {root_m:.2f} m", accepted)
-    return ""
-
-
 def _differ(before: Camera, after: Camera) -> bool:
     """Whether tracking cannot go on from one camera to the other."""
     size = (before.width, before.height) != (after.width, after.height)
     zoom = abs(after.fy / before.fy - 1.0) > 0.01
     return size or zoom or before.calibrated != after.calibrated
-
-
-def _summary(poses: list[Pose]) -> str:
-    tracked = [pose for pose in poses if pose.state is not State.LOST]
-    return ", ".join(pose.state.value for pose in tracked) or "nobody is tracked"

@@ -151,6 +151,7 @@ def _rviz(values: Values, given: Mapping[str, Any], share: Path) -> Node:
         arguments=["--config", str(share / "config" / "vnect.rviz"), *frame],
         parameters=[{"use_sim_time": given["use_sim_time"]}] if "use_sim_time" in given else [],
         remappings=camera_topics(values),
+        output="screen",
     )
 
 

@@ -1,10 +1,12 @@
-"""The id of whoever is tracked; known to the node and to the launch files."""
+"""Names of bodies and frames; known to the node and to the launch files."""
 
 from __future__ import annotations
 
 import hashlib
 
 DEFAULT_ID = "human"
+CAMERA_FRAME = "camera_optical_frame"
+"""Of recordings that name no frame."""
 
 
 def body_id(configured: str, namespace: str) -> str:

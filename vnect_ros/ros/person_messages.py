@@ -79,10 +79,14 @@ class PersonMessages:
         _put_xyzw(skeleton.pose.orientation, turn.tolist())
         self._fill_joints(pose, at)
         skeleton.height = float(pose.height_m)
+        measured = bool(np.isfinite(pose.height_std_m))
+        skeleton.height_std = float(pose.height_std_m) if measured else 0.0
+        skeleton.scale = Skeleton.SCALE_MEASURED if measured else Skeleton.SCALE_ASSUMED
         skeleton.calibration = getattr(Skeleton, f"CALIBRATION_{pose.calibration.name}")
         skeleton.bone_lengths = pose.bone_lengths_m.astype(np.float32).tolist()
         skeleton.camera_calibrated = calibrated
         skeleton.residual = float(pose.residual_px)
+        skeleton.observation_age = float(pose.observation_age_s)
         return skeleton
 
     def _fill_joints(self, pose: Pose, at: Placement) -> None:

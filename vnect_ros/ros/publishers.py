@@ -16,6 +16,7 @@ from visualization_msgs.msg import MarkerArray
 from vnect_ros import drawing
 from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
+from vnect_ros.errors import describe
 from vnect_ros.msg import Skeleton, SkeletonArray
 from vnect_ros.records import Pose, State
 from vnect_ros.ros import convert
@@ -50,6 +51,11 @@ class Publishers:
         self._people: dict[str, PersonPublisher] = {}
         self._debug_at = -np.inf
 
+    def by_name(self, poses: list[Pose], config: NodeConfig) -> dict[str, Pose]:
+        """Everybody who is tracked, by the id that the person is published under."""
+        fixed = self._fixed_id if config.max_people == 1 else ""
+        return {fixed or pose.id: pose for pose in poses if pose.state is not State.LOST}
+
     def publish(
         self, poses: list[Pose], camera: Camera, header: Header, config: NodeConfig
     ) -> float:
@@ -63,9 +69,12 @@ class Publishers:
 
         Raises:
             ImageError: the target frame cannot be had at the image's time.
+            FloatingPointError: a pose is not finite.
         """
         at, placed = convert.IN_CAMERA, header
-        tracked = {self._name(p, config): p for p in poses if p.state is not State.LOST}
+        tracked = self.by_name(poses, config)
+        for pose in tracked.values():
+            _check(pose)
         if self._target is not None and tracked:
             at, placed = self._target.placement(header)
         ended = self._ended(tracked)
@@ -142,10 +151,6 @@ class Publishers:
         for publisher in (self._skeletons, self._markers, self._tf, self._debug):
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def _name(self, pose: Pose, config: NodeConfig) -> str:
-        """The id that a pose is published under."""
-        return self._fixed_id if self._fixed_id and config.max_people == 1 else pose.id
-
     def _person(self, name: str) -> PersonPublisher:
         if name not in self._people:
             self._people[name] = PersonPublisher(self._node, name)
@@ -167,3 +172,18 @@ class Publishers:
             skeleton.latency = latency_s
         self._skeletons.publish(SkeletonArray(header=header, skeletons=skeletons))
         return latency_s
+
+
+def _check(pose: Pose) -> None:
+    """Refuse to publish numbers that no consumer could bear; a fault of the program made them.
+
+    Raises:
+        FloatingPointError: a tracked person's pose is not finite.
+    """
+    numbers = (
+        pose.joints_camera_m, pose.orientations_xyzw, pose.velocities_mps, pose.std_m,
+        pose.transform_camera_from_body, pose.q, pose.bone_lengths_m,
+    )  # fmt: skip
+    if not all(np.isfinite(array).all() for array in numbers):
+        accepted = "finite numbers; tracking begins anew"
+        raise FloatingPointError(describe(f"pose of {pose.id}", "NaN or infinity", accepted))

@@ -25,17 +25,17 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from vnect_ros import share
 from vnect_ros.camera import Camera
 from vnect_ros.config import CameraConfig
 from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.recordings.camera_file import read_camera_file
 from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.recordings.video import Video
-from vnect_ros.ros import convert
+from vnect_ros.ros import convert, naming
 
 PROFILE = "config/shared_memory.xml"
 CLIP = "assets/demo.mp4"
-FRAME_ID = "camera_optical_frame"
 SETTLE_S = 2.5
 """From the first subscriber to the first frame: it finds us later than we find it, and what
 is lost of DDS's discovery is told again only after about two seconds."""
@@ -43,14 +43,6 @@ is lost of DDS's discovery is told again only after about two seconds."""
 
 LATE_S = 0.05
 """A frame that is later than this moves all that follow."""
-
-
-def shared(path: str) -> Path | None:
-    """A file of the package's, in the checkout or where it is installed; None if missing."""
-    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
-    folders = [Path(__file__).resolve().parents[2]]
-    folders += [Path(p) / "share" / "vnect_ros" for p in [*prefixes, sys.prefix]]
-    return next((folder / path for folder in folders if (folder / path).is_file()), None)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -75,7 +67,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--once", action="store_true", help="end with the video, do not repeat it")
     parser.add_argument(
-        "--frame-id", default="", metavar="NAME", help=f"default: a bag's own, else {FRAME_ID}"
+        "--frame-id",
+        default="",
+        metavar="NAME",
+        help=f"default: a bag's own, else {naming.CAMERA_FRAME}",
     )
     parser.add_argument(
         "--topic", default="", help="of a bag's images (default: the only one there is)"
@@ -98,7 +93,7 @@ def open_source(args: argparse.Namespace) -> Video | int:
     """
     if args.source is not None and args.source.isdigit():
         return int(args.source)
-    file = shared(CLIP) if args.source is None else Path(args.source)
+    file = share.find(CLIP) if args.source is None else Path(args.source)
     if file is None:
         raise ImageError(describe("video", CLIP, "a file: the bundled clip is not installed"))
     rectified = "true" if args.rectified else "auto"
@@ -199,7 +194,7 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
         wait_until(start + due_s)
         if not rclpy.ok():
             return
-        frame_id = args.frame_id or frame.frame_id or FRAME_ID
+        frame_id = args.frame_id or frame.frame_id or naming.CAMERA_FRAME
         header = Header(stamp=node.get_clock().now().to_msg(), frame_id=frame_id)
         to_info.publish(convert.camera_info(camera, header))
         to_image.publish(convert.image_message(frame.image, header))
@@ -211,7 +206,7 @@ def main(args: list[str] | None = None) -> int:
     """Publish until the video ends or the process is interrupted."""
     arguments = sys.argv[1:] if args is None else args
     parsed = parse(remove_ros_args(["video_publisher", *arguments])[1:])
-    profile = shared(PROFILE)
+    profile = share.find(PROFILE)
     if profile is not None:
         for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
             os.environ.setdefault(variable, str(profile))

@@ -7,15 +7,16 @@ import functools
 import cv2
 import numpy as np
 
-from vnect_ros.synthetic.cameras import Window
+from vnect_ros.camera import Camera
+from vnect_ros.records import Crop
 
 
-def beyond_black(image: np.ndarray, window: Window, width: int, height: int) -> np.ndarray:
-    """The crop with what lies outside the camera's image black."""
+def beyond_black(image: np.ndarray, crop: Crop, camera: Camera) -> np.ndarray:
+    """The crop [S, S, 3] with what lies outside the camera's image black."""
     size = len(image)
-    at = (np.arange(size) + 0.5) * (window.size_px / size) - 0.5
-    x = (at + window.left_px > -0.5) & (at + window.left_px < width - 0.5)
-    y = (at + window.top_px > -0.5) & (at + window.top_px < height - 0.5)
+    diagonal = crop.image_from_input(np.stack([np.arange(size)] * 2, axis=1))
+    x, y = ((diagonal[:, i] > -0.5) & (diagonal[:, i] < edge - 0.5)
+            for i, edge in enumerate((camera.width, camera.height)))  # fmt: skip
     return image * (y[:, None] & x)[..., None]
 
 

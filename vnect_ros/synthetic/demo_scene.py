@@ -1,4 +1,4 @@
-"""The bundled clip's set: a living room in soft daylight, and plain clothes."""
+"""The bundled clips' scene: a living room in soft daylight, and plain clothes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import numpy as np
 
 from vnect_ros.synthetic.appearance import Look
 from vnect_ros.synthetic.retarget import unit
-from vnect_ros.synthetic.scene import Lighting, Set, Solid
+from vnect_ros.synthetic.scene import Lighting, Scene, Solid
 from vnect_ros.synthetic.scenery import CARPET, PLANKS, SHELVES, box
 
 
-def living_room() -> Set:
-    """The bundled clip's living room and clothes."""
+def _rgb(*values: float) -> np.ndarray:
+    return np.array(values) / 255.0
 
-    def rgb(*values: float) -> np.ndarray:
-        return np.array(values) / 255.0
 
+def demo_look() -> Look:
+    """Plain clothes."""
+    rgb = _rgb
     colours = np.array([
         rgb(205, 152, 116), rgb(188, 132, 98), rgb(38, 26, 20), rgb(58, 40, 30),
         rgb(24, 128, 132), rgb(228, 232, 226), rgb(24, 128, 132), rgb(228, 232, 226),
         rgb(52, 66, 104), rgb(74, 92, 134), rgb(236, 236, 232), rgb(190, 80, 50),
         rgb(90, 90, 90), rgb(90, 90, 90),
     ])  # fmt: skip
-    look = Look(
+    return Look(
         colours=colours, patterns=np.array([0, 0, 1, 1, 6, 0, 0]),
         scales=np.array([20.0, 20.0, 14.0, 14.0, 26.0, 20.0, 20.0]),
         shirt=np.array([-0.97, -0.02, 0.33, 0.04]), trousers=np.array([-0.2, 0.97, 1.0, 0.9]),
@@ -30,6 +31,11 @@ def living_room() -> Set:
         logo=np.array([0.0, 0.4, 0.05, 0.0]), logo_colour=rgb(240, 240, 240), folds=0.9,
         loose_shirt_m=0.014, loose_trousers_m=0.012, noise_seed=7,
     )  # fmt: skip
+
+
+def demo_scene() -> Scene:
+    """The room, empty."""
+    rgb = _rgb
     wall, trim = rgb(226, 220, 206), rgb(244, 242, 236)
     wood, dark = rgb(168, 122, 82), rgb(96, 66, 44)
     blue, sand = rgb(92, 112, 140), rgb(198, 180, 150)
@@ -100,4 +106,4 @@ def living_room() -> Set:
         lamp_position_m=np.array([1.35, 2.8, 1.9]), lamp_colour=np.array([0.5, 0.42, 0.28]),
         shadow_strength=0.75, exposure=1.0,
     )  # fmt: skip
-    return Set(look, solids, lighting)
+    return Scene((), tuple(solids), lighting)

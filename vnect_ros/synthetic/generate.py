@@ -1,39 +1,29 @@
-"""One seed, one sample: a synthetic person as a training crop with its whole truth.
-
-`python -m vnect_ros.synthetic.generate --out DIR --count N` renders
-shards for the training; the same seeds give the same samples.
-"""
+"""One seed, one sample: a synthetic person as a training crop with its whole truth."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from vnect_ros.datasets.cropping import crop_ray_labels
 from vnect_ros.datasets.sample import inside as within
-from vnect_ros.datasets.shards import ShardWriter
+from vnect_ros.perception.crop import outside
+from vnect_ros.records import Crop
 from vnect_ros.skeleton import INDEX
 from vnect_ros.synthetic import scenery
 from vnect_ros.synthetic.appearance import sample_look
 from vnect_ros.synthetic.bodies import Shape, body_model, sample_phenotypes
 from vnect_ros.synthetic.camera_effects import beyond_black, degrade
-from vnect_ros.synthetic.cameras import (  # fmt: skip
-    crop_labels,
-    sample_camera,
-    sample_window,
-    window_view,
-)
+from vnect_ros.synthetic.cameras import sample_view, sample_window
 from vnect_ros.synthetic.contact import penetration
-from vnect_ros.synthetic.motion import load_motion
 from vnect_ros.synthetic.poses import Pose, sample_pose
 from vnect_ros.synthetic.render import Renderer
 from vnect_ros.synthetic.retarget import bone_rotations
-from vnect_ros.synthetic.scene import Person, Scene, dress
+from vnect_ros.synthetic.scene import Person, Scene, View, dress
 from vnect_ros.synthetic.visibility import hidden
 
 
@@ -47,38 +37,6 @@ class Sources:
     """[h, w, 3] uint8 RGB pieces of photographs without people."""
     held_out: bool = False
     """Bodies, patterns and seeds apart from the training's."""
-
-
-def load_strips(
-    folder: Path, joints: np.ndarray, held_out: bool = False, limit: int = 1500
-) -> list[np.ndarray]:
-    """Edge strips of photographs of people, where the labelled person is not.
-
-    Args:
-        folder: of square crops whose names sort in the order of the labels.
-        joints: [N, 14, 3] x, y [px], visible.
-        held_out: only of the rows kept out of training (i % 20 == 7), else only of the others.
-        limit: strips at most.
-    """
-    strips: list[np.ndarray] = []
-    for row, (path, points) in enumerate(zip(sorted(Path(folder).glob("*.jpg")), joints)):
-        if len(strips) >= limit:
-            break
-        if (row % 20 == 7) != held_out:
-            continue
-        seen = points[points[:, 2] > 0, :2]
-        if len(seen) < 10:
-            continue
-        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        size = picture.shape[1]
-        left, right = int(seen[:, 0].min()) - 22, int(seen[:, 0].max()) + 22
-        for strip in (picture[:, :left] if left > 0 else None, picture[:, right:]):
-            if strip is None or strip.shape[1] < 0.16 * size:
-                continue
-            if (strip.max(axis=2) < 8).mean() > 0.02:  # black beyond the image
-                continue
-            strips.append(np.ascontiguousarray(strip))
-    return strips
 
 
 class Generator:
@@ -165,29 +123,23 @@ class Generator:
         """The present person in some place before some camera."""
         assert self._last is not None
         person, joints, shape, _ = self._last[1]
-        camera = sample_camera(rng, joints)
-        t = camera.transform_camera_from_world
-        eye = -t[:3, :3].T @ t[:3, 3]
-        points = joints @ t[:3, :3].T + t[:3, 3]
-        pixels = points @ camera.k.T
-        window = sample_window(rng, camera, pixels[:, :2] / pixels[:, 2:])
-        view = window_view(camera, window, self.size)
-        fine = window_view(camera, window, self._fine)
-        scene = self._scene(rng, person, seed // 4, joints, eye)
+        whole = sample_view(rng, joints)
+        camera = whole.camera
+        crop = sample_window(rng, camera, whole.project(joints)[0], self.size)
+        view = whole.through(crop.camera(camera))
+        fine = whole.through(replace(crop, input_size=self._fine).camera(camera))
+        scene = self._scene(rng, person, seed // 4, joints, whole.eye_m)
         if nobody:
             scene = replace(scene, people=())
         picture = self.renderer.draw(scene, fine)
         image = cv2.resize(picture.colour, (self.size, self.size), interpolation=cv2.INTER_AREA)
         joints_px, joints_camera = view.project(joints)
-        if nobody:
-            joints_px = np.full_like(joints_px, -1e4)
+        joints_px = np.full_like(joints_px, -1e4) if nobody else np.nan_to_num(joints_px, nan=-1e4)
         occluded = hidden(fine.project(joints)[0], joints_camera, picture, shape.height_m)
+        full_px = crop.image_from_input(joints_px)
         inside = within(joints_px, self.size)
-        full = (joints_px + 0.5) * (window.size_px / self.size) - 0.5
-        full = full + [window.left_px, window.top_px]
-        bounds = np.array([camera.width, camera.height]) - 0.5
-        inside &= ((full > -0.5) & (full < bounds)).all(axis=1)
-        image = beyond_black(image, window, camera.width, camera.height)
+        inside &= ~outside(full_px, (camera.height, camera.width), 0.0)
+        image = beyond_black(image, crop, camera)
         image, covered = degrade(rng, image)
         at = np.clip(joints_px.round().astype(int), 0, self.size - 1)
         occluded |= covered[at[:, 1], at[:, 0]]
@@ -196,10 +148,11 @@ class Generator:
             "joints_px": joints_px.astype(np.float32),
             "visible": inside.astype(np.float32),
             "occluded": (occluded & inside).astype(np.float32),
-            "joints_m": crop_labels(joints_camera, view.k, self.size).astype(np.float32),
+            "joints_m": crop_ray_labels(joints_camera, camera, crop)[0].astype(np.float32),
             "weight_3d": inside.astype(np.float32),
             "joints_camera_m": joints_camera.astype(np.float32),
-            "k_crop": view.k.astype(np.float32),
+            "gravity": _gravity(whole, crop),
+            "k_crop": view.camera.matrix.astype(np.float32),
             "height_m": np.float32(shape.height_m),
             "seed": np.int64(seed),
         }
@@ -236,34 +189,7 @@ class Generator:
         return Person(layers, other.look, known=False)
 
 
-def main() -> None:
-    """Render shards."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--split", default="train", help="prefix of the shards")
-    parser.add_argument("--count", type=int, default=2000, help="samples")
-    parser.add_argument("--first", type=int, default=0, help="first seed; a multiple of --shard")
-    parser.add_argument("--shard", type=int, default=2000, help="samples a shard")
-    parser.add_argument("--size", type=int, default=256, help="edge of the crops [px]")
-    parser.add_argument("--motion", type=Path, help="npz of motion clips [T, 21, 3] in mm")
-    parser.add_argument("--photos", type=Path, help="folder of photographs (see --photo-labels)")
-    parser.add_argument("--photo-labels", type=Path, help="npz with joints14 of the photographs")
-    parser.add_argument("--held-out", action="store_true", help="make the held-out set")
-    parser.add_argument("--nobody", action="store_true", help="places without a person")
-    args = parser.parse_args()
-    from tqdm import tqdm
-
-    clips = load_motion(args.motion, args.held_out) if args.motion else {}
-    strips: list[np.ndarray] = []
-    if args.photos:
-        with np.load(args.photo_labels) as labels:
-            strips = load_strips(args.photos, labels["joints14"], args.held_out)
-    generator = Generator(Sources(clips, strips, args.held_out), args.size)
-    writer = ShardWriter(args.out, args.split, args.shard, first=args.first // args.shard)
-    for seed in tqdm(range(args.first, args.first + args.count), mininterval=10):
-        writer.add(generator.sample(seed, args.nobody))
-    writer.flush()
-
-
-if __name__ == "__main__":
-    main()
+def _gravity(view: View, crop: Crop) -> np.ndarray:
+    """[3] float32 unit vector: where things fall, in the axes of the crop's central ray."""
+    down = view.transform_camera_from_world[:3, :3] @ [0.0, 0.0, -1.0]
+    return (down @ view.camera.rotation_camera_from_crop(crop.centre_px)).astype(np.float32)

@@ -1,29 +1,25 @@
 """Held-out moving clips: captured motion that no training saw, other bodies, clothes and rooms.
 
-`python -m vnect_ros.synthetic.heldout_clips --motion MOTION.npz --out DIR`
-writes six videos of 8 s (640x480, 30 Hz) with their truth; three of them with
-something that stands before the person.
+Six videos of 8 s (640x480, 30 Hz); in three of them something stands before the person.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from vnect_ros.skeleton import INDEX, PELVIS
+from vnect_ros.skeleton import PELVIS
 from vnect_ros.synthetic import motion_synthesis, scenery
+from vnect_ros.synthetic.acts import path, sitting, walking
 from vnect_ros.synthetic.appearance import sample_look
-from vnect_ros.synthetic.bodies import BodyModel, Shape, body_model, sample_phenotypes
-from vnect_ros.synthetic.cameras import intrinsics, look_at
-from vnect_ros.synthetic.demo_clip import path, sitting, walking_take
-from vnect_ros.synthetic.filming import Take, film
-from vnect_ros.synthetic.motion import heading, load_motion
+from vnect_ros.synthetic.bodies import BodyModel, Shape, sample_phenotypes
+from vnect_ros.synthetic.cameras import ideal_camera, look_at
+from vnect_ros.synthetic.filming import Actor, Shot
+from vnect_ros.synthetic.motion import heading
 from vnect_ros.synthetic.poses import sample_style
 from vnect_ros.synthetic.retarget import about
-from vnect_ros.synthetic.scene import Set, Solid, View
+from vnect_ros.synthetic.scene import Scene, Solid, View
 
 RATE_HZ, FRAMES = 30.0, 240
 NAMES = ("window", "signals", "traffic", "walk", "sit", "ball")
@@ -49,7 +45,7 @@ def acted_motion(
     if name == "walk":
         x_y = path([(0, -1.2, 0.9), (1.6, 0.2, -0.1), (2.8, 1.2, 0.4), (4.0, 1.0, 1.6),
                     (5.2, -0.2, 2.0), (6.4, -1.1, 1.2), (8.0, -0.4, -0.2)], stamps)  # fmt: skip
-        return walking_take(model, shape, motion["test__walking_extra__walking_17"], x_y, RATE_HZ)
+        return walking(model, shape, motion["test__walking_extra__walking_17"], x_y, RATE_HZ)
     if name == "sit":
         return sitting(model, shape, stamps)
     source = {
@@ -68,27 +64,26 @@ def acted_motion(
 
 def framed(rng: np.random.Generator, joints_m: np.ndarray) -> View:
     """A standing camera that keeps the whole motion in its picture."""
-    k = intrinsics(640, 480, np.deg2rad(rng.uniform(42, 62)))
+    camera = ideal_camera(640, 480, rng.uniform(42, 62))
     low, high = joints_m.min(axis=(0, 1)), joints_m.max(axis=(0, 1))
     target = (low + high) / 2.0
     level, angle = rng.uniform(0.9, 1.9), rng.uniform(-0.5, 0.5)
     for far in np.arange(2.2, 9.0, 0.1):
         eye = np.array([target[0] + far * np.sin(angle), target[1] - far * np.cos(angle), level])
-        view = View(k, look_at(eye, target), 640, 480)
-        pixels, camera = view.project(joints_m)
+        view = View(camera, look_at(eye, target))
+        pixels, points = view.project(joints_m)
         edge = np.array([24.0, 18.0])
         inside = (pixels > edge) & (pixels < [640, 480] - edge)
-        if (camera[..., 2] > 0.5).all() and inside.all():
+        if (points[..., 2] > 0.5).all() and inside.all():
             break
     return view
 
 
-def stage_for(
-    name: str, rng: np.random.Generator, female: float, view: View, joints_m: np.ndarray
-) -> Set:
-    """Clothes, surroundings and light of a clip."""
-    t = view.transform_camera_from_world
-    eye = -t[:3, :3].T @ t[:3, 3]
+def surroundings(
+    name: str, rng: np.random.Generator, view: View, joints_m: np.ndarray
+) -> tuple[list[Solid], np.ndarray | None]:
+    """What stands about the person of a clip, and what is behind it all."""
+    eye = view.eye_m
     solids: list[Solid] = []
     backdrop = None
     if name == "signals":
@@ -104,33 +99,22 @@ def stage_for(
         tall = 2.4 if name == "walk" else 0.55 * eye[2] + 0.15
         shape = scenery.box([at[0] + 0.2, at[1], tall / 2], [wide, 0.2, tall], 0.3)
         solids.append(Solid(shape, scenery.wall_colour(rng), scenery.wall_colour(rng), 4, 2.0))
-    look = sample_look(rng, female, held_out=True)
     # the shadow map follows the person: what stands still would gain and lose its shadow
-    solids = [replace(solid, casts=False) for solid in solids]
-    return Set(look, solids, scenery.sample_lighting(rng), backdrop)
+    return [replace(solid, casts=False) for solid in solids], backdrop
 
 
-def main() -> None:
-    """Film the clips."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--motion", type=Path, required=True, help="npz of captured clips")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the clips")
-    parser.add_argument("--only", choices=NAMES, nargs="*", default=NAMES, help="some of them")
-    args = parser.parse_args()
-    motion, model = load_motion(args.motion, held_out=True), body_model()
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name in args.only:
-        rng = np.random.default_rng([NAMES.index(name), 424243])
-        phenotypes, height = sample_phenotypes(rng, held_out=True)
-        shape = model.shape(phenotypes, height)
-        joints = acted_motion(name, model, shape, motion)
-        view = framed(rng, joints)
-        stage = stage_for(name, rng, phenotypes["gender"], view, joints)
-        take = Take(shape, joints, RATE_HZ, view, sample_style(rng))
-        film(model, take, stage, args.out / f"{name}.mp4", args.out / f"{name}.npz")
-        head = joints[:, INDEX["head_top"], 2]
-        print(f"{name}: {height:.2f} m tall, head at {head.min():.2f} to {head.max():.2f} m")
+def heldout_shot(name: str, model: BodyModel, motion: dict[str, np.ndarray]) -> Shot:
+    """The clip of that name.
 
-
-if __name__ == "__main__":
-    main()
+    Args:
+        motion: held-out captured motion, of `motion.load_motion`.
+    """
+    rng = np.random.default_rng([NAMES.index(name), 424243])
+    phenotypes, height = sample_phenotypes(rng, held_out=True)
+    shape = model.shape(phenotypes, height)
+    joints = acted_motion(name, model, shape, motion)
+    view = framed(rng, joints)
+    solids, backdrop = surroundings(name, rng, view, joints)
+    look = sample_look(rng, phenotypes["gender"], held_out=True)
+    place = Scene((), tuple(solids), scenery.sample_lighting(rng), backdrop)
+    return Shot((Actor(shape, joints, look, sample_style(rng)),), place, view, RATE_HZ)

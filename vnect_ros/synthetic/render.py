@@ -28,12 +28,12 @@ def _program_of(layer: str) -> str:
 
 def _clip_from_camera(view: View) -> np.ndarray:
     """[4, 4] OpenGL projection whose rows run down the picture (no flip on reading)."""
-    k, n, f = view.k, _NEAR_M, _FAR_M
+    camera, n, f = view.camera, _NEAR_M, _FAR_M
     clip = np.zeros((4, 4))
-    clip[0, :3] = 2.0 * k[0] / view.width
-    clip[1, :3] = 2.0 * k[1] / view.height
-    clip[0, 2] += 1.0 / view.width - 1.0
-    clip[1, 2] += 1.0 / view.height - 1.0
+    clip[0, :3] = 2.0 * camera.matrix[0] / camera.width
+    clip[1, :3] = 2.0 * camera.matrix[1] / camera.height
+    clip[0, 2] += 1.0 / camera.width - 1.0
+    clip[1, 2] += 1.0 / camera.height - 1.0
     clip[2, 2], clip[2, 3] = (f + n) / (f - n), -2.0 * f * n / (f - n)
     clip[3, 2] = 1.0
     return clip
@@ -232,7 +232,7 @@ class Renderer:
         self._lattice.use(2)
         t, lighting = view.transform_camera_from_world, scene.lighting
         shared = {
-            "camera": _clip_from_camera(view) @ t, "eye": -t[:3, :3].T @ t[:3, 3],
+            "camera": _clip_from_camera(view) @ t, "eye": view.eye_m,
             "shadow_matrix": light, "shadow_map": 0, "lattice": 2,
             "sun_direction": lighting.sun_direction,
             "sun_colour": lighting.sun_colour, "sky_colour": lighting.sky_colour,

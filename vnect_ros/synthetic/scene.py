@@ -7,10 +7,11 @@ centre of the top left pixel is (0, 0).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vnect_ros.camera import Camera
 from vnect_ros.synthetic.appearance import Look, offsets, shod
 from vnect_ros.synthetic.bodies import BodyModel, Shape, vertex_normals
 
@@ -67,16 +68,9 @@ class Scene:
     backdrop: np.ndarray | None = None
     """[H, W, 3] uint8 RGB behind everything; black without."""
 
-
-@dataclass(frozen=True)
-class Set:
-    """Where a person is filmed, and what they wear."""
-
-    look: Look
-    solids: Sequence[Solid]
-    lighting: Lighting
-    backdrop: np.ndarray | None = None
-    """[H, W, 3] uint8 RGB."""
+    def with_people(self, people: Sequence[Person]) -> Scene:
+        """The same place with other people in it."""
+        return replace(self, people=tuple(people))
 
 
 @dataclass(frozen=True)
@@ -93,21 +87,27 @@ class Picture:
 
 @dataclass(frozen=True)
 class View:
-    """A pinhole camera and the size of its picture."""
+    """A camera without distortion, and where it stands."""
 
-    k: np.ndarray
-    """[3, 3] camera frame to pixels of this picture."""
+    camera: Camera
     transform_camera_from_world: np.ndarray
     """[4, 4]."""
-    width: int
-    height: int
+
+    @property
+    def eye_m(self) -> np.ndarray:
+        """[3] where the camera stands in the world [m]."""
+        t = self.transform_camera_from_world
+        return -t[:3, :3].T @ t[:3, 3]
 
     def project(self, points_world_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[..., 3] world points as [..., 2] pixels and [..., 3] camera points."""
+        """[..., 3] world points as [..., 2] pixels (NaN behind the camera) and camera points."""
         t = self.transform_camera_from_world
-        camera = points_world_m @ t[:3, :3].T + t[:3, 3]
-        p = camera @ self.k.T
-        return p[..., :2] / p[..., 2:], camera
+        points_m = points_world_m @ t[:3, :3].T + t[:3, 3]
+        return self.camera.project_ideal(points_m), points_m
+
+    def through(self, camera: Camera) -> View:
+        """Another camera at the same place."""
+        return View(camera, self.transform_camera_from_world)
 
 
 def dress(

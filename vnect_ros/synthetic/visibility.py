@@ -32,6 +32,8 @@ def hidden(
     size_y, size_x = picture.part.shape
     result = np.ones(len(JOINT_NAMES), bool)
     for j, ((x, y), (_, _, z)) in enumerate(zip(joints_px, joints_camera_m)):
+        if not np.isfinite(x + y):
+            continue
         column, row = round(float(x)), round(float(y))
         if not (0 <= column < size_x and 0 <= row < size_y):
             continue

@@ -35,12 +35,21 @@ VNECT: Final = {
 
 def fields_of(network: nn.Module) -> dict[str, Any]:
     """What a network of ours is fed, for `write_bundle`: VNect's, or its own mean and std."""
+    from vnect_ros.networks.lite import VNectLite
     from vnect_ros.networks.vnect import VNect
 
     if isinstance(network, VNect):
         return dict(VNECT)
     mean, std = getattr(network, "mean", 0.5), getattr(network, "std", 0.5)
-    return {"input_size": 224, "colour_order": "RGB", "mean": (mean,) * 3, "std": (std,) * 3}
+    fields = {"input_size": 224, "colour_order": "RGB", "mean": (mean,) * 3, "std": (std,) * 3}
+    if isinstance(network, VNectLite):
+        fields |= {
+            "input_size": network.size,
+            "stride_px": network.stride,
+            "gravity_input": graph.GRAVITY,
+            "presence_output": graph.PRESENCE,
+        }
+    return fields
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def export_bundle(
     """Write a bundle and hold each of its files against torch.
 
     Args:
-        network: maps [1, 3, S, S] float32 to [1, 84, h, w].
+        network: as `graph.export_onnx` takes it.
         out: the bundle's folder.
         fields: of `bundles.write_bundle`; input_size, mean and std at least.
         crops: [S, S, 3] uint8 RGB images of people.  The int8 ranges come from
@@ -146,7 +155,8 @@ def check(network: nn.Module, model: bundles.Model, crops: Sequence[np.ndarray])
     truth, expected = [], []
     with torch.no_grad():
         for crop in crops:
-            truth.append(network(torch.from_numpy(model.prepare(crop))).numpy())
+            output = network(torch.from_numpy(model.prepare(crop)))
+            truth.append((output[0] if isinstance(output, tuple) else output).numpy())
             expected.append(read(model.maps(truth[-1]), model.confidence_curve))
     rows = []
     for precision in model.precisions:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPSET: Final = 18
-INPUT: Final = "image"
-OUTPUT: Final = "maps"
-MAPS: Final = 84
+IMAGE: Final = "image"
+GRAVITY: Final = "gravity"
+MAPS: Final = "maps"
+PRESENCE: Final = "presence"
+_CHANNELS: Final = 84
 
 # A bone's length: its square overflows fp16 beyond 2.5 m, and its root loses the small ones.
 _ROOTS: Final = ("Sqrt", "ReduceL2")
@@ -40,7 +42,8 @@ def export_onnx(network: nn.Module, input_size: int, file: Path) -> None:
     Normalisations and arithmetic on weights are folded into the convolutions.
 
     Args:
-        network: maps [1, 3, S, S] float32 to [1, 84, h, w].
+        network: maps [1, 3, S, S] float32 to [1, 84, h, w]; or, with gravity [1, 3] besides,
+            to those and presence [1, 1].
         input_size: S [px].
 
     Raises:
@@ -52,10 +55,15 @@ def export_onnx(network: nn.Module, input_size: int, file: Path) -> None:
     from vnect_ros.networks.fold import fold_batch_norm
 
     folded = fold_batch_norm(network.cpu().float())
-    example = torch.zeros(1, 3, input_size, input_size)
+    example: tuple[torch.Tensor, ...] = (torch.zeros(1, 3, input_size, input_size),)
+    inputs, outputs = [IMAGE], [MAPS]
+    if takes_gravity(network):
+        example += (torch.zeros(1, 3),)
+        inputs, outputs = [IMAGE, GRAVITY], [MAPS, PRESENCE]
     with torch.no_grad():
-        shape = tuple(folded(example).shape)
-    if len(shape) != 4 or shape[:2] != (1, 84):
+        maps = folded(*example)
+    shape = tuple(maps[0].shape) if isinstance(maps, tuple) else tuple(maps.shape)
+    if len(shape) != 4 or shape[:2] != (1, _CHANNELS):
         raise ModelError(describe("network: output", shape, "(1, 84, h, w)"))
     with tempfile.TemporaryDirectory() as scratch:
         raw = Path(scratch) / "raw.onnx"
@@ -65,7 +73,7 @@ def export_onnx(network: nn.Module, input_size: int, file: Path) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
-                    folded, (example,), str(raw), input_names=[INPUT], output_names=[OUTPUT],
+                    folded, example, str(raw), input_names=inputs, output_names=outputs,
                     opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
                 )  # fmt: skip
         except Exception as error:  # the exporter's errors share no narrower base
@@ -73,6 +81,13 @@ def export_onnx(network: nn.Module, input_size: int, file: Path) -> None:
         model = _folded_constants(raw)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(file))
+
+
+def takes_gravity(network: nn.Module) -> bool:
+    """Whether a network has the input of gravity and the output of presence."""
+    from vnect_ros.networks.lite import VNectLite
+
+    return isinstance(network, VNectLite)
 
 
 def _folded_constants(file: Path) -> onnx.ModelProto:
@@ -115,29 +130,34 @@ def bone_length_nodes(model: onnx.ModelProto) -> set[str]:
     return found
 
 
-def map_nodes(model: onnx.ModelProto) -> tuple[str, set[str]]:
-    """The convolution that gives the 84 maps at last, and the nodes behind it, by name.
+_READOUTS: Final = ("head.heatmaps.maps.", "head.delta.", "head.summary.")
+"""Layers of `VNectLite` whose output is read, not convolved on."""
+
+
+def readout_nodes(model: onnx.ModelProto) -> tuple[set[str], set[str]]:
+    """The layers that give what the network reads out, and the nodes behind them, by name.
 
     Heatmaps stay below 1 and locations reach several decimetres: what handles both
-    (a shift by the place, a read-out by soft maxima) needs more than a reduced
+    (bone lengths, a read-out by soft maxima, a lifter) needs more than a reduced
     precision holds.
     """
     weights = {w.name: list(w.dims) for w in model.graph.initializer}
-    nodes = list(model.graph.node)
-    giving = [
-        n for n in nodes
-        if n.op_type == "Conv" and weights.get(n.input[1], [0])[0] == MAPS
-    ]  # fmt: skip
-    if not giving:
-        return "", set()
-    final = giving[-1]  # the ones before are what the network believes on the way
-    reached = set(final.output)
-    behind = set()
-    for node in nodes[nodes.index(final) + 1 :]:
+    giving: set[str] = set()
+    behind: set[str] = set()
+    reached: set[str] = set()
+    for node in model.graph.node:
         if reached & set(node.input):
             behind.add(node.name)
-            reached |= set(node.output)
-    return final.name, behind
+        elif any(
+            i.startswith(_READOUTS)
+            or (node.op_type == "Conv" and weights.get(i, [0])[0] == _CHANNELS)
+            for i in node.input
+        ):
+            giving.add(node.name)
+        else:
+            continue
+        reached |= set(node.output)
+    return giving, behind
 
 
 def to_fp16(source: Path, file: Path) -> None:
@@ -154,10 +174,10 @@ def to_fp16(source: Path, file: Path) -> None:
 
     model = onnx.load(str(source))
     graph = model.graph
-    full = bone_length_nodes(model) | map_nodes(model)[1]
+    full = bone_length_nodes(model) | readout_nodes(model)[1]
     weights = {w.name: w for w in graph.initializer if w.data_type == TensorProto.FLOAT}
     constants = {w.name for w in graph.initializer}
-    wide = {graph.input[0].name}  # tensors that are float32
+    wide = {i.name for i in graph.input}  # tensors that are float32
     wide.update(out for node in graph.node if node.name in full for out in node.output)
     nodes: list[onnx.NodeProto] = []
     casts: dict[tuple[str, int], str] = {}
@@ -213,8 +233,8 @@ def to_int8(
 
     Activations are uint8 with a zero point and biases int32, the one form that
     ONNX Runtime and OpenVINO compute in integers on a CPU (symmetric int8 runs
-    slower than fp32 there).  Weights are symmetric, one scale a channel.  The
-    convolution that gives the maps, and what follows it, stays in float32:
+    slower than fp32 there).  Weights are symmetric, one scale a channel.  What gives
+    the maps, and what follows it, stays in float32:
     quantised, joints move five times as far.  The
     TensorRT backend makes the activations symmetric when it builds
     (`backends.trt.symmetric`), since its parser refuses anything else.
@@ -239,9 +259,7 @@ def to_int8(
     }[calibration]
 
     model = onnx.load(str(source))
-    excluded = bone_length_nodes(model)
-    maps, behind = map_nodes(model)
-    excluded |= {maps, *behind} - {""}
+    excluded = bone_length_nodes(model).union(*readout_nodes(model))
 
     class Reader(quantization.CalibrationDataReader):
         """Feeds the calibration inputs one by one."""
@@ -255,7 +273,8 @@ def to_int8(
             if prepared is None:
                 return None
             self.count += 1
-            return {model.graph.input[0].name: prepared}
+            unknown = {GRAVITY: np.zeros((1, 3), np.float32)}
+            return {IMAGE: prepared} | (unknown if len(model.graph.input) > 1 else {})
 
     reader = Reader()
     level = logging.getLogger().level

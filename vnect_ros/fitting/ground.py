@@ -1,0 +1,280 @@
+"""The floor: which feet stand on it, how tall the person is by it, and E_ground.
+
+One camera does not show size.  Where a foot stands, the ray through it meets the
+floor at a known distance, and a body that was fitted s times too small stands s times
+too near:  s = offset / (n . x - h)  for a sole joint at x whose height over the sole is
+h, before a floor  n . p = offset.
+
+Contact is inferred, not assumed: a foot stands that has been slow for a while, below a
+shank that is upright, at the height of the floor once the size is known, and before
+that as the lower one.  A foot on a step, on a chair or in the air is left alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from vnect_ros.body.urdf import standing_height
+from vnect_ros.fitting.energy import FRAME_S
+from vnect_ros.records import Plane
+from vnect_ros.skeleton import INDEX, PELVIS
+
+FEET: Final = np.array([INDEX[f"{side}_toe"] for side in ("right", "left")])
+ANKLES: Final = np.array([INDEX[f"{side}_ankle"] for side in ("right", "left")])
+KNEES: Final = np.array([INDEX[f"{side}_knee"] for side in ("right", "left")])
+HIPS: Final = np.array([INDEX[f"{side}_hip"] for side in ("right", "left")])
+SOLES: Final = np.concatenate([FEET, ANKLES])
+"""Joints that E_ground holds: both toes, then both ankles."""
+
+_SOLE_HEIGHTS: Final = np.array([0.031, 0.031, 0.0595, 0.0595])
+"""Height of these over the floor, parts of the person's height, as our networks place them
+(median of the rendered bodies' standing feet)."""
+
+SLOW_MPS: Final = 0.6
+"""A standing foot is slower than this, as noisily as it is seen [m/s] ..."""
+_SMOOTHED_S: Final = 0.12
+"""Time constant that its place is smoothed with [s]."""
+SLOW_FOR_S: Final = 0.12
+"""... for at least so long: the top of a jump is shorter [s]."""
+LOWER_M: Final = 0.06
+"""Before the size is known, a foot stands that is not this much higher than the other [m]."""
+CONTACT_M: Final = 0.06
+"""Once it is known: a sole joint stands that is this near to its height over the floor [m]."""
+UPRIGHT: Final = 0.75
+"""Cosine of the steepest angle between the shank of a standing leg and the floor's normal."""
+FLAT: Final = 0.10
+"""Sine of the flattest angle at which the floor is seen under a foot that tells a distance."""
+
+_HEIGHT_STD: Final = 2e-2
+"""Deviation of a standing sole joint's height that an E_ground weight of 1 stands for [m]."""
+_SLIDE_STD: Final = 1e-2
+"""Likewise of its shift along the floor in a frame of FRAME_S [m]."""
+_OUTLIER: Final = 3.0
+"""Deviations at which the influence of a foot that lifts has fallen to a quarter."""
+
+
+class Ground:
+    """E_ground: joints that stand neither sink, nor float, nor slide.
+
+    Args:
+        joints: [K] indices of the joints that stand.
+        heights_m: [K] of these joints over the floor while they stand [m].
+        places_m: [K, 3] where they stood in the last frame, camera frame [m].
+        floor: in the camera frame.
+        weight: as in the configuration.
+        dt_s: since the last frame [s].
+    """
+
+    def __init__(
+        self,
+        joints: np.ndarray,
+        heights_m: np.ndarray,
+        places_m: np.ndarray,
+        floor: Plane,
+        weight: float,
+        dt_s: float,
+    ) -> None:
+        root = math.sqrt(weight * min(1.0, dt_s / FRAME_S))
+        normal = floor.normal
+        along = np.eye(3) - np.outer(normal, normal)
+        slide = root / (_SLIDE_STD * math.sqrt(dt_s / FRAME_S))
+        # Rows: the height, then the shift along the floor (three rows of rank two).
+        self._rows = np.vstack([normal * (root / _HEIGHT_STD), along * slide])
+        self._joints = joints
+        wanted = places_m + ((floor.offset_m + heights_m) - places_m @ normal)[:, None] * normal
+        self._wanted = wanted @ self._rows.T
+        self.bounds = np.full(len(joints), _OUTLIER**2)
+
+    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+        """See `energy.Term`."""
+        return (points_m[self._joints] @ self._rows.T - self._wanted).ravel()
+
+    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """See `energy.Term`."""
+        jacobian: np.ndarray = self._rows @ moves[self._joints]
+        return jacobian.reshape(-1, moves.shape[2])
+
+
+class Contacts:
+    """Which sole joints stand on the floor."""
+
+    def __init__(self) -> None:
+        self.standing = np.zeros(4, dtype=bool)
+        """[4] bool, in the order of SOLES."""
+        self._places_m: np.ndarray | None = None
+        self._met_m: np.ndarray | None = None
+        self._slow_s = np.zeros(4)
+
+    def update(
+        self,
+        points_m: np.ndarray,
+        seen: np.ndarray,
+        lengths_m: np.ndarray,
+        floor: Plane,
+        dt_s: float,
+        size_known: bool,
+    ) -> None:
+        """Take a fitted frame into account.
+
+        Args:
+            points_m: [21, 3] the fitted joints, camera frame [m].
+            seen: [21] bool: joints that the image shows.
+            lengths_m: [21] bone lengths of the body [m].
+            size_known: whether heights over the floor are metric.
+        """
+        self._places_m = floor.ground_from_camera(points_m[SOLES])
+        slow = self._speed(points_m[SOLES], sole_heights(lengths_m), floor, dt_s) < SLOW_MPS
+        self._slow_s = np.where(slow, self._slow_s + dt_s, 0.0)
+        heights = points_m @ floor.normal - floor.offset_m
+        shank = heights[KNEES] - heights[ANKLES]
+        upright = shank > UPRIGHT * lengths_m[ANKLES]
+        above = heights[SOLES] - sole_heights(lengths_m)
+        if size_known:
+            near = np.abs(above) < CONTACT_M
+        else:
+            near = above < above.min() + LOWER_M
+        below = heights[SOLES] < heights[PELVIS]
+        self.standing = (
+            (self._slow_s >= SLOW_FOR_S) & np.tile(upright, 2) & near & below & seen[SOLES]
+        )
+
+    def _speed(
+        self, points_m: np.ndarray, heights_m: np.ndarray, floor: Plane, dt_s: float
+    ) -> np.ndarray:
+        """[4] speed of the points where the rays through the soles meet the floor [m/s].
+
+        Where they stand they do not move, however badly their distance is known; what
+        counts is the part across the ray.  Smoothed; infinite in the first frame.
+        """
+        rays = points_m / np.sqrt((points_m**2).sum(axis=1, keepdims=True))
+        down = np.minimum(rays @ floor.normal, -1e-3)
+        met = floor.ground_from_camera(rays * ((floor.offset_m + heights_m) / down)[:, None])
+        last = self._met_m
+        if last is None:
+            self._met_m = met
+            return np.full(4, np.inf)
+        self._met_m = last + (1.0 - math.exp(-dt_s / _SMOOTHED_S)) * (met - last)
+        moved = self._met_m - last
+        turned = floor.turned_to_ground(rays)
+        moved = moved - (moved * turned).sum(axis=1, keepdims=True) * turned
+        speed: np.ndarray = np.sqrt((moved**2).sum(axis=1)) / dt_s
+        return speed
+
+    def rescale(self, factor: float) -> None:
+        """The person's size was corrected: the feet are seen farther away."""
+        self._places_m = None  # of no use: the scale is about the camera, not about the ground
+
+    def lose(self) -> None:
+        """The feet are not seen."""
+        self.standing = np.zeros(4, dtype=bool)
+        self._places_m = self._met_m = None
+        self._slow_s = np.zeros(4)
+
+    def term(
+        self, lengths_m: np.ndarray, floor: Plane, weight: float, dt_s: float
+    ) -> Ground | None:
+        """E_ground of the next frame; None where nothing stands."""
+        if not self.standing.any() or self._places_m is None or weight <= 0.0:
+            return None
+        return Ground(
+            SOLES[self.standing],
+            sole_heights(lengths_m)[self.standing],
+            floor.camera_from_ground(self._places_m[self.standing]),
+            floor,
+            weight,
+            dt_s,
+        )
+
+
+def sole_heights(lengths_m: np.ndarray) -> np.ndarray:
+    """[4] height of each of SOLES over the floor under a flat foot [m]."""
+    return _SOLE_HEIGHTS * standing_height(lengths_m)
+
+
+class Size(NamedTuple):
+    """How tall a person is."""
+
+    height_m: float
+    std_m: float
+
+
+_PRIOR_STD: Final = 0.25
+"""What is known of a person's height before it is measured: deviation of its logarithm."""
+_LASTING_STD: Final = 0.015
+"""Error that no averaging removes: bone proportions, the shoes, the camera's height."""
+_FIT_STD: Final = 0.05
+"""Error of a single frame's fit, as a share of the distance."""
+_ANGLE_STD: Final = 0.006
+"""Error with which a foot is seen [rad]."""
+_CORRELATED_S: Final = 0.25
+"""Time over which errors are alike [s]."""
+_KNOWN_STD: Final = 0.035
+"""Deviation of the logarithm from which the height counts as measured."""
+_GATE: Final = 3.0
+_REJECTED_FOR_S: Final = 3.0
+"""When every frame disagrees for so long, the height is measured anew [s]."""
+HUMAN_M: Final = (0.8, 2.3)
+
+
+class HeightEstimate:
+    """The height of one person from frames in which a foot stands: a filter of its logarithm."""
+
+    def __init__(self, prior_m: float) -> None:
+        """Know nothing but a guess [m]."""
+        self._prior_m = prior_m
+        self._log, self._variance = math.log(prior_m), _PRIOR_STD**2
+        self._rejected_s = 0.0
+
+    @property
+    def size(self) -> Size | None:
+        """The height and its standard deviation; None until it counts as measured."""
+        if self._variance > _KNOWN_STD**2:
+            return None
+        height = math.exp(self._log)
+        return Size(height, height * math.hypot(math.sqrt(self._variance), _LASTING_STD))
+
+    def update(
+        self,
+        points_m: np.ndarray,
+        standing: np.ndarray,
+        lengths_m: np.ndarray,
+        floor: Plane,
+        dt_s: float,
+    ) -> None:
+        """Take a fitted frame into account.
+
+        Args:
+            points_m: [21, 3] the fitted joints, camera frame [m].
+            standing: [4] bool of `Contacts`.
+            lengths_m: [21] bone lengths that the fit used [m].
+        """
+        heights = points_m @ floor.normal
+        thigh = heights[HIPS] - heights[KNEES]
+        straight = np.tile(thigh > UPRIGHT * lengths_m[KNEES], 2)
+        use = standing & straight
+        drop = heights[SOLES] - sole_heights(lengths_m)
+        sine = -heights[SOLES] / np.sqrt((points_m[SOLES] ** 2).sum(axis=1))
+        use &= (sine > FLAT) & (drop < 0.0)
+        if not use.any() or floor.offset_m >= 0.0:
+            return
+        scale = float(np.mean(floor.offset_m / drop[use]))
+        measured_m = scale * standing_height(lengths_m)
+        if not HUMAN_M[0] < measured_m < HUMAN_M[1]:
+            return
+        tangent = float(np.mean(sine[use] / np.sqrt(1.0 - np.minimum(sine[use], 0.99) ** 2)))
+        noise = (_FIT_STD**2 + (_ANGLE_STD / tangent) ** 2) * max(_CORRELATED_S / dt_s, 1.0)
+        off = math.log(measured_m) - self._log
+        if self.size is not None and abs(off) > _GATE * math.hypot(
+            math.sqrt(self._variance), _FIT_STD + _ANGLE_STD / tangent
+        ):
+            self._rejected_s += dt_s
+            if self._rejected_s > _REJECTED_FOR_S:
+                self.__init__(self._prior_m)  # type: ignore[misc]
+            return
+        self._rejected_s = 0.0
+        gain = self._variance / (self._variance + noise)
+        self._log += gain * off
+        self._variance = max((1.0 - gain) * self._variance, 1e-4)

@@ -1,0 +1,46 @@
+"""Weights of `VNectLite` from the float32 ONNX file that was exported from it.
+
+So that a training can go on from a shipped bundle.  The export keeps the parameters'
+names; but it stores equal small tensors once, and drops a bias of zeros, so a bias is
+the one that the layer's node reads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vnect_ros.errors import ModelError, describe
+
+
+def load_exported(network: nn.Module, file: str | Path) -> None:
+    """Fill a network with the weights of its float32 export.
+
+    Raises:
+        ModelError: The file is no ONNX file, or lacks a weight of the network.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+    from onnx import numpy_helper
+
+    try:
+        graph = onnx.load(str(file)).graph
+    except (OSError, DecodeError) as error:
+        raise ModelError(describe("file", str(file), "an exported ONNX file")) from error
+    arrays = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    layers = {n.input[1]: list(n.input[2:]) for n in graph.node if len(n.input) > 1}
+    state = network.state_dict()
+    with torch.no_grad():
+        for name, target in state.items():
+            layer = f"{name.rpartition('.')[0]}.weight"
+            if name.endswith(".bias") and layer in layers:
+                bias = [arrays[k] for k in layers[layer] if k in arrays]
+                values = bias[0] if bias else 0.0 * target.numpy()
+            else:
+                values = arrays.get(name)
+            if values is None or values.shape != tuple(target.shape):
+                got = "nothing" if values is None else values.shape
+                raise ModelError(describe(f"{file}: {name}", got, f"shape {tuple(target.shape)}"))
+            target.copy_(torch.from_numpy(values.copy()))
