@@ -64,7 +64,7 @@ def test_precisions(tmp_path, network):
     [
         ("format", 2, "format: got 2, accepted: 1"),
         ("name", None, "name: got None, accepted: a string"),
-        ("licence", "", "licence: got ''"),
+        ("license", "", "license: got ''"),
         ("default_precision", "int8", "default_precision: got 'int8', accepted: fp32"),
         ("files", {}, "files: got"),
         ("files", {"fp64": {}}, "files: got"),

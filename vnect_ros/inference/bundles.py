@@ -64,7 +64,7 @@ class Model:
     layout: tuple[str, ...]
     """Order of the four groups of channels."""
     heatmap_peak: float
-    """What the heatmap says at a joint it is sure of."""
+    """Value of the heatmap at a joint that is surely seen."""
     unit_m: float
     """Metres one unit of the location maps stands for."""
     location_frame: str
@@ -82,7 +82,7 @@ class Model:
     gravity_input: str = ""
     """Name of the input [1, 3] that takes the direction of gravity; "" if there is none."""
     presence_output: str = ""
-    """Name of the output that says whether a person is in the crop, one number; or ""."""
+    """Name of the output for the presence of a person, one number; "" if there is none."""
     presence_curve: Curve = IDENTITY
     """Rising (that number, probability of a person) pairs."""
     presence_threshold: float = 0.5
@@ -195,7 +195,7 @@ def load(name: str | Path, precision: str = "") -> Model:
 
     Raises:
         ModelError: no such bundle, a field is missing or refused, or the file
-            is missing, outside the bundle, or not what its checksum says.
+            is missing, outside the bundle, or does not match its checksum.
     """
     folder = locate(name)
     try:
@@ -221,7 +221,7 @@ def load(name: str | Path, precision: str = "") -> Model:
     return Model(
         name=fields.text("name"),
         folder=folder,
-        licence=fields.text("licence"),
+        licence=fields.text("licence" if "licence" in fields.values else "license"),
         precision=precision or default,
         file=file,
         sha256=entry.text("sha256"),
@@ -272,7 +272,7 @@ def write_bundle(
     """Make (or make anew) the bundle in `folder`; the fields are those of Model.
 
     Args:
-        folder: the bundle's folder; its name is the bundle's unless `name` says else.
+        folder: the bundle's folder; its name is the bundle's unless `name` is given.
         files: the network file of each precision; copied into the folder as
             `model.onnx`, `model_fp16.onnx` or `model_int8.onnx` if not yet in it.
 
@@ -298,7 +298,7 @@ def write_bundle(
     declared: dict[str, Any] = {
         "format": FORMAT,
         "name": name or folder.resolve().name,
-        "licence": licence,
+        "license": licence,
         "default_precision": default_precision or next(iter(files), ""),
         "files": entries,
         "input": {
