@@ -170,8 +170,7 @@ def test_train_export_and_evaluate_in_silence(trap, tmp_path):
     write_lspet(tmp_path / "lspet", 8)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        "network_options: {width: 32}\nsize: 64\nbatch: 2\nsteps: 1\nfreeze_blocks: 0\n"
-        "bfloat16: false\nfast_depthwise: false\n"
+        "size: 64\nbatch: 2\nsteps: 1\nbfloat16: false\n"
         "sources: [{kind: lspet, options: {folder: '${TINY}', images: '${TINY}/images'}}]\n"
     )
     out = str(tmp_path / "run")

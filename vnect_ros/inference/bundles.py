@@ -64,7 +64,7 @@ class Model:
     layout: tuple[str, ...]
     """Order of the four groups of channels."""
     heatmap_peak: float
-    """What the heatmap says at a joint it is sure of."""
+    """Value of the heatmap at a joint that is surely seen."""
     unit_m: float
     """Metres one unit of the location maps stands for."""
     location_frame: str
@@ -82,7 +82,7 @@ class Model:
     gravity_input: str = ""
     """Name of the input [1, 3] that takes the direction of gravity; "" if there is none."""
     presence_output: str = ""
-    """Name of the output that says whether a person is in the crop, one number; or ""."""
+    """Name of the output for the presence of a person, one number; "" if there is none."""
     presence_curve: Curve = IDENTITY
     """Rising (that number, probability of a person) pairs."""
     presence_threshold: float = 0.5
@@ -195,7 +195,7 @@ def load(name: str | Path, precision: str = "") -> Model:
 
     Raises:
         ModelError: no such bundle, a field is missing or refused, or the file
-            is missing, outside the bundle, or not what its checksum says.
+            is missing, outside the bundle, or does not match its checksum.
     """
     folder = locate(name)
     try:
@@ -203,38 +203,38 @@ def load(name: str | Path, precision: str = "") -> Model:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{folder / BUNDLE_FILE}: cannot be read: {error}") from error
     fields = Fields(str(folder / BUNDLE_FILE), declared)
-    fields.one_of("format", int, (FORMAT,))
+    fields.get("format", int, choices=(FORMAT,))
     files, source, output = fields.inner("files"), fields.inner("input"), fields.inner("output")
     precisions = tuple(p for p in PRECISIONS if p in files.values)
     if not precisions or len(precisions) != len(files.values):
         raise fields.refusal("files", sorted(files.values), "some of " + ", ".join(PRECISIONS))
-    default = fields.one_of("default_precision", str, precisions)
+    default = fields.get("default_precision", str, choices=precisions)
     if precision and precision not in precisions:
         accepted = ", ".join(precisions)
         raise ModelError(describe(f"{folder.name}: precision", precision, accepted))
     entry = files.inner(precision or default)
     file = _verified(folder, entry)
-    input_size = source.number("size_px", 32, 4096, int)
-    stride_px = output.number("stride_px", 1, 64, int)
+    input_size = source.get("size_px", int, low=32, high=4096)
+    stride_px = output.get("stride_px", int, low=1, high=64)
     if input_size % stride_px:
         raise source.refusal("size_px", input_size, f"a multiple of stride_px {stride_px}")
     return Model(
         name=fields.text("name"),
         folder=folder,
-        licence=fields.text("licence"),
+        licence=fields.text("licence" if "licence" in fields.values else "license"),
         precision=precision or default,
         file=file,
         sha256=entry.text("sha256"),
         input_size=input_size,
-        colour_order=source.one_of("colour_order", str, COLOUR_ORDERS),
+        colour_order=source.get("colour_order", str, choices=COLOUR_ORDERS),
         mean=source.triple("mean", -10.0, 10.0),
         std=source.triple("std", 1e-3, 1e3),
         stride_px=stride_px,
         joints=output.permutation("joints", JOINT_NAMES),
         layout=output.permutation("layout", MAP_GROUPS),
-        heatmap_peak=output.number("heatmap_peak", 1e-6, 1e6),
-        unit_m=output.number("unit_m", 1e-6, 1e3),
-        location_frame=output.one_of("location_frame", str, LOCATION_FRAMES),
+        heatmap_peak=output.get("heatmap_peak", float, low=1e-6, high=1e6),
+        unit_m=output.get("unit_m", float, low=1e-6, high=1e3),
+        location_frame=output.get("location_frame", str, choices=LOCATION_FRAMES),
         confidence_curve=_curve(output, "confidence_curve"),
         training=fields.get("training", dict),
         precisions=precisions,
@@ -272,7 +272,7 @@ def write_bundle(
     """Make (or make anew) the bundle in `folder`; the fields are those of Model.
 
     Args:
-        folder: the bundle's folder; its name is the bundle's unless `name` says else.
+        folder: the bundle's folder; its name is the bundle's unless `name` is given.
         files: the network file of each precision; copied into the folder as
             `model.onnx`, `model_fp16.onnx` or `model_int8.onnx` if not yet in it.
 
@@ -298,7 +298,7 @@ def write_bundle(
     declared: dict[str, Any] = {
         "format": FORMAT,
         "name": name or folder.resolve().name,
-        "licence": licence,
+        "license": licence,
         "default_precision": default_precision or next(iter(files), ""),
         "files": entries,
         "input": {
@@ -343,7 +343,7 @@ def _sha256(file: Path) -> str:
 def _verified(folder: Path, entry: Fields) -> Path:
     """The network file of an entry, once it is inside the bundle and intact."""
     path, sha256 = entry.text("path"), entry.text("sha256")
-    size_bytes = entry.number("size_bytes", 0, 1 << 40, int)
+    size_bytes = entry.get("size_bytes", int, low=0, high=1 << 40)
     try:
         file = (folder / path).resolve()
         if folder not in file.parents:
@@ -378,7 +378,7 @@ def _presence_fields(output: Fields) -> dict[str, Any]:
     return {
         "presence_output": output.text("presence"),
         "presence_curve": _curve(output, "presence_curve"),
-        "presence_threshold": output.number("presence_threshold", 0.0, 1.0),
+        "presence_threshold": output.get("presence_threshold", float, low=0.0, high=1.0),
     }
 
 

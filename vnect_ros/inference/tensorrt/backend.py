@@ -41,14 +41,14 @@ class TensorRTBackend(RuntimeBackend):
         """Probe the GPU, find or build the engine, load it and run it once.
 
         Args:
-            progress: told of the build's phases.
+            progress: called in the build's phases.
             use_graph: run through a CUDA graph.
             cache: of engines; the user's by default.
             build_timeout_s: a build that takes longer is given up.
 
         Raises:
             BackendError: no GPU, no TensorRT, or one of them refuses; the
-                message says what to do.
+                message has the remedy.
         """
         gpu = device()
         runtime = loader.load()
