@@ -23,9 +23,9 @@ VENDORS = (
 
 IMPORTS = {
     "errors": set(),
+    "share": set(),
     "privacy": set(),
     "options": {"errors"},
-    "share": set(),
     "skeleton": set(),
     "clock": set(),
     "config": {"errors", "options"},
@@ -54,14 +54,16 @@ IMPORTS = {
         "body", "camera", "config", "drawing", "errors", "perception", "recordings", "records",
         "skeleton",
     },
-    "synthetic": {"camera", "config", "datasets", "errors", "perception", "records", "skeleton"},
+    "synthetic": {
+        "camera", "config", "datasets", "errors", "perception", "recordings", "records", "skeleton",
+    },
     "evaluation": {
         "camera", "config", "datasets", "drawing", "errors", "inference", "perception", "pipeline",
         "records", "skeleton",
     },
     "learning": {
-        "camera", "config", "datasets", "errors", "evaluation", "inference", "networks",
-        "options", "perception", "records", "skeleton", "synthetic",
+        "camera", "config", "datasets", "errors", "evaluation", "inference", "networks", "options",
+        "perception", "records", "skeleton", "synthetic",
     },
     "cli": {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",

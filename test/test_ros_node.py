@@ -6,7 +6,6 @@ import math
 import re
 import time
 from functools import partial
-from importlib.util import find_spec
 
 import cv2
 import numpy as np
@@ -279,13 +278,6 @@ def test_a_new_person_gets_a_new_id_on_request(rig, fake):
     wait(lambda: bool(heard[f"bodies/{second}/urdf"]), "the URDF, latched")
     assert f"body_{second}" in heard[f"bodies/{second}/urdf"][0].data
     wait(lambda: rig.here.count_publishers(f"/bodies/{first}/urdf") == 0, "the old topic to go")
-
-
-@pytest.mark.skipif(find_spec("tf2_ros") is not None, reason="tf2_ros is installed")
-def test_a_target_frame_needs_tf2_ros(rig, fake):
-    heard = rig.start(target_frame="map", **fake)
-    heard.await_diagnostics(ERROR, "target_frame: got 'map', accepted: ''")
-    assert rig.state() == "unconfigured"
 
 
 def test_diagnostics_tell_rate_latency_and_parts(rig, fake):

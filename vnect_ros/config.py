@@ -190,6 +190,11 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
     target_frame: str = option(
         "", "Frame of skeletons and markers; empty: the image's own", live=False
     )
+    ground_frame: str = option(
+        "", "Frame of TF whose z axis points up from a floor at z = 0, on which feet stand: the"
+        " metric scale of people; empty: the floor is not known",
+        live=False,
+    )  # fmt: skip
     body_id: str = option(
         "auto", "REP-155 id of the person: a letter and 4 letters or digits; auto: human, or one"
         " made of the namespace; empty: a new one for each person",

@@ -166,7 +166,7 @@ class Person:
         unseen_s = frame.stamp_s - self.observed_s
         if unseen_s > SLOWEST_PERIOD_S and self.pose is not None:
             self.id = new_id()  # whoever is seen after so long a gap
-        pose = self._fitter.update(frame.stamp_s, joints, frame.camera, frame.floor)
+        pose = self._fitter.update(frame.stamp_s, joints, frame.camera, frame.floor, frame.depth_m)
         if pose.state is State.MEASURED and not _explains(pose, self.crop):
             pose = _not_measured(pose)
             if unseen_s > self._config.fit.predict_for_s or self.pose is None:

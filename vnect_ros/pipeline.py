@@ -131,8 +131,10 @@ class Pipeline:
         """The search's windows in this frame; none while nobody more may be tracked."""
         if len(self.people) >= self.config.max_people:
             return []
-        height, width = frame.image.shape[:2]
         tracked = [person.crop for person in self.people]
+        if frame.boxes_px is not None:
+            return self._search.windows_of(frame.boxes_px, tracked)
+        height, width = frame.image.shape[:2]
         return self._search.windows(width, height, frame.stamp_s, tracked)
 
     def _infer(self, frame: Frame, crops: Sequence[Crop]) -> list[Maps]:

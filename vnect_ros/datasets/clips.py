@@ -20,7 +20,7 @@ from vnect_ros.camera import Camera
 from vnect_ros.datasets.photographs import ImageFiles
 from vnect_ros.errors import VnectError, describe
 from vnect_ros.recordings.video import Video, VideoFrame
-from vnect_ros.skeleton import INDEX, knee_neck_length
+from vnect_ros.skeleton import KNEE_NECK_WEIGHTS, knee_neck_length
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,5 @@ def clip_of_files(
 
 def mean_height_m(joints_camera_m: np.ndarray) -> float:
     """Height of a mean adult with the median knee-to-neck length of [F, 21, 3] joints."""
-    bones = mean_bone_lengths(1.0)
-    thigh = (bones[INDEX["right_knee"]] + bones[INDEX["left_knee"]]) / 2.0
-    share = float(thigh + bones[INDEX["spine"]] + bones[INDEX["neck"]])
+    share = float(mean_bone_lengths(1.0) @ KNEE_NECK_WEIGHTS)
     return float(np.nanmedian(knee_neck_length(joints_camera_m))) / share

@@ -18,10 +18,11 @@ from vnect_ros.body.kinematics import (
 from vnect_ros.body.urdf import Q_NAMES
 from vnect_ros.camera import Camera
 from vnect_ros.config import FilterConfig, FitConfig
-from vnect_ros.fitting import observe
+from vnect_ros.fitting import depth, observe
 from vnect_ros.fitting.calibration import BoneCalibration
-from vnect_ros.fitting.energy import FRAME_S
-from vnect_ros.fitting.ground import Contacts, Ground, HeightEstimate
+from vnect_ros.fitting.depth import DepthReading
+from vnect_ros.fitting.energy import FRAME_S, Range, Term
+from vnect_ros.fitting.ground import Contacts, HeightEstimate
 from vnect_ros.fitting.limiter import MotionLimiter
 from vnect_ros.fitting.observe import Measurement
 from vnect_ros.fitting.track import Track, Update
@@ -39,6 +40,8 @@ _FADE_S: Final = 0.3
 """Confidence in unseen joints falls with this time constant [s]."""
 _DISAGREES: Final = 0.25
 """An observation that the fit agrees with less than this was not followed."""
+_BODY_STD: Final = 0.03
+"""Error of a fit's distance for a person of known height, as a share of it."""
 _RESIZE: Final = 2e-3
 """Share by which a measured height must differ from the body's for the body to take it over."""
 _THIRDS: Final = np.full(3, 1.0 / 3.0)
@@ -81,7 +84,12 @@ class Fitter:
         self._confidence = np.zeros(NUM_JOINTS)
 
     def update(
-        self, stamp_s: float, joints: Joints | None, camera: Camera, floor: Plane | None = None
+        self,
+        stamp_s: float,
+        joints: Joints | None,
+        camera: Camera,
+        floor: Plane | None = None,
+        depth_m: np.ndarray | None = None,
     ) -> Pose:
         """Take one frame into account.
 
@@ -90,6 +98,7 @@ class Fitter:
             joints: as observed; confidence 0 means not seen; None: the person is not seen.
             camera: that saw them.
             floor: that the person may stand on, where it is known.
+            depth_m: [H, W] depth image of the camera, where there is one [m].
 
         Returns:
             The pose, its id left empty: MEASURED; PREDICTED while the person is
@@ -100,7 +109,7 @@ class Fitter:
         try:
             with np.errstate(all="ignore"):
                 measured = observe.measurement(joints, camera)
-                pose = self._step(_Given(stamp_s, joints, camera, measured, floor), dt_s)
+                pose = self._step(_Given(stamp_s, joints, camera, measured, floor, depth_m), dt_s)
         except np.linalg.LinAlgError:
             pose = None
         if pose is None:
@@ -165,7 +174,7 @@ class Fitter:
         pose = self._pose(given, track, update, states)
         if followed is not None:
             self._calibrate(track, followed, states)
-            self._stand(track, states, given.floor, dt_s)
+            self._measure_height(track, states, given, dt_s)
         else:
             self._contacts.lose()
         return pose
@@ -190,25 +199,48 @@ class Fitter:
         if measured is None:
             update = Update(False, False, np.ones(NUM_JOINTS), np.zeros(NUM_JOINTS, dtype=bool))
         else:
-            update = track.update(measured, dt_s, self._config, self._ground(given.floor, dt_s))
+            update = track.update(measured, dt_s, self._config, self._metric_terms(given, dt_s))
         return update if update.measured or track.unseen_s <= patience_s else None
 
-    def _ground(self, floor: Plane | None, dt_s: float) -> Ground | None:
-        """E_ground, once the floor and the person's size are known."""
-        if floor is None or self._height.size is None:
-            return None
-        lengths_m, weight = self._kinematics.lengths_m, self._config.weight_ground
-        return self._contacts.term(lengths_m, floor, weight, dt_s)
+    def _metric_terms(self, given: _Given, dt_s: float) -> list[Term]:
+        """E_ground and the depth image's distance, once the person's size is known."""
+        terms: list[Term] = []
+        if self._height.size is None:
+            return terms
+        if given.floor is not None:
+            lengths_m, weight = self._kinematics.lengths_m, self._config.weight_ground
+            ground = self._contacts.term(lengths_m, given.floor, weight, dt_s)
+            terms += [] if ground is None else [ground]
+        reading = self._depth(given)
+        if reading is not None and self._track is not None:
+            distance_m = float(self._track.q[2])
+            terms.append(Range(reading.ratio * distance_m, reading.std * distance_m))
+        return terms
 
-    def _stand(self, track: Track, states: np.ndarray, floor: Plane | None, dt_s: float) -> None:
-        """Tell which feet stand on the floor, and how tall that shows the person to be."""
-        if floor is None:
+    def _depth(self, given: _Given) -> DepthReading | None:
+        """What a depth image shows of the pose at hand."""
+        if given.depth_m is None or given.measured is None or given.joints is None:
+            return None
+        if self._track is None:
+            return None
+        points_m = self._kinematics.forward(self._track.q)
+        pixels_px, seen = given.joints.pixels_px, given.measured.seen
+        return depth.measure(points_m, pixels_px, seen, given.depth_m, self._kinematics.height_m)
+
+    def _measure_height(self, track: Track, states: np.ndarray, given: _Given, dt_s: float) -> None:
+        """How tall the floor and the depth image show the person to be."""
+        if given.floor is None:
             self._contacts.lose()
-            return
-        points, lengths = track.points_m, self._kinematics.lengths_m
-        known = self._height.size is not None
-        self._contacts.update(points, states == _MEASURED, lengths, floor, dt_s, known)
-        self._height.update(points, self._contacts.standing, lengths, floor, dt_s)
+        else:
+            points, lengths = track.points_m, self._kinematics.lengths_m
+            known = self._height.size is not None
+            self._contacts.update(points, states == _MEASURED, lengths, given.floor, dt_s, known)
+            self._height.update(points, self._contacts.standing, lengths, given.floor, dt_s)
+        reading = self._depth(given)
+        if reading is not None:
+            # What the network's body looks like at a distance is right to a few percent.
+            std = math.hypot(reading.std, _BODY_STD)
+            self._height.take(reading.ratio * self._kinematics.height_m, std, dt_s)
         size = self._height.size
         if size is not None and abs(size.height_m / self._kinematics.height_m - 1.0) > _RESIZE:
             self._resize(size.height_m)
@@ -318,6 +350,7 @@ class _Given(NamedTuple):
     measured: Measurement | None
     """The joints in the fit's coordinates; None where too little is seen."""
     floor: Plane | None
+    depth_m: np.ndarray | None
 
 
 class _Shown(NamedTuple):

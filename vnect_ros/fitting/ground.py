@@ -213,7 +213,10 @@ _CORRELATED_S: Final = 0.25
 """Time over which errors are alike [s]."""
 _KNOWN_STD: Final = 0.035
 """Deviation of the logarithm from which the height counts as measured."""
+_LEAST_STD: Final = 0.01
+"""Deviation that later frames always have against: the height stays correctable."""
 _GATE: Final = 3.0
+"""Deviations at which a frame's height does not count."""
 _REJECTED_FOR_S: Final = 3.0
 """When every frame disagrees for so long, the height is measured anew [s]."""
 HUMAN_M: Final = (0.8, 2.3)
@@ -224,9 +227,7 @@ class HeightEstimate:
 
     def __init__(self, prior_m: float) -> None:
         """Know nothing but a guess [m]."""
-        self._prior_m = prior_m
-        self._log, self._variance = math.log(prior_m), _PRIOR_STD**2
-        self._rejected_s = 0.0
+        self._log, self._variance, self._rejected_s = math.log(prior_m), _PRIOR_STD**2, 0.0
 
     @property
     def size(self) -> Size | None:
@@ -262,19 +263,26 @@ class HeightEstimate:
             return
         scale = float(np.mean(floor.offset_m / drop[use]))
         measured_m = scale * standing_height(lengths_m)
+        tangent = float(np.mean(sine[use] / np.sqrt(1.0 - np.minimum(sine[use], 0.99) ** 2)))
+        self.take(measured_m, math.hypot(_FIT_STD, _ANGLE_STD / tangent), dt_s)
+
+    def take(self, measured_m: float, std: float, dt_s: float) -> None:
+        """Take a frame's height into account.
+
+        Args:
+            measured_m: the height that it shows [m]; beyond human ones it does not count.
+            std: standard deviation of its logarithm.
+            dt_s: since the last frame [s]; errors of frames nearby are alike.
+        """
         if not HUMAN_M[0] < measured_m < HUMAN_M[1]:
             return
-        tangent = float(np.mean(sine[use] / np.sqrt(1.0 - np.minimum(sine[use], 0.99) ** 2)))
-        noise = (_FIT_STD**2 + (_ANGLE_STD / tangent) ** 2) * max(_CORRELATED_S / dt_s, 1.0)
         off = math.log(measured_m) - self._log
-        if self.size is not None and abs(off) > _GATE * math.hypot(
-            math.sqrt(self._variance), _FIT_STD + _ANGLE_STD / tangent
-        ):
+        if self.size is not None and abs(off) > _GATE * math.hypot(math.sqrt(self._variance), std):
             self._rejected_s += dt_s
             if self._rejected_s > _REJECTED_FOR_S:
-                self.__init__(self._prior_m)  # type: ignore[misc]
+                self._variance, self._rejected_s = _PRIOR_STD**2, 0.0
             return
         self._rejected_s = 0.0
-        gain = self._variance / (self._variance + noise)
+        gain = self._variance / (self._variance + std**2 * max(_CORRELATED_S / dt_s, 1.0))
         self._log += gain * off
-        self._variance = max((1.0 - gain) * self._variance, 1e-4)
+        self._variance = max((1.0 - gain) * self._variance, _LEAST_STD**2)

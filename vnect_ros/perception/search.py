@@ -10,7 +10,7 @@ import numpy as np
 
 from vnect_ros.config import CropConfig, PipelineConfig
 from vnect_ros.perception import decode
-from vnect_ros.perception.crop import wider
+from vnect_ros.perception.crop import around, wider
 from vnect_ros.perception.decode import Keypoints
 from vnect_ros.records import Crop, Maps
 
@@ -23,6 +23,9 @@ REACQUIRE_GROWTH: Final = 1.5
 COVERED: Final = 0.6
 """A window whose overlap (area in common over the union's) with a tracked person's is above
 this is left out."""
+
+SAME_BOX: Final = 0.35
+"""A detector's box whose window overlaps a tracked person's by more is that person's."""
 
 
 class Find(NamedTuple):
@@ -98,6 +101,22 @@ class PersonSearch:
             if chosen:
                 break
         return chosen
+
+    def windows_of(self, boxes_px: np.ndarray, tracked: Sequence[Crop]) -> list[Crop]:
+        """Windows about people that a detector found, in place of the search's own.
+
+        Args:
+            boxes_px: [N, 4] left, top, right, bottom in the image [px].
+            tracked: windows of the people who are tracked; their boxes are left out.
+
+        Returns:
+            At most `crop.windows_per_frame`, the largest boxes first.
+        """
+        corners = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 2, 2)
+        windows = [around(box, self.config.crop, self.input_size) for box in corners]
+        new = [w for w in windows if not any(_overlap(w, other) > SAME_BOX for other in tracked)]
+        new.sort(key=lambda window: -window.size_px)
+        return new[: self.config.crop.windows_per_frame]
 
     def judge(self, maps: Maps, keypoints: Keypoints, window: Crop) -> Find | None:
         """The find that a window's maps show, or None where they show nobody."""

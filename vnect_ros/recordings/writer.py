@@ -22,13 +22,14 @@ class VideoWriter:
     A context manager; the first frame settles the size.
     """
 
-    def __init__(self, file: str | Path, fps: float) -> None:
+    def __init__(self, file: str | Path, fps: float, crf: int = 21) -> None:
         """Name the file; nothing is opened before the first frame.
 
         Args:
             fps: nominal rate, and that of frames without a time [Hz].
+            crf: quality of H.264, lower is better.
         """
-        self.file, self.fps = Path(file), fps
+        self.file, self.fps, self._crf = Path(file), fps, crf
         self._size: tuple[int, int] | None = None
         self._container: Any = None
         self._stream: Any = None
@@ -95,7 +96,7 @@ class VideoWriter:
         av = import_av()
         self._size = size
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        codec, options = "libx264", {"preset": "veryfast", "crf": "21"}
+        codec, options = "libx264", {"preset": "veryfast", "crf": str(self._crf)}
         if codec not in av.codecs_available:
             codec, options = "mpeg4", {"qscale": "3"}
         try:

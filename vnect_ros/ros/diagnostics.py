@@ -52,6 +52,7 @@ class Diagnostics:
             self._people = PeopleStatistics()
             self.tracking = "nobody seen yet"
             self.camera = self.camera_fault = ""
+            self.floor = self.floor_fault = ""
             self.stale = self.clock = self.neighbour = ""
 
     def received(self, now_s: float, replaced: bool, age_s: float) -> None:
@@ -133,6 +134,7 @@ class Diagnostics:
                 "lifecycle": state,
                 **self.facts,
                 "camera": self.camera_fault or self.camera or "no image yet",
+                "floor": self.floor_fault or self.floor or "not known",
                 "tracking": self.tracking,
                 **self._people.values(now_s),
                 "images received": str(self._received),
@@ -172,7 +174,7 @@ class Diagnostics:
             return DiagnosticStatus.WARN, self.clock
         if self.stale:
             return DiagnosticStatus.ERROR, self.stale
-        warning = self.camera_fault or self._odd_stamps() or self.neighbour
+        warning = self.camera_fault or self._odd_stamps() or self.floor_fault or self.neighbour
         if warning:
             return DiagnosticStatus.WARN, warning
         return DiagnosticStatus.OK, self.tracking

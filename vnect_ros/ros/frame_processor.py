@@ -17,6 +17,7 @@ from vnect_ros.records import Frame
 from vnect_ros.ros.diagnostics import Diagnostics
 from vnect_ros.ros.image_input import ImageInput, Refusal
 from vnect_ros.ros.publishers import Publishers
+from vnect_ros.ros.target_frame import GroundFrame
 from vnect_ros.ros.watchdog import Freshness
 
 
@@ -33,11 +34,13 @@ class FrameProcessor:
         pipeline: Pipeline,
         publishers: Publishers,
         diagnostics: Diagnostics,
+        ground: GroundFrame | None,
     ) -> None:
         """Take over pipeline and publishers: `close` ends them."""
         self._node, self._config, self._diagnostics = node, config, diagnostics
         self._pipeline: Pipeline | None = pipeline
         self._publishers: Publishers | None = publishers
+        self._ground = ground
         self._step_lock, self._output_lock = Lock(), Lock()
         self._freshness = Freshness(node)
         self.begin("")
@@ -50,7 +53,7 @@ class FrameProcessor:
         """
         assert self._pipeline is not None
         self._topic = topic
-        self._input = ImageInput(self._pipeline.clock, topic)
+        self._input = ImageInput(self._pipeline.clock, topic, self._ground)
         self._camera: Camera | None = None
         self._freshness.renew()
         self._stale = False
@@ -90,6 +93,9 @@ class FrameProcessor:
         frame = self._input.read(message, config, self._stale)
         self._diagnostics.camera_fault = self._input.camera_fault
         self._diagnostics.camera = self._input.camera_used
+        if self._ground is not None:
+            self._diagnostics.floor = self._ground.used
+            self._diagnostics.floor_fault = self._ground.fault
         if isinstance(frame, Refusal):
             if frame.is_fault:
                 raise ImageError(frame.reason)

@@ -26,6 +26,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from vnect_ros import inference
+from vnect_ros.config import NodeConfig
 from vnect_ros.errors import BackendError, ConfigError, VnectError
 from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
@@ -35,7 +36,8 @@ from vnect_ros.ros.diagnostics import Diagnostics
 from vnect_ros.ros.frame_processor import FrameProcessor
 from vnect_ros.ros.naming import body_id
 from vnect_ros.ros.publishers import Publishers
-from vnect_ros.ros.target_frame import TargetFrame
+from vnect_ros.ros.target_frame import GroundFrame, TargetFrame
+from vnect_ros.ros.transforms import TransformListener
 from vnect_ros.ros.watchdog import Watchdog
 from vnect_ros.ros.worker import LatestWorker
 
@@ -62,7 +64,7 @@ class VnectNode(LifecycleNode):
         self._diagnostics = Diagnostics()
         self._failure = ""
         self._backend: Backend | None = None
-        self._target: TargetFrame | None = None
+        self._transforms: TransformListener | None = None
         self._processor: FrameProcessor | None = None
         self._worker: LatestWorker | None = None
         self._subscriptions_of_active: list = []
@@ -92,11 +94,12 @@ class VnectNode(LifecycleNode):
             )
             self._backend.infer([np.zeros((model.input_size, model.input_size, 3), np.uint8)])
             pipeline = Pipeline(config, self._backend)
-            if config.target_frame:
-                self._target = TargetFrame(self, config.target_frame)
+            target, ground = self._frames(config)
             named = body_id(config.body_id, self.get_namespace())
-            publishers = Publishers(self, named, self._target)
-            self._processor = FrameProcessor(self, config, pipeline, publishers, self._diagnostics)
+            publishers = Publishers(self, named, target)
+            self._processor = FrameProcessor(
+                self, config, pipeline, publishers, self._diagnostics, ground
+            )
             self._diagnostics.configured(self._backend, self.image_topic)
         except Exception as error:  # rclpy would swallow it
             return self._refuse(error)
@@ -150,6 +153,16 @@ class VnectNode(LifecycleNode):
         self._release()
         return SUCCESS
 
+    def _frames(self, config: NodeConfig) -> tuple[TargetFrame | None, GroundFrame | None]:
+        """The frames that the user chose, by TF."""
+        if not (config.target_frame or config.ground_frame):
+            return None, None
+        self._transforms = TransformListener(self)
+        return (
+            TargetFrame(self._transforms, config.target_frame) if config.target_frame else None,
+            GroundFrame(self._transforms, config.ground_frame) if config.ground_frame else None,
+        )
+
     def _on_progress(self, step: str, share: float) -> None:
         """While an engine is built, which may take minutes, diagnostics are told at once."""
         self._diagnostics.facts["backend detail"] = f"{step}: {share:.0%}"
@@ -192,13 +205,13 @@ class VnectNode(LifecycleNode):
 
     def _release(self) -> None:
         self._phase, self._failure = "unconfigured", ""
-        if self._target is not None:
-            self._target.close()
+        if self._transforms is not None:
+            self._transforms.close()
         if self._processor is not None:
             self._processor.close()
         if self._backend is not None:
             self._backend.close()
-        self._backend = self._target = self._processor = None
+        self._backend = self._transforms = self._processor = None
 
     # -- images ------------------------------------------------------------------------
 
