@@ -18,9 +18,25 @@ from vnect_ros.messages.cameras import camera_from_message, is_rectified
 from vnect_ros.messages.images import ImageReader
 from vnect_ros.records import Frame
 from vnect_ros.ros import convert
+from vnect_ros.ros.depth_input import DepthInput
+from vnect_ros.ros.detections import DetectionInput
 from vnect_ros.ros.target_frame import GroundFrame
 
 WAITING: Final = "waiting for a CameraInfo"
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a frame has besides its image, each None where the node is not to use it."""
+
+    floor: GroundFrame | None = None
+    depth: DepthInput | None = None
+    detections: DetectionInput | None = None
+
+    def states(self) -> dict[str, tuple[str, str]]:
+        """What the last frame had of each, and why it had none, for diagnostics."""
+        named = {"floor": self.floor, "depth": self.depth, "detections": self.detections}
+        return {name: (e.used, e.fault) for name, e in named.items() if e is not None}
 
 
 @dataclass(frozen=True)
@@ -35,13 +51,13 @@ class Refusal:
 class ImageInput:
     """Makes frames of one camera's messages, from the activation of the node on."""
 
-    def __init__(self, clock: ClockGuard, topic: str, ground: GroundFrame | None) -> None:
+    def __init__(self, clock: ClockGuard, topic: str, extras: Extras) -> None:
         """Know nothing of the camera yet.
 
         Args:
             clock: judges stamps; the pipeline's.
             topic: that the images come from: its name may say that they are rectified.
-            ground: knows the floor; None: nobody does.
+            extras: what its frames have besides the image.
         """
         self.info: CameraInfo | None = None
         """The newest; set from the executor's thread, all else is the worker's."""
@@ -49,7 +65,7 @@ class ImageInput:
         """What is amiss with the camera's intrinsics; "" if nothing."""
         self.camera_used = "calibrated"
         """How its intrinsics are used, where nothing is amiss."""
-        self._clock, self._topic, self._ground = clock, topic, ground
+        self._clock, self._topic, self._extras = clock, topic, extras
         self._reader = ImageReader(load_cv_bridge())
         self._camera: Camera | None = None
         self._first_image_at: float | None = None
@@ -74,8 +90,23 @@ class ImageInput:
         camera = self._camera_of(image, config)
         if camera is None:
             return Refusal(WAITING, is_fault=False)
-        floor = self._ground.plane(message.header) if self._ground is not None else None
-        return Frame(image, camera, stamp_s, floor)
+        return self._frame(image, camera, message.header, stamp_s, config)
+
+    def _frame(
+        self, image: np.ndarray, camera: Camera, header: Header, stamp_s: float, config: NodeConfig
+    ) -> Frame:
+        extras, size = self._extras, (camera.width, camera.height)
+        labels = [label.strip() for label in config.detection_labels.split(",") if label.strip()]
+        return Frame(
+            image,
+            camera,
+            stamp_s,
+            extras.floor.plane(header) if extras.floor is not None else None,
+            extras.depth.depth_m(header, *size) if extras.depth is not None else None,
+            extras.detections.boxes_px(header, *size, labels)
+            if extras.detections is not None
+            else None,
+        )
 
     def _stamp_s(self, header: Header, late_s: float) -> float:
         """The stamp [s] of an image that may be used.

@@ -17,23 +17,28 @@ from typing import Any
 import numpy as np
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from vnect_ros import inference
 from vnect_ros.config import NodeConfig
-from vnect_ros.errors import BackendError, ConfigError, VnectError
+from vnect_ros.errors import BackendError, ConfigError, VnectError, describe
 from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.ros import convert, params
+from vnect_ros.ros import convert, detections, params
+from vnect_ros.ros.depth_input import DepthInput
+from vnect_ros.ros.detections import DetectionInput
 from vnect_ros.ros.diagnostics import Diagnostics
 from vnect_ros.ros.frame_processor import FrameProcessor
+from vnect_ros.ros.image_input import Extras
 from vnect_ros.ros.naming import body_id
 from vnect_ros.ros.publishers import Publishers
 from vnect_ros.ros.target_frame import GroundFrame, TargetFrame
@@ -66,6 +71,7 @@ class VnectNode(LifecycleNode):
         self._backend: Backend | None = None
         self._transforms: TransformListener | None = None
         self._processor: FrameProcessor | None = None
+        self._extras = Extras()
         self._worker: LatestWorker | None = None
         self._subscriptions_of_active: list = []
         self._is_latched_sought = False
@@ -94,11 +100,11 @@ class VnectNode(LifecycleNode):
             )
             self._backend.infer([np.zeros((model.input_size, model.input_size, 3), np.uint8)])
             pipeline = Pipeline(config, self._backend)
-            target, ground = self._frames(config)
+            target, self._extras = self._optional_inputs(config)
             named = body_id(config.body_id, self.get_namespace())
             publishers = Publishers(self, named, target)
             self._processor = FrameProcessor(
-                self, config, pipeline, publishers, self._diagnostics, ground
+                self, config, pipeline, publishers, self._diagnostics, self._extras
             )
             self._diagnostics.configured(self._backend, self.image_topic)
         except Exception as error:  # rclpy would swallow it
@@ -124,6 +130,13 @@ class VnectNode(LifecycleNode):
             if self.config.image_transport == "compressed"
             else self._subscribe(Image, self.image_topic, self._on_image),
         ]
+        if self._extras.depth is not None:
+            topic, put = self.config.depth_image, self._extras.depth.put
+            self._subscriptions_of_active.append(self._subscribe(Image, topic, put))
+        if self._extras.detections is not None:
+            kind, topic = detections.message_type(), self.config.detections
+            put = self._extras.detections.put
+            self._subscriptions_of_active.append(self._subscribe(kind, topic, put))
         self._phase = "active"
         self.get_logger().info(f"active: listening to {self.image_topic}")
         return result
@@ -153,15 +166,36 @@ class VnectNode(LifecycleNode):
         self._release()
         return SUCCESS
 
-    def _frames(self, config: NodeConfig) -> tuple[TargetFrame | None, GroundFrame | None]:
-        """The frames that the user chose, by TF."""
-        if not (config.target_frame or config.ground_frame):
-            return None, None
-        self._transforms = TransformListener(self)
-        return (
-            TargetFrame(self._transforms, config.target_frame) if config.target_frame else None,
-            GroundFrame(self._transforms, config.ground_frame) if config.ground_frame else None,
+    def _optional_inputs(self, config: NodeConfig) -> tuple[TargetFrame | None, Extras]:
+        """What the user chose: frames, by TF, and further topics."""
+        target = ground = None
+        if config.target_frame or config.ground_frame:
+            self._transforms = transforms = TransformListener(self)
+            target = TargetFrame(transforms, config.target_frame) if config.target_frame else None
+            ground = GroundFrame(transforms, config.ground_frame) if config.ground_frame else None
+        depth, detected = self._topic("depth_image"), self._topic("detections")
+        if detected:
+            detections.message_type()  # or it is refused here
+        return target, Extras(
+            ground,
+            DepthInput(depth) if depth else None,
+            DetectionInput(detected) if detected else None,
         )
+
+    def _topic(self, key: str) -> str:
+        """The topic that an option names, remapping applied; "" for none.
+
+        Raises:
+            ConfigError: it is no topic's name.
+        """
+        name = getattr(self.config, key)
+        if not name:
+            return ""
+        try:
+            validate_topic_name(name)
+        except InvalidTopicNameException as error:
+            raise ConfigError(describe(key, name, "a topic's name")) from error
+        return self.resolve_topic_name(name)
 
     def _on_progress(self, step: str, share: float) -> None:
         """While an engine is built, which may take minutes, diagnostics are told at once."""
