@@ -40,7 +40,7 @@ class DepthInput:
         Args:
             topic: that they come from, for what is reported.
         """
-        self._topic = topic
+        self.topic = topic
         self.used = ""
         """Which depth image the last image had, in words; "" if it had none."""
         self.fault = ""
@@ -80,7 +80,7 @@ class DepthInput:
             self.fault = f"{error}; depth is not used"
             return None
         self.fault = ""
-        self.used = f"{message.encoding} of {self._topic}, {apart_s * 1e3:+.0f} ms from the image"
+        self.used = f"{message.encoding} of {self.topic}, {apart_s * 1e3:+.0f} ms from the image"
         return depth
 
     def _nearest(self, stamp_s: float) -> tuple[Image, float]:
@@ -102,7 +102,7 @@ class DepthInput:
                     break
                 self._arrived.wait(left_s)
         if found is None:
-            raise ImageError(f"no depth image on {self._topic}")
+            raise ImageError(f"no depth image on {self.topic}")
         got = f"{found[0] - stamp_s:+.3f} s from the image"
         raise ImageError(describe("depth image stamp", got, f"within {reach_s:.3f} s"))
 

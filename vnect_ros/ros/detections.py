@@ -45,7 +45,7 @@ class DetectionInput:
         Args:
             topic: that they come from, for what is reported.
         """
-        self._topic = topic
+        self.topic = topic
         self.used = ""
         """Which boxes the last image had, in words; "" if it had none."""
         self.fault = ""
@@ -69,7 +69,7 @@ class DetectionInput:
         self.used, newest = "", self._newest
         try:
             if newest is None:
-                raise ImageError(f"no detections on {self._topic}")
+                raise ImageError(f"no detections on {self.topic}")
             self._check(newest, header)
             boxes = self._read(newest, width, height, labels)
         except ImageError as error:
@@ -100,7 +100,7 @@ class DetectionInput:
             raise faults[0]
         notes = [f"left out: {faults[0]}"] if faults else []
         notes += [f"other labels: {', '.join(sorted(others))}"] if others else []
-        counted = f"{len(boxes)} of {len(message.detections)} detections on {self._topic}"
+        counted = f"{len(boxes)} of {len(message.detections)} detections on {self.topic}"
         self.used = "; ".join([counted, *notes])
         return np.array(boxes).reshape(-1, 4)
 

@@ -18,25 +18,9 @@ from vnect_ros.messages.cameras import camera_from_message, is_rectified
 from vnect_ros.messages.images import ImageReader
 from vnect_ros.records import Frame
 from vnect_ros.ros import convert
-from vnect_ros.ros.depth_input import DepthInput
-from vnect_ros.ros.detections import DetectionInput
-from vnect_ros.ros.target_frame import GroundFrame
+from vnect_ros.ros.extras import Extras
 
 WAITING: Final = "waiting for a CameraInfo"
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What a frame has besides its image, each None where the node is not to use it."""
-
-    floor: GroundFrame | None = None
-    depth: DepthInput | None = None
-    detections: DetectionInput | None = None
-
-    def states(self) -> dict[str, tuple[str, str]]:
-        """What the last frame had of each, and why it had none, for diagnostics."""
-        named = {"floor": self.floor, "depth": self.depth, "detections": self.detections}
-        return {name: (e.used, e.fault) for name, e in named.items() if e is not None}
 
 
 @dataclass(frozen=True)
@@ -90,23 +74,8 @@ class ImageInput:
         camera = self._camera_of(image, config)
         if camera is None:
             return Refusal(WAITING, is_fault=False)
-        return self._frame(image, camera, message.header, stamp_s, config)
-
-    def _frame(
-        self, image: np.ndarray, camera: Camera, header: Header, stamp_s: float, config: NodeConfig
-    ) -> Frame:
-        extras, size = self._extras, (camera.width, camera.height)
-        labels = [label.strip() for label in config.detection_labels.split(",") if label.strip()]
-        return Frame(
-            image,
-            camera,
-            stamp_s,
-            extras.floor.plane(header) if extras.floor is not None else None,
-            extras.depth.depth_m(header, *size) if extras.depth is not None else None,
-            extras.detections.boxes_px(header, *size, labels)
-            if extras.detections is not None
-            else None,
-        )
+        extras = self._extras.of(message.header, camera.width, camera.height, config)
+        return Frame(image, camera, stamp_s, *extras)
 
     def _stamp_s(self, header: Header, late_s: float) -> float:
         """The stamp [s] of an image that may be used.

@@ -17,28 +17,24 @@ from typing import Any
 import numpy as np
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from vnect_ros import inference
 from vnect_ros.config import NodeConfig
-from vnect_ros.errors import BackendError, ConfigError, VnectError, describe
+from vnect_ros.errors import BackendError, ConfigError, VnectError
 from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.ros import convert, detections, params
-from vnect_ros.ros.depth_input import DepthInput
-from vnect_ros.ros.detections import DetectionInput
+from vnect_ros.ros import convert, params
 from vnect_ros.ros.diagnostics import Diagnostics
-from vnect_ros.ros.frame_processor import FrameProcessor
-from vnect_ros.ros.image_input import Extras
+from vnect_ros.ros.extras import Extras
+from vnect_ros.ros.frame_processor import FrameProcessor, Received
 from vnect_ros.ros.naming import body_id
 from vnect_ros.ros.publishers import Publishers
 from vnect_ros.ros.target_frame import GroundFrame, TargetFrame
@@ -130,13 +126,7 @@ class VnectNode(LifecycleNode):
             if self.config.image_transport == "compressed"
             else self._subscribe(Image, self.image_topic, self._on_image),
         ]
-        if self._extras.depth is not None:
-            topic, put = self.config.depth_image, self._extras.depth.put
-            self._subscriptions_of_active.append(self._subscribe(Image, topic, put))
-        if self._extras.detections is not None:
-            kind, topic = detections.message_type(), self.config.detections
-            put = self._extras.detections.put
-            self._subscriptions_of_active.append(self._subscribe(kind, topic, put))
+        self._subscriptions_of_active += self._extras.subscribe(self._subscribe)
         self._phase = "active"
         self.get_logger().info(f"active: listening to {self.image_topic}")
         return result
@@ -173,29 +163,7 @@ class VnectNode(LifecycleNode):
             self._transforms = transforms = TransformListener(self)
             target = TargetFrame(transforms, config.target_frame) if config.target_frame else None
             ground = GroundFrame(transforms, config.ground_frame) if config.ground_frame else None
-        depth, detected = self._topic("depth_image"), self._topic("detections")
-        if detected:
-            detections.message_type()  # or it is refused here
-        return target, Extras(
-            ground,
-            DepthInput(depth) if depth else None,
-            DetectionInput(detected) if detected else None,
-        )
-
-    def _topic(self, key: str) -> str:
-        """The topic that an option names, remapping applied; "" for none.
-
-        Raises:
-            ConfigError: it is no topic's name.
-        """
-        name = getattr(self.config, key)
-        if not name:
-            return ""
-        try:
-            validate_topic_name(name)
-        except InvalidTopicNameException as error:
-            raise ConfigError(describe(key, name, "a topic's name")) from error
-        return self.resolve_topic_name(name)
+        return target, Extras.configured(self, config, ground)
 
     def _on_progress(self, step: str, share: float) -> None:
         """While an engine is built, which may take minutes, diagnostics are told at once."""
@@ -276,18 +244,19 @@ class VnectNode(LifecycleNode):
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if self._worker is not None:
-            replaced = self._worker.put(message)
             now_s = self.get_clock().now().nanoseconds * 1e-9
             age_s = now_s - convert.stamp_s(message.header.stamp)
-            self._diagnostics.received(time.monotonic(), replaced, age_s)
+            received = Received(message, time.monotonic(), age_s)
+            replaced = self._worker.put(received)
+            self._diagnostics.received(received.at_s, replaced, age_s)
 
-    def _handle(self, message: Image | CompressedImage) -> None:
+    def _handle(self, received: Received) -> None:
         """In the worker: one image, and whatever may be wrong with it."""
         processor = self._processor
         if processor is None:
             return  # released meanwhile
         try:
-            processor.process(message)
+            processor.process(received)
         except BackendError as error:
             self._fail(error)
         except VnectError as error:
