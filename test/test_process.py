@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
 from fake_backend import standing_bundle
-from videos import UNEVEN_S, damaged, encode, greys, undecodable
 
 from vnect_ros.cli import _common, process
 from vnect_ros.recordings.video import Video
@@ -98,6 +95,13 @@ def test_refusals_are_one_line(tmp_path, images, model, capsys, arguments, messa
     assert error.startswith("process: ") and message in error
 
 
+@pytest.mark.parametrize("limit", ["0", "-3", "many"])
+def test_a_limit_is_a_positive_number(images, limit, capsys):
+    with pytest.raises(SystemExit):
+        process.main([str(images), "--out", "out", "--limit", limit])
+    assert "argument --limit: " in capsys.readouterr().err
+
+
 def test_settings_are_typed_by_their_fields():
     changes = ["crop.multi_scale=true", "crop.search_scales=2", "fit.person_height=2"]
     config = _common.settings(changes)
@@ -124,53 +128,3 @@ def test_a_camera_file_is_read_and_scaled(tmp_path):
     file.write_text("image_width: 640\n")
     with pytest.raises(Exception, match="image_height: got None"):
         _common.load_camera(args, 640, 480)
-
-
-def processed(folder, video, *arguments):
-    """The exit status, poses.npz and the summary of a run."""
-    out = folder / "out"
-    status = process.main(
-        [str(video), "--out", str(out), "--json", str(out / "a.json"), *arguments]
-    )
-    if status != 0:
-        return status, None, None
-    return status, np.load(out / "poses.npz"), json.loads((out / "a.json").read_text())
-
-
-def test_poses_have_the_times_of_an_uneven_video(tmp_path, model):
-    images = greys(len(UNEVEN_S), (160, 120))
-    video = encode(tmp_path / "a.webm", images, UNEVEN_S, "libvpx")
-    status, poses, summary = processed(tmp_path, video, *model)
-    assert status == 0 and summary["frames_lost"] == 0
-    np.testing.assert_allclose(poses["stamps_s"], UNEVEN_S, atol=2e-3)
-    overlay_s = [frame.stamp_s for frame in Video(tmp_path / "out" / "overlay.mp4")]
-    np.testing.assert_allclose(overlay_s, UNEVEN_S, atol=2e-3)
-
-
-def test_lost_frames_are_counted(tmp_path, model, capsys):
-    video = damaged(encode(tmp_path / "a.mp4", greys(20, (160, 120))), [8, 9, 10])
-    status, _, summary = processed(tmp_path, video, "--no-overlay", *model)
-    assert status == 0
-    assert (summary["frames"], summary["frames_lost"]) == (17, 3)
-    shown = capsys.readouterr().out
-    assert re.search(r"frames_lost +3\n", shown)
-
-
-def test_pixels_that_are_not_square_reach_the_pipeline_as_square_ones(tmp_path, model):
-    video = encode(tmp_path / "a.mp4", greys(6, (120, 120)), aspect=Fraction(4, 3))
-    (tmp_path / "camera.yaml").write_text(
-        "image_width: 640\nimage_height: 480\n"
-        "camera_matrix: {data: [500, 0, 319.5, 0, 500, 239.5, 0, 0, 1]}\n"
-        "distortion_coefficients: {data: [0, 0, 0, 0, 0]}\n"
-    )
-    arguments = ["--camera", str(tmp_path / "camera.yaml"), *model]
-    status, _, summary = processed(tmp_path, video, *arguments)
-    assert status == 0 and summary["camera"] == "calibrated"  # which fits 4:3 alone
-
-
-def test_a_codec_that_cannot_be_decoded_is_one_line(tmp_path, model, capsys):
-    video = undecodable(encode(tmp_path / "a.mp4", greys(5, (160, 120))))
-    assert processed(tmp_path, video, *model)[0] == 1
-    error = capsys.readouterr().err.strip()
-    assert error.startswith("process: video: got") and "unknown codec" in error
-    assert "\n" not in error

@@ -70,7 +70,9 @@ def outputs(onnx_model, feed) -> np.ndarray:
     session = onnxruntime.InferenceSession(
         onnx_model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    return session.run(None, feed)[0]
+    if "gravity" in [i.name for i in session.get_inputs()]:
+        feed = feed | {"gravity": np.zeros((1, 3), np.float32)}
+    return session.run(["maps"], feed)[0]
 
 
 def feed(model, name, image) -> dict[str, np.ndarray]:

@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="write skeletons, TF, markers, joint states and URDF to this new bag, to be played"
         " beside the original (needs ROS 2)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="stop after so many frames")
+    parser.add_argument(
+        "--limit", type=_common.positive, metavar="N", help="stop after so many frames"
+    )
     parser.add_argument("--no-overlay", action="store_true", help="leave overlay.mp4 out")
     _common.add_camera(parser)
     _common.add_model(parser)

@@ -8,14 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from vnect_ros.errors import ImageError, describe
-from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.frame import FALLBACK_FPS, VideoFrame
 
-FALLBACK_FPS = 30.0
-"""Rate taken for what states none [Hz]."""
 _RATES_HZ = (1.0, 240.0)
 """Rates that are taken as stated: a WebM without one is reported at its clock's 1000 Hz."""
 _PROBED = 30
@@ -50,12 +47,12 @@ class VideoFile:
             aspect = float(stream.sample_aspect_ratio or 1.0)
             self._aspect = aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0
             codec = stream.codec_context.name
-        first = next(self._frames([]), None)
+            first = next(self._frames([]), None)
+            self._turns = 0 if first is None else _quarter_turns(first, stream)
         if first is None:
             accepted = "at least one frame that FFmpeg decodes"
             raise ImageError(describe("video", f"{file} (codec {codec})", accepted))
         self._size = self._square(first)
-        self._turns = _quarter_turns(first, file)
 
     def __iter__(self) -> Iterator[VideoFrame]:
         """The frames; their stamps always rise.
@@ -172,12 +169,12 @@ def _rate(file: Path, stream: Any) -> float:
     return (len(shown_s) - 1) / elapsed_s if elapsed_s > 0.0 else FALLBACK_FPS
 
 
-def _quarter_turns(frame: Any, file: Path) -> int:
+def _quarter_turns(frame: Any, stream: Any) -> int:
     """Turns of 90 degrees, counter-clockwise, that put a frame upright."""
-    if hasattr(frame, "rotation"):
+    if hasattr(frame, "rotation"):  # PyAV from 13.1 on
         degrees = float(frame.rotation)
-    else:  # PyAV before 14
-        capture = cv2.VideoCapture(str(file))
-        degrees = -capture.get(cv2.CAP_PROP_ORIENTATION_META)
-        capture.release()
+    elif hasattr(stream, "side_data"):  # 11 to 13.0
+        degrees = float(stream.side_data.get("DISPLAYMATRIX", 0.0))
+    else:  # FFmpeg before 5, clockwise
+        degrees = -float(stream.metadata.get("rotate", 0.0))
     return round(degrees / 90.0) % 4

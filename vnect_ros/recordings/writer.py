@@ -100,11 +100,12 @@ class VideoWriter:
         if codec not in av.codecs_available:
             codec, options = "mpeg4", {"qscale": "3"}
         try:
-            self._container = av.open(str(self.file), "w", options={"movflags": "+faststart"})
+            container = av.open(str(self.file), "w", options={"movflags": "+faststart"})
             rate = Fraction(self.fps).limit_denominator(10000)
-            self._stream = self._container.add_stream(codec, rate=rate, options=options)
+            self._stream = container.add_stream(codec, rate=rate, options=options)
         except av.error.FFmpegError as error:
             raise ImageError(f"{self.file} cannot be written: {error}") from error
+        self._container = container
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = _TICK
