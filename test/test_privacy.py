@@ -32,7 +32,6 @@ pytestmark = [
 ]
 LOCAL = {
     Path(sys.executable).name: "of a tool that measures a process of its own",
-    "ffmpeg": "writes videos",
     "ldconfig": "asked by ctypes for a library",
     "fc-list": "asked by matplotlib for fonts, once",
 }
