@@ -10,6 +10,7 @@ import pytest
 from vnect_ros.errors import ImageError
 from vnect_ros.fitting import depth
 from vnect_ros.fitting.fitter import Fitter
+from vnect_ros.fitting.scale import Surroundings
 from vnect_ros.records import Frame
 from vnect_ros.skeleton import BONES, PELVIS
 
@@ -50,7 +51,7 @@ def test_height_and_distance_follow_from_depth(name):
         person.stamps_s(), people.seen(person).joints, person.joints_m[:120]
     ):
         image = spoiled(rendered(truth, person.height_m), random)
-        pose = fitter.update(stamp_s, seen, people.CAMERA, depth_m=image)
+        pose = fitter.update(stamp_s, seen, people.CAMERA, Surroundings(depth_m=image))
         off_m = np.linalg.norm(pose.joints_camera_m[PELVIS] - truth[PELVIS])
         errors.append(off_m / np.linalg.norm(truth[PELVIS]))
     assert pose.height_m == pytest.approx(person.height_m, rel=0.04)
@@ -94,7 +95,7 @@ def test_without_depth_nothing_changes():
     one, other = Fitter(), Fitter()
     for stamp_s, seen in zip(person.stamps_s()[:30], people.seen(person).joints):
         a = one.update(stamp_s, seen, people.CAMERA)
-        b = other.update(stamp_s, seen, people.CAMERA, depth_m=holes)
+        b = other.update(stamp_s, seen, people.CAMERA, Surroundings(depth_m=holes))
         assert np.array_equal(a.joints_camera_m, b.joints_camera_m)
 
 

@@ -33,7 +33,7 @@ from vnect_ros.inference.base import Backend
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.ros import convert, params
 from vnect_ros.ros.diagnostics import Diagnostics
-from vnect_ros.ros.frame_processor import FrameProcessor
+from vnect_ros.ros.frame_processor import FrameProcessor, Received
 from vnect_ros.ros.naming import body_id
 from vnect_ros.ros.publishers import Publishers
 from vnect_ros.ros.target_frame import GroundFrame, TargetFrame
@@ -242,18 +242,19 @@ class VnectNode(LifecycleNode):
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if self._worker is not None:
-            replaced = self._worker.put(message)
             now_s = self.get_clock().now().nanoseconds * 1e-9
             age_s = now_s - convert.stamp_s(message.header.stamp)
-            self._diagnostics.received(time.monotonic(), replaced, age_s)
+            received = Received(message, time.monotonic(), age_s)
+            replaced = self._worker.put(received)
+            self._diagnostics.received(received.at_s, replaced, age_s)
 
-    def _handle(self, message: Image | CompressedImage) -> None:
+    def _handle(self, received: Received) -> None:
         """In the worker: one image, and whatever may be wrong with it."""
         processor = self._processor
         if processor is None:
             return  # released meanwhile
         try:
-            processor.process(message)
+            processor.process(received)
         except BackendError as error:
             self._fail(error)
         except VnectError as error:

@@ -49,6 +49,8 @@ class Publishers:
         self._tf = make(TFMessage, "/tf", 100)
         self._debug = make(Image, "debug/image", 1)
         self._people: dict[str, PersonPublisher] = {}
+        self.published_s = -np.inf
+        """When the last skeletons were handed over, by a steady clock [s]."""
         self._debug_at = -np.inf
 
     def by_name(self, poses: list[Pose], config: NodeConfig) -> dict[str, Pose]:
@@ -165,7 +167,7 @@ class Publishers:
         ]
 
     def _publish_skeletons(self, header: Header, skeletons: list[Skeleton]) -> float:
-        now = self._node.get_clock().now()
+        now, self.published_s = self._node.get_clock().now(), time.monotonic()
         stamp = Time.from_msg(header.stamp, clock_type=now.clock_type)
         latency_s = (now - stamp).nanoseconds * 1e-9
         for skeleton in skeletons:
