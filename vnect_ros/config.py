@@ -180,6 +180,19 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
         " metric scale of people; empty: the floor is not known",
         live=False,
     )  # fmt: skip
+    depth_image: str = option(
+        "", "Topic of depth images registered to the images, 16UC1 in mm or 32FC1 in m: distance"
+        " and metric scale of people; empty: none",
+        live=False,
+    )  # fmt: skip
+    detections: str = option(
+        "", "Topic of a detector's vision_msgs/Detection2DArray, whose boxes take the place of the"
+        " search for people; empty: none",
+        live=False,
+    )  # fmt: skip
+    detection_labels: str = option(
+        "person", "Labels (class_id) of detections that are people, separated by commas; empty: all"
+    )
     body_id: str = option(
         "auto", "REP-155 id of the person: a letter and 4 letters or digits; auto: human, or one"
         " made of the namespace; empty: a new one for each person",

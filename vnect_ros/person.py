@@ -13,6 +13,7 @@ import numpy as np
 
 from vnect_ros.config import FilterConfig, PipelineConfig
 from vnect_ros.fitting.fitter import Fitter
+from vnect_ros.fitting.scale import Surroundings
 from vnect_ros.inference.bundles import Model
 from vnect_ros.perception import decode
 from vnect_ros.perception.crop import Window
@@ -65,6 +66,8 @@ class Person:
         """Stamp of the last image that the network saw of this person [s]."""
         self.expected_px: np.ndarray | None = None
         """[21, 2] where the joints are expected in the frame at hand; None: not confirmed."""
+        self.looked_s = stamp_s
+        """Stamp of the last image in which the network looked for this person [s]."""
         self.apart_s = stamp_s
         """Stamp of the last frame in which nobody else was tracked at the same place [s]."""
         self._config, self._model = config, model
@@ -126,6 +129,7 @@ class Person:
         Args:
             rivals_px: [21, 2] each: where other people's joints are expected.
         """
+        self.looked_s = frame.stamp_s
         keypoints = decode.read_keypoints(
             maps,
             self.crop,
@@ -176,7 +180,8 @@ class Person:
         unseen_s = frame.stamp_s - self.observed_s
         if unseen_s > SLOWEST_PERIOD_S and self.pose is not None:
             self.id = new_id()  # whoever is seen after so long a gap
-        pose = self._fitter.update(frame.stamp_s, joints, frame.camera, frame.floor, frame.depth_m)
+        around = Surroundings(frame.floor, frame.depth_m)
+        pose = self._fitter.update(frame.stamp_s, joints, frame.camera, around)
         if pose.state is State.MEASURED and not _explains(pose, self.crop):
             pose = _not_measured(pose)
             if unseen_s > self._config.fit.predict_for_s or self.pose is None:
