@@ -25,7 +25,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
-from vnect_ros import inference
+from vnect_ros import inference, steady
 from vnect_ros.errors import BackendError, ConfigError, VnectError
 from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
@@ -105,6 +105,7 @@ class VnectNode(LifecycleNode):
         logger = self.get_logger()
         logger.info(f"configured: {model.name} ({model.precision}) on {runtime.name}")
         logger.debug(f"backend: {runtime.detail}")  # which may be long; on diagnostics too
+        steady.settle()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -301,6 +302,7 @@ class VnectNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted."""
+    steady.use_one_thread()
     rclpy.init(args=args)
     executor = SingleThreadedExecutor()
     node = None
