@@ -10,6 +10,7 @@ import pytest
 
 from vnect_ros import inference
 from vnect_ros.cli import _pictures
+from vnect_ros.config import DecodeConfig
 from vnect_ros.inference import bundles
 from vnect_ros.learning.export.compare import difference, person_crops
 from vnect_ros.perception.reading import read
@@ -64,7 +65,9 @@ def bundle(request):
         pytest.skip("there are no pictures: neither assets/demo.mp4 nor a folder of photographs")
     reference = inference.create(model, "onnxruntime", threads=1)
     readings = [read(reference.infer([crop])[0], model.confidence_curve) for crop in crops]
-    assert sum(int((r.confidence > 0.3).sum()) for r in readings) > 5 * len(crops), "it sees nobody"
+    least = DecodeConfig().min_confidence
+    seen = sum(int((r.confidence >= least).sum()) for r in readings)
+    assert seen > 5 * len(crops), "it sees nobody"
     return request.param, crops, readings
 
 
