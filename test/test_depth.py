@@ -10,15 +10,15 @@ import pytest
 from vnect_ros.errors import ImageError
 from vnect_ros.fitting import depth
 from vnect_ros.fitting.fitter import Fitter
+from vnect_ros.fitting.scale import Surroundings
 from vnect_ros.records import Frame
 from vnect_ros.skeleton import BONES, PELVIS
 
 WALL_M = 6.0
 
 
-def rendered(joints_m, height_m):
+def rendered(joints_m, height_m, camera=people.CAMERA):
     """[H, W] depth of thick limbs before a wall, as a registered depth camera gives it."""
-    camera = people.CAMERA
     image = np.full((camera.height, camera.width), WALL_M, np.float32)
     pixels = camera.project(joints_m)
     parts = [(joints_m[[a, b]].mean(axis=0)[2], a, b) for a, b in BONES]
@@ -50,7 +50,7 @@ def test_height_and_distance_follow_from_depth(name):
         person.stamps_s(), people.seen(person).joints, person.joints_m[:120]
     ):
         image = spoiled(rendered(truth, person.height_m), random)
-        pose = fitter.update(stamp_s, seen, people.CAMERA, depth_m=image)
+        pose = fitter.update(stamp_s, seen, people.CAMERA, Surroundings(depth_m=image))
         off_m = np.linalg.norm(pose.joints_camera_m[PELVIS] - truth[PELVIS])
         errors.append(off_m / np.linalg.norm(truth[PELVIS]))
     assert pose.height_m == pytest.approx(person.height_m, rel=0.04)
@@ -94,7 +94,7 @@ def test_without_depth_nothing_changes():
     one, other = Fitter(), Fitter()
     for stamp_s, seen in zip(person.stamps_s()[:30], people.seen(person).joints):
         a = one.update(stamp_s, seen, people.CAMERA)
-        b = other.update(stamp_s, seen, people.CAMERA, depth_m=holes)
+        b = other.update(stamp_s, seen, people.CAMERA, Surroundings(depth_m=holes))
         assert np.array_equal(a.joints_camera_m, b.joints_camera_m)
 
 

@@ -118,11 +118,11 @@ class Pipeline:
     def _expected(self, frame: Frame) -> list[Person]:
         """The people whom the network looks at in this frame, each in the expected window.
 
-        Those whose last observation is the oldest come first.
+        Those come first whom it has not looked at for longest.
         """
         for person in self.people:
             person.expect(frame)
-        by_age = sorted(self.people, key=lambda person: person.observed_s)
+        by_age = sorted(self.people, key=lambda person: person.looked_s)
         served = by_age[: self.config.people_per_frame]
         self.skipped = len(by_age) - len(served)
         return served

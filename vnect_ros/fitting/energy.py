@@ -198,6 +198,12 @@ class Range:
         self._depth_m = depth_m
         self._std_m = std_m
 
+    @classmethod
+    def of_pelvis(cls, points_m: np.ndarray, ratio: float, std: float) -> Range:
+        """The pelvis is `ratio` times as far as that of points_m [21, 3], give or take `std`."""
+        distance_m = float(points_m[PELVIS, 2])
+        return cls(ratio * distance_m, std * distance_m)
+
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
         return (points_m[PELVIS, 2:] - self._depth_m) / self._std_m
 

@@ -18,15 +18,14 @@ from vnect_ros.body.kinematics import (
 from vnect_ros.body.urdf import Q_NAMES
 from vnect_ros.camera import Camera
 from vnect_ros.config import FilterConfig, FitConfig
-from vnect_ros.fitting import depth, observe
+from vnect_ros.fitting import observe
 from vnect_ros.fitting.calibration import BoneCalibration
-from vnect_ros.fitting.depth import DepthReading
-from vnect_ros.fitting.energy import FRAME_S, Range, Term
-from vnect_ros.fitting.ground import Contacts, HeightEstimate
+from vnect_ros.fitting.energy import FRAME_S, Term
 from vnect_ros.fitting.limiter import MotionLimiter
 from vnect_ros.fitting.observe import Measurement
+from vnect_ros.fitting.scale import Body, Scale, Surroundings
 from vnect_ros.fitting.track import Track, Update
-from vnect_ros.records import Calibration, Joints, JointState, Plane, Pose, State, nobody
+from vnect_ros.records import Calibration, Joints, JointState, Pose, State, nobody
 from vnect_ros.skeleton import NUM_JOINTS
 
 _MAX_PERIOD_S: Final = 2.0
@@ -40,8 +39,7 @@ _FADE_S: Final = 0.3
 """Confidence in unseen joints falls with this time constant [s]."""
 _DISAGREES: Final = 0.25
 """An observation that the fit agrees with less than this was not followed."""
-_BODY_STD: Final = 0.03
-"""Error of a fit's distance for a person of known height, as a share of it."""
+_NOTHING: Final = Surroundings()
 _RESIZE: Final = 2e-3
 """Share by which a measured height must differ from the body's for the body to take it over."""
 _THIRDS: Final = np.full(3, 1.0 / 3.0)
@@ -74,8 +72,7 @@ class Fitter:
         """
         self._config = config or FitConfig()
         self._filters = filters or FilterConfig()
-        self._contacts = Contacts()
-        self._height = HeightEstimate(self._config.person_height)
+        self._scale = Scale(self._config.person_height)
         self._bones = self._new_calibration()
         self._kinematics = Kinematics(self._bones.lengths_m)
         self._limiter = MotionLimiter(self._kinematics, self._config, self._filters)
@@ -88,8 +85,7 @@ class Fitter:
         stamp_s: float,
         joints: Joints | None,
         camera: Camera,
-        floor: Plane | None = None,
-        depth_m: np.ndarray | None = None,
+        around: Surroundings = _NOTHING,
     ) -> Pose:
         """Take one frame into account.
 
@@ -97,8 +93,7 @@ class Fitter:
             stamp_s: time of the image [s], after the last one's.
             joints: as observed; confidence 0 means not seen; None: the person is not seen.
             camera: that saw them.
-            floor: that the person may stand on, where it is known.
-            depth_m: [H, W] depth image of the camera, where there is one [m].
+            around: the floor and the depth image, where they are known.
 
         Returns:
             The pose, its id left empty: MEASURED; PREDICTED while the person is
@@ -109,7 +104,7 @@ class Fitter:
         try:
             with np.errstate(all="ignore"):
                 measured = observe.measurement(joints, camera)
-                pose = self._step(_Given(stamp_s, joints, camera, measured, floor, depth_m), dt_s)
+                pose = self._step(_Given(stamp_s, joints, camera, measured, around), dt_s)
         except np.linalg.LinAlgError:
             pose = None
         if pose is None:
@@ -132,7 +127,8 @@ class Fitter:
 
     def inherit(self, other: Fitter) -> None:
         """Take over what another fitter measured of the same person: bones and height."""
-        self._bones, self._height = other._bones, other._height
+        self._bones, self._scale = other._bones, other._scale
+        self._scale.lose_contacts()
         self._kinematics.set_lengths(self._bones.lengths_m)
 
     def recalibrate(self) -> None:
@@ -151,7 +147,7 @@ class Fitter:
         self._config, self._filters = config, filters or self._filters
         self._limiter.configure(self._config, self._filters)
         if changed:
-            self._height = HeightEstimate(config.person_height)
+            self._scale = Scale(config.person_height)
             self._resize(config.person_height)
         else:
             self._bones.resize(config.calibration_frames, self._kinematics.height_m)
@@ -174,9 +170,9 @@ class Fitter:
         pose = self._pose(given, track, update, states)
         if followed is not None:
             self._calibrate(track, followed, states)
-            self._measure_height(track, states, given, dt_s)
+            self._measure_scale(given, track, states, dt_s)
         else:
-            self._contacts.lose()
+            self._scale.lose_contacts()
         return pose
 
     def _begin(self, measured: Measurement | None) -> Update | None:
@@ -199,49 +195,30 @@ class Fitter:
         if measured is None:
             update = Update(False, False, np.ones(NUM_JOINTS), np.zeros(NUM_JOINTS, dtype=bool))
         else:
-            update = track.update(measured, dt_s, self._config, self._metric_terms(given, dt_s))
+            terms = self._metric_terms(given, track, dt_s)
+            update = track.update(measured, dt_s, self._config, terms)
         return update if update.measured or track.unseen_s <= patience_s else None
 
-    def _metric_terms(self, given: _Given, dt_s: float) -> list[Term]:
-        """E_ground and the depth image's distance, once the person's size is known."""
-        terms: list[Term] = []
-        if self._height.size is None:
-            return terms
-        if given.floor is not None:
-            lengths_m, weight = self._kinematics.lengths_m, self._config.weight_ground
-            ground = self._contacts.term(lengths_m, given.floor, weight, dt_s)
-            terms += [] if ground is None else [ground]
-        reading = self._depth(given)
-        if reading is not None and self._track is not None:
-            distance_m = float(self._track.q[2])
-            terms.append(Range(reading.ratio * distance_m, reading.std * distance_m))
-        return terms
+    def _body(self, given: _Given, points_m: np.ndarray, seen: np.ndarray) -> Body:
+        """The person as `scale` looks at it."""
+        assert given.joints is not None
+        kinematics, pixels_px = self._kinematics, given.joints.pixels_px
+        return Body(points_m, kinematics.lengths_m, kinematics.height_m, pixels_px, seen)
 
-    def _depth(self, given: _Given) -> DepthReading | None:
-        """What a depth image shows of the pose at hand."""
-        if given.depth_m is None or given.measured is None or given.joints is None:
-            return None
-        if self._track is None:
-            return None
-        points_m = self._kinematics.forward(self._track.q)
-        pixels_px, seen = given.joints.pixels_px, given.measured.seen
-        return depth.measure(points_m, pixels_px, seen, given.depth_m, self._kinematics.height_m)
+    def _metric_terms(self, given: _Given, track: Track, dt_s: float) -> list[Term]:
+        """The terms that hold the fit to what is known in metres."""
+        if given.around.unknown or given.measured is None:
+            return []
+        body = self._body(given, self._kinematics.forward(track.q), given.measured.seen)
+        return self._scale.terms(body, given.around, self._config.weight_ground, dt_s)
 
-    def _measure_height(self, track: Track, states: np.ndarray, given: _Given, dt_s: float) -> None:
-        """How tall the floor and the depth image show the person to be."""
-        if given.floor is None:
-            self._contacts.lose()
-        else:
-            points, lengths = track.points_m, self._kinematics.lengths_m
-            known = self._height.size is not None
-            self._contacts.update(points, states == _MEASURED, lengths, given.floor, dt_s, known)
-            self._height.update(points, self._contacts.standing, lengths, given.floor, dt_s)
-        reading = self._depth(given)
-        if reading is not None:
-            # What the network's body looks like at a distance is right to a few percent.
-            std = math.hypot(reading.std, _BODY_STD)
-            self._height.take(reading.ratio * self._kinematics.height_m, std, dt_s)
-        size = self._height.size
+    def _measure_scale(self, given: _Given, track: Track, states: np.ndarray, dt_s: float) -> None:
+        """Measure the person's height, and take it over."""
+        if given.around.unknown:
+            return
+        body = self._body(given, track.points_m, states == _MEASURED)
+        self._scale.update(body, given.around, dt_s)
+        size = self._scale.size
         if size is not None and abs(size.height_m / self._kinematics.height_m - 1.0) > _RESIZE:
             self._resize(size.height_m)
 
@@ -253,7 +230,7 @@ class Fitter:
         if self._track is not None:
             self._track.rescale(factor)
             self._limiter.rescale(factor)
-            self._contacts.rescale(factor)
+            self._scale.lose_contacts()
 
     def _assess(
         self, update: Update, followed: Measurement | None, limited: np.ndarray, dt_s: float
@@ -293,7 +270,7 @@ class Fitter:
         if not math.isfinite(points.sum() + std.sum()):
             return None
         shown = _shown(given, given.camera.project(points), update.rejected)
-        size = self._height.size
+        size = self._scale.size
         return Pose(
             stamp_s=given.stamp_s,
             id="",
@@ -336,7 +313,7 @@ class Fitter:
         )
 
     def _new_calibration(self) -> BoneCalibration:
-        size = self._height.size
+        size = self._scale.size
         height_m = self._config.person_height if size is None else size.height_m
         return BoneCalibration(self._config.calibration_frames, height_m)
 
@@ -349,8 +326,7 @@ class _Given(NamedTuple):
     camera: Camera
     measured: Measurement | None
     """The joints in the fit's coordinates; None where too little is seen."""
-    floor: Plane | None
-    depth_m: np.ndarray | None
+    around: Surroundings
 
 
 class _Shown(NamedTuple):
