@@ -14,7 +14,7 @@ import numpy as np
 from vnect_ros.config import FilterConfig, PipelineConfig
 from vnect_ros.fitting.fitter import Fitter
 from vnect_ros.fitting.scale import Surroundings
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 from vnect_ros.perception import decode
 from vnect_ros.perception.crop import Window
 from vnect_ros.perception.decode import Keypoints
