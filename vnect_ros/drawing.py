@@ -119,7 +119,7 @@ def view_3d(pose: Drawable | None, size: tuple[int, int]) -> np.ndarray:
             cv2.line(canvas, _cell(low), _cell(high), (70, 70, 70), 1, cv2.LINE_AA)
     points = flat(joints_m)
     far_first = np.argsort([-(joints_m[a, 2] + joints_m[b, 2]) for a, b in BONES])
-    bones(canvas, points, width=3, order=far_first)
+    bones(canvas, points, width=3, order=far_first.tolist())
     joints(canvas, points, radius=4)
     x, y, z = centre
     text = f"pelvis {x:+.2f} {y:+.2f} {z:.2f} m"

@@ -78,6 +78,6 @@ def placed(values: np.ndarray, joints: Sequence[int | None]) -> np.ndarray:
         joints: our index of each of the set's joints; None for one that we do not have.
     """
     out = np.full((*values.shape[:-2], NUM_JOINTS, values.shape[-1]), np.nan)
-    known = [i for i, joint in enumerate(joints) if joint is not None]
-    out[..., [joints[i] for i in known], :] = values[..., known, :]
+    known = {joint: i for i, joint in enumerate(joints) if joint is not None}
+    out[..., list(known), :] = values[..., list(known.values()), :]
     return out

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -98,11 +99,11 @@ class Recorder(Node):
     def save(self, folder: Path) -> None:
         """Write received.npz into the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        columns = {key: np.array(values) for key, values in self.rows.items()}
+        columns: dict[str, Any] = {key: np.array(values) for key, values in self.rows.items()}
         columns["tf_stamps_s"] = np.array(self.tf_stamps_s)
         columns["stages"] = np.array(list(self._stages), dtype=str)
         columns["stages_ms"] = np.array(list(self._stages.values())).reshape(-1, 2)
-        np.savez(folder / "received.npz", **columns, **self.counts)
+        np.savez(folder / "received.npz", **{**columns, **self.counts})
 
 
 def _xyz(position: object) -> tuple[float, float, float]:

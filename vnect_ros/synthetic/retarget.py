@@ -8,6 +8,7 @@ the plane is unknown and the one carried over from the parent is used.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +77,7 @@ def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     return a @ about(axis, share * math.atan2(sine, cosine))
 
 
-def about(axis: np.ndarray, angle_rad: float) -> np.ndarray:
+def about(axis: Sequence[float] | np.ndarray, angle_rad: float) -> np.ndarray:
     """[3, 3] rotation about a direction (Rodrigues' formula)."""
     x, y, z = (float(v) for v in axis)
     length = math.sqrt(x * x + y * y + z * z) or 1.0

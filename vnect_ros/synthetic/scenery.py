@@ -222,7 +222,7 @@ def _photo(rng: np.random.Generator, size: int, strips: Sequence[np.ndarray]) ->
     upright = rng.random() < 0.5
     pieces = []
     for _ in range(count):
-        strip = strips[rng.integers(len(strips))]
+        strip = strips[int(rng.integers(len(strips)))]
         edge = -(-size // count)
         shape = (edge, size) if upright else (size, edge)
         if rng.random() < 0.5:
