@@ -12,7 +12,7 @@ import numpy as np
 
 from vnect_ros.camera import Camera
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import VideoFrame
+from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.records import Frame, State
 
 MIB = float(1 << 20)

@@ -68,7 +68,7 @@ class Labels:
         return Labels(*(getattr(self, name)[:count] for name in _FIELDS))
 
 
-class People(Sequence):
+class People(Sequence[Sample]):
     """The crops of a folder's sets as samples, coded images in memory.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 from vnect_ros.datasets.cropping import Truth, crop_sample
 from vnect_ros.datasets.sample import Sample
 from vnect_ros.errors import ImageError, describe
-from vnect_ros.recordings.video import VideoFrame
+from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.skeleton import NUM_JOINTS
 
 
@@ -26,7 +26,7 @@ class Entry:
     """Frame of a video, or -1 for an image file."""
 
 
-class Photographs(Sequence):
+class Photographs(Sequence[Sample]):
     """Samples cut from image or video files on demand.
 
     Args:

@@ -100,7 +100,7 @@ class ShardWriter:
         self._images, self._labels = [], []
 
 
-class Shards(Sequence):
+class Shards(Sequence[dict[str, Any]]):
     """The samples of one split, in order of writing.
 
     `shards[i]` is a dict: `image` uint8 [S, S, 3] RGB and the LABELS.  Labels

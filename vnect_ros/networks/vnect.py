@@ -107,7 +107,7 @@ class VNect(nn.Module):
         skip = self._apply_conv(f"{block}_branch1{new}", x) if project else x
         return functional.relu(inner + skip)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor | dict:
+    def forward(self, image: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
         seen: dict[str, torch.Tensor] = {}
         # Caffe rounds the pooled size up and pads nothing.
         x = functional.max_pool2d(self._relu("conv1", image), 3, 2, ceil_mode=True)

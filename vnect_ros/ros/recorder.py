@@ -38,7 +38,7 @@ class Recorder(Node):
 
     def __init__(self) -> None:
         super().__init__("vnect_recorder")
-        self.rows: dict[str, list] = defaultdict(list)
+        self.rows: dict[str, list[Any]] = defaultdict(list)
         self.counts = {"joint_state_count": 0, "tf_count": 0, "marker_count": 0}
         self.tf_stamps_s: list[float] = []
         self._bodies: set[str] = set()

@@ -91,7 +91,9 @@ def about(axis: Sequence[float] | np.ndarray, angle_rad: float) -> np.ndarray:
     ])  # fmt: skip
 
 
-def _limb(rest, target, parent: np.ndarray, sure_sine: float):
+def _limb(
+    rest: Sequence[np.ndarray], target: Sequence[np.ndarray], parent: np.ndarray, sure_sine: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rotations of the two bones of an arm or a leg.
 
     Args:
@@ -112,7 +114,7 @@ def _limb(rest, target, parent: np.ndarray, sure_sine: float):
     trust *= 1.0 - against * (1.0 - np.clip((sine - sure_sine) / 0.2, 0.0, 1.0))
     hinge = unit(trust * own + (1.0 - trust) * default + 1e-9 * default)
 
-    def oriented(direction, rest_direction):
+    def oriented(direction: np.ndarray, rest_direction: np.ndarray) -> np.ndarray:
         # frame() puts z on the bone exactly and x on the hinge as near as may be
         return frame(direction, hinge) @ frame(rest_direction, hinge_rest).T
 
