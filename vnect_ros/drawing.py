@@ -26,17 +26,34 @@ class Drawable(Protocol):
     """What of a `records.Pose` is drawn."""
 
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """What the pose rests on; LOST is not drawn."""
+        ...
+
     @property
-    def joints_px(self) -> np.ndarray: ...
+    def joints_px(self) -> np.ndarray:
+        """[21, 2] in the image [px]."""
+        ...
+
     @property
-    def confidence(self) -> np.ndarray: ...
+    def confidence(self) -> np.ndarray:
+        """[21] in [0, 1]."""
+        ...
+
     @property
-    def joints_camera_m(self) -> np.ndarray: ...
+    def joints_camera_m(self) -> np.ndarray:
+        """[21, 3] in the camera's optical frame [m]."""
+        ...
+
     @property
-    def residual_px(self) -> float: ...
+    def residual_px(self) -> float:
+        """Of the fit [px]."""
+        ...
+
     @property
-    def crop(self) -> Crop | None: ...
+    def crop(self) -> Crop | None:
+        """The window that the network saw."""
+        ...
 
 
 @dataclass(frozen=True)

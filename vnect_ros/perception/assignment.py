@@ -99,8 +99,7 @@ def settle_claims(
 
 
 def _error(keypoints: Keypoints, expected_px: np.ndarray | None, size: float) -> np.ndarray:
-    """[21] distance of each joint from its prediction, in parts of the size, less a tenth of
-    its confidence."""
+    """[21] distance from the prediction, in parts of the size, less a tenth of the confidence."""
     if expected_px is None:
         return MAX_DISTANCE - 0.1 * keypoints.confidence
     off = keypoints.pixels_px - expected_px
