@@ -125,7 +125,9 @@ def write_poses(file: Path, rows: Sequence[tuple[int, Pose]]) -> None:
         "q": [pose.q if len(pose.q) == len(q_names) else nan_q for pose in poses],
     }
     lost = np.array([pose.state is State.LOST for pose in poses], dtype=bool)
-    stacked = {key: np.array(values, dtype=np.float64) for key, values in arrays.items()}
+    stacked: dict[str, Any] = {
+        key: np.array(values, dtype=np.float64) for key, values in arrays.items()
+    }
     for values in stacked.values():
         values[lost] = np.nan
     np.savez_compressed(

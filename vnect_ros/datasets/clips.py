@@ -23,7 +23,8 @@ from vnect_ros.body.urdf import mean_bone_lengths
 from vnect_ros.camera import Camera
 from vnect_ros.datasets.photographs import ImageFiles
 from vnect_ros.errors import VnectError, describe
-from vnect_ros.recordings.video import Video, VideoFrame
+from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.video import Video
 from vnect_ros.records import Plane
 from vnect_ros.skeleton import KNEE_NECK_WEIGHTS, knee_neck_length
 

@@ -74,8 +74,8 @@ class VnectNode(LifecycleNode):
         self._transforms: TransformListener | None = None
         self._processor: FrameProcessor | None = None
         self._extras = Extras()
-        self._worker: LatestWorker | None = None
-        self._subscriptions_of_active: list = []
+        self._worker: LatestWorker[Image | CompressedImage] | None = None
+        self._subscriptions_of_active: list[Any] = []
         self._is_latched_sought = False
         self._watchdog = Watchdog(self, self._diagnostics, lambda: self._phase, self._look)
         self._watchdog.configure(self.config)
