@@ -23,7 +23,9 @@ VENDORS = (
 )
 
 IMPORTS = {
+    "privacy": set(),
     "errors": set(),
+    "options": {"errors"},
     "share": set(),
     "steady": set(),
     "skeleton": set(),
