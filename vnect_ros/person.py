@@ -192,12 +192,14 @@ class Person:
             return None
         if pose.state is State.MEASURED:
             self.observed_s = frame.stamp_s
+        std_axes_m, std_m = _with_network_std(pose, self._model.position_std_m)
         self.pose = dataclasses.replace(
             pose,
             id=self.id,
             crop=self.crop,
             observation_age_s=frame.stamp_s - self.observed_s,
-            **_with_network_std(pose, self._model.position_std_m),
+            std_axes_m=std_axes_m,
+            std_m=std_m,
         )
         return self.pose
 
@@ -223,20 +225,19 @@ def _not_measured(pose: Pose) -> Pose:
     return dataclasses.replace(pose, state=State.PREDICTED, joint_states=states)
 
 
-def _with_network_std(pose: Pose, position_std_m: tuple[float, float]) -> dict[str, np.ndarray]:
-    """A pose's deviations with the network's lasting errors in them, which no fit can know.
+def _with_network_std(
+    pose: Pose, position_std_m: tuple[float, float]
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """A pose's `std_axes_m` and `std_m` with the network's lasting errors, which no fit can know.
 
     Args:
         position_std_m: across and along the viewing direction [m].
-
-    Returns:
-        The fields of the pose that change.
     """
     if pose.std_axes_m is None:
-        return {}
+        return None, pose.std_m
     across_m, along_m = position_std_m
     axes = np.hypot(pose.std_axes_m, (across_m, across_m, along_m))
-    return {"std_axes_m": axes, "std_m": np.sqrt(np.mean(axes**2, axis=1))}
+    return axes, np.sqrt(np.mean(axes**2, axis=1))
 
 
 def _pixels_constants(filters: FilterConfig) -> tuple[float, float]:

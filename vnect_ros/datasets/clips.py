@@ -87,7 +87,7 @@ def _clip(video: Path, truth: Path) -> Clip | PeopleClip:
     with np.load(truth, allow_pickle=False) as data:
         values = {key: data[key] for key in data.files}
     needed = ["joints_camera_m", "joints_px", "fx", "fy", "cx", "cy", "fps"]
-    people = np.ndim(values.get("joints_camera_m")) == 4
+    people = "joints_camera_m" in values and values["joints_camera_m"].ndim == 4
     needed += ["height_m", "occluded"] if people else []
     missing = [key for key in needed if key not in values]
     if missing:
