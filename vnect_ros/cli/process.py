@@ -108,8 +108,9 @@ def _recorder(
 
 def _drawn(image: np.ndarray, poses: Sequence[Pose], camera: Camera) -> np.ndarray:
     """Everybody over the image and beside it in space."""
-    people = [(pose, camera.project(pose.joints_camera_m)) for pose in poses]
-    return drawing.side_by_side(image, people or [(nobody(0.0), None)])
+    shown = poses or [nobody(0.0)]
+    people = [(pose, camera.project(pose.joints_camera_m)) for pose in shown]
+    return drawing.side_by_side(image, people)
 
 
 def write_poses(file: Path, rows: Sequence[tuple[int, Pose]]) -> None:
