@@ -54,6 +54,7 @@ class SameConv(nn.Conv2d):
         super().__init__(c_in, c_out, kernel, stride, padding, groups=groups, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, c_in, H, W] to [B, c_out, H / stride, W / stride]."""
         if self.stride[0] == 2:
             if x.requires_grad and self.groups > 1:
                 # PyTorch's gradient of it is 20 times slower on a CPU in bfloat16.
@@ -76,6 +77,7 @@ class InvertedResidual(nn.Module):
         self.expands = expansion > 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, c_in, H, W] to [B, c_out, H / stride, W / stride]."""
         y = F.relu6(self.expand(x)) if self.expands else x
         y = self.project(F.relu6(self.depthwise(y)))
         return x + y if self.skips else y
@@ -91,6 +93,7 @@ class Merge(nn.Module):
         self.pointwise = SameConv(c_coarse, c_out)
 
     def forward(self, coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+        """Map [B, c_coarse, H, W] and [B, c_fine, 2 H, 2 W] to [B, c_out, 2 H, 2 W]."""
         up = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
         return F.relu(self.pointwise(self.depthwise(up + self.lateral(fine))))
 
@@ -171,6 +174,7 @@ class KeypointHead(nn.Module):
         self.maps = SameConv(width, maps)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, channels, H, W] features to [B, maps, H, W]."""
         return self.maps(F.relu(self.pointwise(self.depthwise(x))))
 
 
