@@ -119,7 +119,7 @@ def check(
 def compare(
     backend: TensorRTBackend, model: bundles.Model, crops: list[np.ndarray], trained: bool
 ) -> dict[str, Any]:
-    """Distances from what ONNX Runtime says of the same file."""
+    """Distances from ONNX Runtime's result of the same file."""
     reference = create(model, "onnxruntime")
     ours, theirs, largest, scale = [], [], 0.0, 1.0
     for crop in crops:

@@ -37,7 +37,8 @@ def test_every_runtime_has_a_row_or_a_reason(tmp_path, capsys) -> None:
     full = tiny_bundles.load("vnect_lite", "fp32")
     single = bundles.write_bundle(
         tmp_path / "single", {"fp32": full.file}, licence="CC0-1.0", input_size=full.input_size,
-        mean=full.mean, std=full.std,
+        mean=full.mean, std=full.std, stride_px=full.stride_px,
+        gravity_input=full.gravity_input, presence_output=full.presence_output,
     )  # fmt: skip
     for i, crop in enumerate(tiny_bundles.crops(3, seed=61)):
         cv2.imwrite(str(tmp_path / f"{i}.png"), crop)

@@ -92,6 +92,7 @@ def test_a_topic_and_its_compressed_copy_are_one(tmp_path):
             bag.write("/image", bag.image(stamp_ns(i), image), stamp_ns(i))
             bag.write("/image/compressed", bag.compressed(stamp_ns(i), image), stamp_ns(i))
             bag.write("/camera_info", bag.info(stamp_ns(i), CAMERA), stamp_ns(i))
+            bag.write("/depth/compressedDepth", bag.compressed(stamp_ns(i), image), stamp_ns(i))
     frames = list(Video(tmp_path / "both"))
     assert len(frames) == COUNT and frames[0].camera == CAMERA
 

@@ -123,6 +123,13 @@ def test_of_several_cameras_the_one_that_is_named(tmp_path):
             read_camera_file(f"{file}{name}")
 
 
+def test_a_path_may_hold_the_sign_that_names_a_camera(tmp_path):
+    (tmp_path / "#1").mkdir()
+    file = written(tmp_path / "#1", KALIBR + SECOND)
+    assert read_camera_file(f"{file}#cam1").model == "equidistant"
+    assert read_camera_file(written(tmp_path / "#1", CALIBRATION)).width == 640
+
+
 @pytest.mark.parametrize("text", [CALIBRATION, ECHO])
 def test_of_rectified_images_the_projection_matrix_holds(tmp_path, text):
     camera = read_camera_file(written(tmp_path, text), rectified=True)
@@ -158,6 +165,9 @@ def opencv_file(folder):
         (CALIBRATION.replace("500.0, ", "", 1), "9 numbers"),
         (CALIBRATION.replace("500.0", "'five'", 1), "a finite number"),
         (CALIBRATION.replace("319.5", "0.0"), "principal point"),
+        ("camera_matrix: [[500, 0, 320], [0, 500, 240], [0, 0, 1]]\n", "image_width: got None"),
+        ("image_width: 9\nimage_height: 9\ncamera_matrix: [[1]]\n", "cannot be read as a camera"),
+        ("image_width:\nimage_height: 9\n", "cannot be read as a camera"),
         (ECHO.replace("500.0", "0.0"), "uncalibrated"),
         (KALIBR.replace("pinhole", "omni"), "camera_model: got 'omni', accepted: pinhole"),
         (KALIBR.replace("radtan", "fov"), "distortion_model: got 'fov', accepted: radtan"),
@@ -180,7 +190,7 @@ def test_files_of_other_kinds(tmp_path):
     (tmp_path / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     with pytest.raises(CameraError, match="cannot be read as a camera"):
         read_camera_file(tmp_path / "image.png")
-    with pytest.raises(CameraError, match="cannot be read as a camera"):
+    with pytest.raises(CameraError, match=r"absent\.yaml: cannot be read: .*No such file"):
         read_camera_file(tmp_path / "absent.yaml")
     with pytest.raises(CameraError, match="projection matrix"):
         read_camera_file(written(tmp_path, KALIBR), rectified=True)

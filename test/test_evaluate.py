@@ -217,6 +217,8 @@ def test_several_sets_nest_and_plots_are_written(bundle, tmp_path):
 
 
 CAMERA = Camera(640, 480, 600.0, 600.0, 319.5, 239.5)
+HEIGHT_M = 1.65
+"""About that of the standing person: 1.58 m from toes to head top."""
 
 
 def _walk(frames):
@@ -380,6 +382,7 @@ def test_mpi_inf_3dhp_layout(tmp_path):
         file["valid_frame"] = np.array([[1.0, 1.0, 0.0, 1.0]])
     (clip,) = mpi_inf_3dhp.clips(tmp_path)
     assert clip.name == "TS1" and len(clip.joints_camera_m) == 4
+    assert clip.height_m == pytest.approx(HEIGHT_M, rel=0.15)
     assert clip.camera.fx == pytest.approx(600.0, rel=1e-3)
     assert clip.camera.cy == pytest.approx(239.5, rel=1e-3)
     assert np.allclose(clip.joints_camera_m[0, :17], truth[0])
@@ -416,6 +419,7 @@ def test_human36m_layout(tmp_path):
         file.write_text(json.dumps(content))
     (clip,) = human36m.clips(tmp_path)
     assert clip.name == "S9_02_01_01" and clip.fps == 10.0
+    assert clip.height_m == pytest.approx(HEIGHT_M, rel=0.15)
     assert np.allclose(clip.joints_camera_m[:, :17], truth[:, :17])
     assert np.allclose(clip.joints_px[:, :17], CAMERA.project(truth)[:, :17])
     assert [round(f.image.mean()) for f in clip.video] == [0, 1, 2]

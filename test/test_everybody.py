@@ -251,3 +251,30 @@ def test_a_joint_that_two_claim_goes_to_the_better_and_is_unseen_for_the_other()
     unseen = np.zeros(21, dtype=bool)
     unseen[[3, 4, 17]] = True
     assert ((second.confidence == 0.0) == unseen).all()
+
+
+def test_boxes_from_a_detector_take_the_place_of_the_search(crowd):
+    crowd.places = {"ann": (-2.0, 0.0, 5.0), "bob": (0.0, 0.0, 4.0), "cyd": (2.0, 0.0, 5.5)}
+    pipeline = pipeline_of(crowd)
+
+    def boxes(*names):
+        pixels = [crowd.joints_px(name) for name in names]
+        rows = [[*joints.min(axis=0), *joints.max(axis=0)] for joints in pixels]
+        return np.array(rows).reshape(-1, 4)
+
+    def step(i, boxes_px):
+        return pipeline.step(Frame(CARD, CAMERA, i / RATE_HZ, boxes_px=boxes_px))
+
+    for i in range(10):
+        assert step(i, boxes()) == [] and crowd.windows == 0, "no boxes, no search"
+    frames = [step(i, boxes("ann", "cyd")) for i in range(10, 20)]
+    assert set(who(crowd, frames[-1])) == {"ann", "cyd"}
+    calls = crowd.windows
+    frames = [step(i, boxes("ann", "cyd")) for i in range(20, 30)]
+    assert crowd.windows - calls == 20, "who is tracked is not looked for again"
+    ids = who(crowd, frames[-1])
+    frames = [step(i, boxes("ann", "bob", "cyd")) for i in range(30, 36)]
+    assert who(crowd, frames[-1]).items() >= ids.items()
+    assert set(who(crowd, frames[-1])) == {"ann", "bob", "cyd"}
+    frames = [step(i, boxes()) for i in range(36, 40)]
+    assert len(frames[-1]) == 3, "whom the detector misses is still followed"

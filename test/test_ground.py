@@ -11,6 +11,7 @@ from vnect_ros.body.urdf import mean_bone_lengths
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting.fitter import Fitter
 from vnect_ros.fitting.ground import SOLES, Ground
+from vnect_ros.fitting.scale import Surroundings
 from vnect_ros.records import Plane, State
 from vnect_ros.skeleton import INDEX, JOINT_NAMES, PELVIS
 
@@ -26,8 +27,8 @@ def track(person, joints, floor, **options):
     floors = floor if isinstance(floor, list) else [floor] * len(joints)
     poses, standing = [], []
     for stamp_s, seen, below in zip(person.stamps_s(), joints, floors):
-        poses.append(fitter.update(stamp_s, seen, people.CAMERA, below))
-        standing.append(fitter._contacts.standing.copy())
+        poses.append(fitter.update(stamp_s, seen, people.CAMERA, Surroundings(below)))
+        standing.append(fitter._scale.standing.copy())
     return poses, np.array(standing)
 
 

@@ -23,19 +23,21 @@ VENDORS = (
 )
 
 IMPORTS = {
+    "privacy": set(),
     "errors": set(),
+    "options": {"errors"},
     "share": set(),
     "steady": set(),
     "skeleton": set(),
     "clock": set(),
-    "config": {"errors"},
+    "config": {"errors", "options"},
     "lens": {"errors"},
     "plausibility": {"errors", "lens"},
     "camera": {"errors", "lens", "plausibility"},
     "records": {"camera", "errors", "skeleton"},
     "networks": {"errors", "skeleton"},
     "body": {"skeleton"},
-    "inference": {"config", "errors", "records", "share", "skeleton"},
+    "inference": {"config", "errors", "options", "records", "share", "skeleton"},
     "perception": {"config", "errors", "records", "skeleton"},
     "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
@@ -54,13 +56,15 @@ IMPORTS = {
         "body", "camera", "config", "drawing", "errors", "perception", "recordings", "records",
         "skeleton",
     },
-    "synthetic": {"camera", "config", "datasets", "errors", "perception", "records", "skeleton"},
+    "synthetic": {
+        "camera", "config", "datasets", "errors", "perception", "recordings", "records", "skeleton",
+    },
     "evaluation": {
         "camera", "config", "datasets", "drawing", "errors", "inference", "perception", "pipeline",
         "records", "skeleton",
     },
     "learning": {
-        "camera", "config", "datasets", "errors", "evaluation", "inference", "networks",
+        "camera", "config", "datasets", "errors", "evaluation", "inference", "networks", "options",
         "perception", "records", "skeleton", "synthetic",
     },
     "cli": {
@@ -68,7 +72,6 @@ IMPORTS = {
         "networks", "perception", "pipeline", "recordings", "records", "ros", "share", "skeleton",
         "steady", "synthetic",
     },
-    "privacy": set(),
 }  # fmt: skip
 """Exactly what each module or folder of the package imports of ours; each imports only what
 stands above it."""

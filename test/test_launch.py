@@ -84,7 +84,7 @@ def test_every_option_is_an_argument_of_every_launch_file(file):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"person_height": "tall"}, "person_height: got 'tall', accepted: a float"),
+        ({"person_height": "tall"}, "person_height: got 'tall', accepted: a number"),
         ({"person_height": "9"}, "person_height: got 9.0, accepted: at most 2.5"),
         ({"use_sim_time": "yes"}, "use_sim_time: got 'yes', accepted: true, false"),
         ({"rviz": "maybe"}, "rviz: got 'maybe', accepted: true, false"),

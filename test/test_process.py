@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
-from fake_backend import standing_bundle
-from videos import UNEVEN_S, damaged, encode, greys, undecodable
+from fake_backend import FakeBackend, standing_bundle
+from test_everybody import CARD, Crowd
 
+from vnect_ros import inference
 from vnect_ros.cli import _common, process
 from vnect_ros.recordings.video import Video
 from vnect_ros.records import State
-from vnect_ros.skeleton import JOINT_NAMES
+from vnect_ros.skeleton import JOINT_NAMES, PELVIS
 
 FRAMES = 12
 
@@ -98,6 +97,13 @@ def test_refusals_are_one_line(tmp_path, images, model, capsys, arguments, messa
     assert error.startswith("process: ") and message in error
 
 
+@pytest.mark.parametrize("limit", ["0", "-3", "many"])
+def test_a_limit_is_a_positive_number(images, limit, capsys):
+    with pytest.raises(SystemExit):
+        process.main([str(images), "--out", "out", "--limit", limit])
+    assert "argument --limit: " in capsys.readouterr().err
+
+
 def test_settings_are_typed_by_their_fields():
     changes = ["crop.multi_scale=true", "crop.search_scales=2", "fit.person_height=2"]
     config = _common.settings(changes)
@@ -126,51 +132,38 @@ def test_a_camera_file_is_read_and_scaled(tmp_path):
         _common.load_camera(args, 640, 480)
 
 
-def processed(folder, video, *arguments):
-    """The exit status, poses.npz and the summary of a run."""
-    out = folder / "out"
-    status = process.main(
-        [str(video), "--out", str(out), "--json", str(out / "a.json"), *arguments]
-    )
-    if status != 0:
-        return status, None, None
-    return status, np.load(out / "poses.npz"), json.loads((out / "a.json").read_text())
+class Three(Crowd):
+    """Three people, of whom the network sees who is in its window."""
+
+    def __init__(self, model, **_) -> None:
+        FakeBackend.__init__(self, model)
+        self.places = {"ann": (-2.0, 0.0, 5.0), "bob": (0.0, 0.0, 4.0), "cyd": (2.0, 0.0, 5.5)}
+        self.windows = 0
 
 
-def test_poses_have_the_times_of_an_uneven_video(tmp_path, model):
-    images = greys(len(UNEVEN_S), (160, 120))
-    video = encode(tmp_path / "a.webm", images, UNEVEN_S, "libvpx")
-    status, poses, summary = processed(tmp_path, video, *model)
-    assert status == 0 and summary["frames_lost"] == 0
-    np.testing.assert_allclose(poses["stamps_s"], UNEVEN_S, atol=2e-3)
-    overlay_s = [frame.stamp_s for frame in Video(tmp_path / "out" / "overlay.mp4")]
-    np.testing.assert_allclose(overlay_s, UNEVEN_S, atol=2e-3)
-
-
-def test_lost_frames_are_counted(tmp_path, model, capsys):
-    video = damaged(encode(tmp_path / "a.mp4", greys(20, (160, 120))), [8, 9, 10])
-    status, _, summary = processed(tmp_path, video, "--no-overlay", *model)
-    assert status == 0
-    assert (summary["frames"], summary["frames_lost"]) == (17, 3)
-    shown = capsys.readouterr().out
-    assert re.search(r"frames_lost +3\n", shown)
-
-
-def test_pixels_that_are_not_square_reach_the_pipeline_as_square_ones(tmp_path, model):
-    video = encode(tmp_path / "a.mp4", greys(6, (120, 120)), aspect=Fraction(4, 3))
-    (tmp_path / "camera.yaml").write_text(
-        "image_width: 640\nimage_height: 480\n"
-        "camera_matrix: {data: [500, 0, 319.5, 0, 500, 239.5, 0, 0, 1]}\n"
-        "distortion_coefficients: {data: [0, 0, 0, 0, 0]}\n"
-    )
-    arguments = ["--camera", str(tmp_path / "camera.yaml"), *model]
-    status, _, summary = processed(tmp_path, video, *arguments)
-    assert status == 0 and summary["camera"] == "calibrated"  # which fits 4:3 alone
-
-
-def test_a_codec_that_cannot_be_decoded_is_one_line(tmp_path, model, capsys):
-    video = undecodable(encode(tmp_path / "a.mp4", greys(5, (160, 120))))
-    assert processed(tmp_path, video, *model)[0] == 1
-    error = capsys.readouterr().err.strip()
-    assert error.startswith("process: video: got") and "unknown codec" in error
-    assert "\n" not in error
+def test_several_people_are_rows_pictures_and_a_count(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(inference.BACKENDS, "three", ("test_process", "Three"))
+    folder, out = tmp_path / "cards", tmp_path / "out"
+    folder.mkdir()
+    for i in range(30):
+        cv2.imwrite(str(folder / f"{i}.png"), np.ascontiguousarray(CARD[:, :, ::-1]))
+    arguments = [str(folder), "--out", str(out), "--fov", "60", "--json", str(out / "a.json")]
+    arguments += ["--model", str(Crowd(tmp_path).model.folder), "--backend", "three"]
+    arguments += ["--set", "max_people=6", "--set", "crop.search_scales=4"]
+    assert process.main(arguments) == 0
+    poses = np.load(out / "poses.npz")
+    last = poses["frame"] == 29
+    assert last.sum() == 3 and set(poses["state"][last]) == {State.MEASURED.value}
+    ids = set(poses["id"][last])
+    assert len(ids) == 3
+    x_m = np.sort(poses["joints_cam_m"][last][:, PELVIS, 0])
+    assert x_m[0] < -1.0 and abs(x_m[1]) < 0.5 and x_m[2] > 1.0
+    image = list(Video(out / "overlay.mp4"))[-1].image
+    for pixels in poses["joints_px"][last]:
+        for x, y in np.rint(pixels[[3, 6, 8, 11]]).astype(int):
+            around = image[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3)
+            assert np.ptp(around.astype(int), axis=1).max() > 60, "a coloured limb"
+    summary = json.loads((out / "a.json").read_text())
+    assert summary["people"] == 3 and summary["people_at_once"] == 3
+    assert summary["MEASURED"] == (poses["state"] == State.MEASURED.value).sum()
+    assert "people_at_once" in capsys.readouterr().out

@@ -6,7 +6,6 @@ import math
 import re
 import time
 from functools import partial
-from importlib.util import find_spec
 
 import cv2
 import numpy as np
@@ -24,6 +23,7 @@ from visualization_msgs.msg import Marker
 from vnect_ros.camera import Camera
 from vnect_ros.messages.images import ENCODINGS, ImageReader
 from vnect_ros.msg import Skeleton
+from vnect_ros.ros import stage_times
 from vnect_ros.ros.naming import body_id
 from vnect_ros.skeleton import BONES, JOINT_NAMES
 
@@ -281,11 +281,21 @@ def test_a_new_person_gets_a_new_id_on_request(rig, fake):
     wait(lambda: rig.here.count_publishers(f"/bodies/{first}/urdf") == 0, "the old topic to go")
 
 
-@pytest.mark.skipif(find_spec("tf2_ros") is not None, reason="tf2_ros is installed")
-def test_a_target_frame_needs_tf2_ros(rig, fake):
-    heard = rig.start(target_frame="map", **fake)
-    heard.await_diagnostics(ERROR, "target_frame: got 'map', accepted: ''")
-    assert rig.state() == "unconfigured"
+def test_skeletons_go_out_before_what_is_made_of_them(one):
+    heard, _ = one
+    publishers = heard._rig.nodes[""]._processor._publishers
+    (person,) = publishers._people.values()
+    order = []
+    shared = (publishers._skeletons, publishers._tf, publishers._markers)
+    for publisher in (*shared, person._states):
+        publish = publisher.publish
+        publisher.publish = partial(
+            lambda publish, topic, sent: order.append(topic) or publish(sent),
+            publish, publisher.topic_name,
+        )  # fmt: skip
+    heard._rig.camera().play(15)
+    wait(lambda: "/markers" in order, "markers")
+    assert order[:4] == ["/skeletons", "/tf", "/bodies/human/joint_states", "/markers"]
 
 
 def test_diagnostics_tell_rate_latency_and_parts(rig, fake):
@@ -302,6 +312,7 @@ def test_diagnostics_tell_rate_latency_and_parts(rig, fake):
     assert float(values["latency p50, image stamp to publishing [ms]"]) > 0.0
     assert float(values["network [ms]"]) > 0.0 and float(values["fit [ms]"]) > 0.0
     assert values["last error"] == ""
+    assert tuple(stage_times.read(values)) == stage_times.STAGES
 
 
 def test_the_camera_may_change_its_calibration(rig, fake):

@@ -86,7 +86,7 @@ def test_the_images_own_frame_and_the_nodes_topics(rig, run_rviz, tmp_path):
 
 @pytest.mark.parametrize("given", ["argument", "parameter"])
 def test_an_upright_frame_that_is_asked_for_needs_no_image(rig, run_rviz, tmp_path, given):
-    parameter = {"target_frame": "base_link"} if given == "parameter" else {}
+    parameter = {"target_frame": "base_link"} if given == "parameter" else {"ground_frame": "map"}
     rig.start(camera=False, autostart=False, max_people=3, **parameter)
     process = run_rviz(*(["--frame", "base_link"] if given == "argument" else []))
     try:
@@ -96,6 +96,8 @@ def test_an_upright_frame_that_is_asked_for_needs_no_image(rig, run_rviz, tmp_pa
     options, displays, view = shown(tmp_path)
     assert options["Fixed Frame"] == "base_link"
     assert displays["Grid"]["Enabled"] and 0.0 < view["Pitch"] < 1.0
+    floor = parameter.get("ground_frame", "<Fixed Frame>")
+    assert displays["Grid"]["Reference Frame"] == floor
     # Of several people none has a name that is known beforehand.
     assert not displays["RobotModel"]["Enabled"] and view["Target Frame"] == "<Fixed Frame>"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import importlib.util
 import multiprocessing
@@ -69,7 +70,15 @@ def outputs(onnx_model, feed) -> np.ndarray:
     session = onnxruntime.InferenceSession(
         onnx_model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    return session.run(None, feed)[0]
+    if "gravity" in [i.name for i in session.get_inputs()]:
+        feed = feed | {"gravity": np.zeros((1, 3), np.float32)}
+    return session.run(["maps"], feed)[0]
+
+
+def feed(model, name, image) -> dict[str, np.ndarray]:
+    """The image under its name, and some direction of gravity where the network takes one."""
+    gravity = np.array([[0.0, 0.96, 0.28]], np.float32)
+    return {name: image, **({model.gravity_input: gravity} if model.gravity_input else {})}
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -78,8 +87,8 @@ def test_normalising_on_the_gpu_equals_the_cpu(network, precision) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     model = tiny_bundles.load(network, precision)
     image = tiny_bundles.crops(1, seed=9)[0]
-    expected = outputs(onnx.load(model.file), {"image": model.prepare(image)})
-    got = outputs(graph.prepared(model), {graph.INPUT: image[None]})
+    expected = outputs(onnx.load(model.file), feed(model, "image", model.prepare(image)))
+    got = outputs(graph.prepared(model), feed(model, graph.INPUT, image[None]))
     tolerance = 1e-5 if precision == "fp32" else 5e-3
     np.testing.assert_allclose(got, expected, atol=tolerance * max(1.0, np.abs(expected).max()))
 
@@ -107,7 +116,7 @@ def test_tensorrt_builds_a_network_with_gravity_and_presence(tmp_path, rtx) -> N
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_symmetric_int8_says_what_the_cpu_form_says(network) -> None:
+def test_symmetric_int8_gives_what_the_cpu_form_gives(network) -> None:
     model = tiny_bundles.load(network, "int8")
     exact = tiny_bundles.load(network, "fp32")
     converted = graph.prepared(model)
@@ -123,9 +132,9 @@ def test_symmetric_int8_says_what_the_cpu_form_says(network) -> None:
     assert zeros and set(zeros) == {onnx.TensorProto.INT8}
     errors = {}
     for image in tiny_bundles.crops(3, seed=11):
-        truth = outputs(onnx.load(exact.file), {"image": model.prepare(image)})
-        cpu = outputs(onnx.load(model.file), {"image": model.prepare(image)})
-        symmetric = outputs(converted, {graph.INPUT: image[None]})
+        truth = outputs(onnx.load(exact.file), feed(model, "image", model.prepare(image)))
+        cpu = outputs(onnx.load(model.file), feed(model, "image", model.prepare(image)))
+        symmetric = outputs(converted, feed(model, graph.INPUT, image[None]))
         scale = np.abs(truth).mean()
         errors.setdefault("cpu", []).append(np.abs(cpu - truth).mean() / scale)
         errors.setdefault("symmetric", []).append(np.abs(symmetric - truth).mean() / scale)
@@ -141,12 +150,12 @@ def test_symmetric_int8_says_what_the_cpu_form_says(network) -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_tensorrt_builds_every_precision(network, precision, rtx) -> None:
     model = tiny_bundles.load(network, precision)
-    told: list[tuple[str, float]] = []
-    engine = build.build_apart(model.folder, precision, lambda *said: told.append(said))
+    reports: list[tuple[str, float]] = []
+    engine = build.build_apart(model.folder, precision, lambda *report: reports.append(report))
     assert len(engine) > 1_000_000
-    shares = [share for _, share in told]
+    shares = [share for _, share in reports]
     assert shares == sorted(shares) and shares[0] >= 0.0 and shares[-1] <= 1.0
-    assert len({phase for phase, _ in told}) > 2
+    assert len({phase for phase, _ in reports}) > 2
 
 
 @needs_rtx
@@ -338,7 +347,7 @@ def test_two_processes_build_once(tmp_path) -> None:
 
 
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU: the refusal cannot be seen")
-def test_without_a_gpu_the_backend_says_what_is_missing() -> None:
+def test_without_a_gpu_the_backend_names_what_is_missing() -> None:
     model = tiny_bundles.load("vnect_lite", "fp16")
     with pytest.raises(BackendError, match=r"no usable NVIDIA GPU: .*libcuda.*nvidia-smi"):
         inference.create(model, "tensorrt")
@@ -383,7 +392,7 @@ def test_the_runner_refuses_before_it_touches_the_runtime(rtx) -> None:
 @needs_rtx
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU: the engine would load")
 def test_deserialising_without_a_driver_gives_none(rtx, tmp_path) -> None:
-    """The vendor's own answer to an engine it cannot load is a miss for the cache."""
+    """TensorRT's own answer to an engine it cannot load is a miss for the cache."""
     model = tiny_bundles.load("vnect_lite", "fp16")
     runtime = rtx.Runtime(build.make_logger([]))
     store, built = cache.Cache(tmp_path), []
@@ -403,7 +412,7 @@ def test_deserialising_without_a_driver_gives_none(rtx, tmp_path) -> None:
     assert store.read(key_of(model, GPU, "tensorrt_rtx")) is None
 
 
-# --- the vendors' interfaces ----------------------------------------------------------------
+# --- the interfaces of the bindings ------------------------------------------------------------
 
 
 def mypy(stubs: Path) -> subprocess.CompletedProcess:
@@ -461,7 +470,7 @@ def test_cuda_calls_fit_the_bindings() -> None:
 @pytest.mark.skipif(not has_gpu(), reason="there is no NVIDIA GPU")
 @pytest.mark.parametrize("use_graph", [True, False], ids=["graph", "launches"])
 @pytest.mark.parametrize("precision", bundles.PRECISIONS)
-def test_the_gpu_says_what_the_cpu_says(precision, use_graph, tmp_path) -> None:
+def test_the_gpu_gives_what_the_cpu_gives(precision, use_graph, tmp_path) -> None:
     from vnect_ros.learning.export.compare import difference, read
 
     model = tiny_bundles.load("vnect", precision)
@@ -490,7 +499,7 @@ def gpu_script():
 
 
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU: the script would run")
-def test_the_gpu_script_says_what_is_missing() -> None:
+def test_the_gpu_script_names_what_is_missing() -> None:
     script = ROOT / "scripts" / "check_gpu.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -504,7 +513,7 @@ def test_the_gpu_script_compares_and_tabulates() -> None:
     crops = tiny_bundles.crops(3, seed=51)
     row = script.compare(inference.create(model, "openvino"), model, crops, False)
     assert row["ok"] and 0.0 < row["largest_error"] < 0.03 * row["largest_value"]
-    other = tiny_bundles.load("vnect_lite", "fp16")
+    other = dataclasses.replace(model, mean=(0.0, 0.0, 0.0))
     row = script.compare(inference.create(other, "openvino"), model, crops, False)
     assert not row["ok"]
     timed = script.timed(inference.create(model, "onnxruntime"), crops, 3)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import cv2
 import numpy as np
 import pytest
-from videos import UNEVEN_S, damaged, encode, greys, packets, undecodable, without_rate
+from videos import UNEVEN_S, damaged, encode, greys, packets, turned, undecodable, without_rate
 
 from vnect_ros.errors import ImageError
 from vnect_ros.recordings import video_file
@@ -144,25 +145,38 @@ def test_pixels_become_square(tmp_path, aspect, stored, shown):
     assert row[: shown[0] // 2 - 4].max() < 20 and row[shown[0] // 2 + 4 :].min() > 180
 
 
-@pytest.mark.parametrize("degrees", [90, -90, 180])
-def test_a_turned_video_is_read_upright(tmp_path, degrees):
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("degrees", [0, 90, -90, 180])
+def test_a_turned_video_is_read_upright(tmp_path, degrees, mirrored):
     image = np.zeros((48, 64, 3), np.uint8)
     image[:16, :16] = 250
-    upright = np.rot90(image, round(degrees / 90) % 4)
-    stored = encode(tmp_path / "a.mp4", [image] * 3, turned_deg=degrees)
+    upright = np.rot90(image[:, ::-1] if mirrored else image, round(degrees / 90) % 4)
+    stored = turned(encode(tmp_path / "a.mp4", [image] * 3), degrees, mirrored)
     read = next(iter(Video(stored))).image
     assert read.shape == upright.shape
     assert np.abs(read.astype(int) - upright).mean() < 6.0
-    capture = cv2.VideoCapture(str(stored))
-    assert np.abs(read.astype(int) - capture.read()[1]).mean() < 6.0  # as OpenCV turns it
-    no_rotation = object()  # as are the frames of PyAV before 14
-    assert video_file._quarter_turns(no_rotation, stored) == degrees / 90 % 4
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        SimpleNamespace(side_data={"DISPLAYMATRIX": 90.0}),  # PyAV 11 to 13.0
+        SimpleNamespace(metadata={"rotate": "270"}),  # FFmpeg before 5
+    ],
+)
+def test_older_versions_of_pyav_tell_the_turn_elsewhere(stream):
+    frame = SimpleNamespace(side_data=[])
+    assert video_file._orientation(frame, stream) == (False, 1)
+    for values in vars(stream).values():
+        values.clear()
+    assert video_file._orientation(frame, stream) == (False, 0)
 
 
 def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):
     for i, image in enumerate(greys(11)):
         cv2.imwrite(str(tmp_path / f"{i + 1}.png"), image)
     (tmp_path / "notes.txt").write_text("not an image")
+    (tmp_path / "._1.png").write_bytes(b"what macOS leaves beside images")
     video = Video(tmp_path, fps=10.0)
     frames = list(video)
     assert video.count == 11
@@ -177,6 +191,37 @@ def test_names_of_several_numbers_are_ordered_by_each(tmp_path):
         cv2.imwrite(str(tmp_path / name), greys(len(names))[i])
     read = [frame.image[0, 0, 0] for frame in Video(tmp_path)]
     assert read == [image[0, 0, 0] for image in greys(len(names))]
+
+
+def test_images_that_cannot_be_read_are_passed_over_and_counted(tmp_path, caplog):
+    for i, image in enumerate(greys(5)):
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), image)
+    torn = tmp_path / "1.jpg"
+    torn.write_bytes(torn.read_bytes()[:-40])  # OpenCV would fill the rest with grey
+    (tmp_path / "3.jpg").write_bytes(b"")
+    video = Video(tmp_path, fps=10.0)
+    frames = list(video)
+    assert [frame.stamp_s for frame in frames] == [0.0, 0.2, 0.4] and video.lost == 2
+    assert "2 images are left out, the last: image: got" in caplog.text
+
+
+def test_images_of_10_bits_are_as_bright_as_they_are(tmp_path):
+    values = np.tile(np.linspace(0, 1023, 64).astype(np.uint16), (48, 1))
+    cv2.imwrite(str(tmp_path / "1.png"), values)
+    image = next(iter(Video(tmp_path))).image
+    assert image.shape == (48, 64, 3) and image[0, -1, 0] == 255
+    np.testing.assert_allclose(image[0, :, 0], values[0] / 4.0, atol=1.0)
+
+
+def test_a_sender_that_changes_its_resolution(tmp_path):
+    """As WebRTC does: the view stays, and so does the size of the images."""
+    small, large = (encode(tmp_path / f"{n}.h264", greys(4, (n, n // 4 * 3))) for n in (64, 128))
+    (tmp_path / "a.h264").write_bytes(large.read_bytes() + small.read_bytes())
+    frames = list(Video(tmp_path / "a.h264"))
+    assert [frame.image.shape[:2] for frame in frames] == [(96, 128)] * 8
+    np.testing.assert_allclose(
+        levels(f.image for f in frames), np.tile(levels(greys(4)), 2), atol=4.0
+    )
 
 
 def test_what_is_no_video_is_refused(tmp_path):

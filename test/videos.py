@@ -25,7 +25,6 @@ def encode(
     stamps_s: np.ndarray | None = None,
     codec: str = "libx264",
     aspect: Fraction | None = None,
-    turned_deg: int = 0,
 ) -> Path:
     """Write images at their times (else 25 Hz), each one a key frame."""
     tick = Fraction(1, 1000)
@@ -39,13 +38,27 @@ def encode(
         stream.codec_context.max_b_frames = 0
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
-        if turned_deg:
-            stream.set_display_rotation(turned_deg)
         for image, stamp_s in zip(images, stamps):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = round(stamp_s / float(tick)), tick
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return file
+
+
+def turned(file: Path, degrees: int, mirrored: bool = False) -> Path:
+    """State in an MP4 that it is shown turned, counter-clockwise, as phones do.
+
+    Args:
+        mirrored: left to right before that, as front cameras do.
+    """
+    cos, sin = {0: (1, 0), 90: (0, 1), -90: (0, -1), 180: (-1, 0)}[degrees]
+    sign = -1 if mirrored else 1
+    matrix = (sign * cos, sign * -sin, 0, sin, cos, 0, 0, 0, 1 << 14)
+    data = bytearray(file.read_bytes())
+    at = data.index(b"tkhd") + 44
+    data[at : at + 36] = np.array([value << 16 for value in matrix], ">i4").tobytes()
+    file.write_bytes(data)
     return file
 
 

@@ -7,56 +7,15 @@ metadata the description, the bounds and whether it may change while running.
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
 
 from vnect_ros.errors import ConfigError, describe
-
-
-def option(
-    default: Any,
-    doc: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    live: bool = True,
-) -> Any:
-    """A dataclass field with its description, inclusive bounds and liveness."""
-    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "live": live}
-    return field(default=default, metadata=metadata)
-
-
-class Section:
-    """A group of options; checks every value when it is made."""
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
-            if f.metadata:
-                object.__setattr__(self, f.name, _checked(f, hints[f.name], getattr(self, f.name)))
-
-
-def _checked(f: dataclasses.Field, kind: type, value: Any) -> Any:
-    """The value as its field's type, or a ConfigError that names the field."""
-    low, high, choices = (f.metadata[k] for k in ("low", "high", "choices"))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not kind:
-        raise ConfigError(describe(f.name, value, f"a {kind.__name__}"))
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(describe(f.name, value, "a finite number"))
-    if choices is not None and value not in choices:
-        raise ConfigError(describe(f.name, value, "one of " + ", ".join(choices)))
-    if low is not None and value < low:
-        raise ConfigError(describe(f.name, value, f"at least {low:g}"))
-    if high is not None and value > high:
-        raise ConfigError(describe(f.name, value, f"at most {high:g}"))
-    return value
+from vnect_ros.options import Section, option
+from vnect_ros.options import flatten as flatten
+from vnect_ros.options import from_texts as from_texts
+from vnect_ros.options import options as options
+from vnect_ros.options import replace as replace
 
 
 @dataclass(frozen=True)
@@ -110,18 +69,6 @@ class CropConfig(Section):
         low=0.0,
         high=1e3,
     )
-    min_agreement: float = option(
-        0.2,
-        "Least agreement of flat and spatial joints for a search to take them for a person",
-        low=0.0,
-        high=1.0,
-    )
-    min_evidence: float = option(
-        6.0,
-        "Summed confidence, times agreement, for a search to take a find for a person",
-        low=0.0,
-        high=21.0,
-    )
 
 
 @dataclass(frozen=True)
@@ -133,9 +80,6 @@ class DecodeConfig(Section):
     )
     min_joints: int = option(
         6, "Joints that must be seen for the frame to count as measured", low=1, high=21
-    )
-    min_evidence: float = option(
-        4.5, "Summed confidence they must have together, likewise", low=0.0, high=21.0
     )
     hysteresis: float = option(
         0.3,
@@ -231,6 +175,24 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
     target_frame: str = option(
         "", "Frame of skeletons and markers; empty: the image's own", live=False
     )
+    ground_frame: str = option(
+        "", "Frame of TF whose z axis points up from a floor at z = 0, on which feet stand: the"
+        " metric scale of people; empty: the floor is not known",
+        live=False,
+    )  # fmt: skip
+    depth_image: str = option(
+        "", "Topic of depth images registered to the images, 16UC1 in mm or 32FC1 in m: distance"
+        " and metric scale of people; empty: none",
+        live=False,
+    )  # fmt: skip
+    detections: str = option(
+        "", "Topic of a detector's vision_msgs/Detection2DArray, whose boxes take the place of the"
+        " search for people; empty: none",
+        live=False,
+    )  # fmt: skip
+    detection_labels: str = option(
+        "person", "Labels (class_id) of detections that are people, separated by commas; empty: all"
+    )
     body_id: str = option(
         "auto", "REP-155 id of the person: a letter and 4 letters or digits; auto: human, or one"
         " made of the namespace; empty: a new one for each person",
@@ -262,69 +224,3 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
         if not re.fullmatch("([a-zA-Z][a-zA-Z0-9]{4}|auto|)", self.body_id):
             accepted = "a letter and 4 letters or digits, auto, or none"
             raise ConfigError(describe("body_id", self.body_id, accepted))
-
-
-def options(config: Any, prefix: str = "") -> dict[str, dataclasses.Field]:
-    """Every option of a dataclass tree by its dotted key, in order of definition."""
-    found: dict[str, dataclasses.Field] = {}
-    for f in dataclasses.fields(config):
-        key = f"{prefix}{f.name}"
-        if f.metadata:
-            found[key] = f
-        else:
-            found.update(options(getattr(config, f.name), f"{key}."))
-    return found
-
-
-def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Every value of a dataclass tree by its dotted key."""
-    values: dict[str, Any] = {}
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        key = f"{prefix}{f.name}"
-        values.update({key: value} if f.metadata else flatten(value, f"{key}."))
-    return values
-
-
-def from_texts(config: Any, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Values of a command line by dotted key, in the types of the options.
-
-    A text that does not read as its option's type, or an unknown key, stays as it
-    is: `replace` names what is accepted.
-    """
-    defaults = flatten(config)
-    return {key: _from_text(text, type(defaults.get(key, ""))) for key, text in texts.items()}
-
-
-def _from_text(text: str, kind: type) -> Any:
-    if kind is bool:
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
-    try:
-        return kind(text)
-    except ValueError:
-        return text
-
-
-def replace(config: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy of a dataclass tree with the dotted keys of `changes` set.
-
-    Raises:
-        ConfigError: a key is unknown (the valid ones are named) or a value refused.
-    """
-    unknown = sorted(set(changes) - set(flatten(config)))
-    if unknown:
-        raise ConfigError(describe("key", unknown[0], ", ".join(flatten(config))))
-    direct: dict[str, Any] = {}
-    nested: dict[str, dict[str, Any]] = {}
-    for key, value in changes.items():
-        head, _, rest = key.partition(".")
-        if rest:
-            nested.setdefault(head, {})[rest] = value
-        else:
-            direct[head] = value
-    for head, inner in nested.items():
-        try:
-            direct[head] = replace(getattr(config, head), inner)
-        except ConfigError as error:
-            raise ConfigError(f"{head}.{error}") from None
-    return dataclasses.replace(config, **direct)

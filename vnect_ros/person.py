@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import secrets
 import string
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ import numpy as np
 
 from vnect_ros.config import FilterConfig, PipelineConfig
 from vnect_ros.fitting.fitter import Fitter
-from vnect_ros.inference.bundles import Model
+from vnect_ros.fitting.scale import Surroundings
+from vnect_ros.inference.model import Model
 from vnect_ros.perception import decode
 from vnect_ros.perception.crop import Window
 from vnect_ros.perception.decode import Keypoints
@@ -27,6 +29,10 @@ NO_FILTER_HZ: Final = 1e9
 MAX_RESIDUAL: Final = 0.12
 """A fit whose joints are this far from the detected ones, in parts of the window's edge,
 does not explain what was seen."""
+STILL_PRESENT: Final = 0.5
+"""Presence below which the window of a person who is tracked does not show anybody."""
+MIN_EVIDENCE: Final = 4.5
+"""The same by the summed confidence of the joints, of a network without presence."""
 SLOWEST_PERIOD_S: Final = 2.0
 """Frames farther apart than this do not belong to one track."""
 NEAREST_M: Final = 0.1
@@ -60,6 +66,8 @@ class Person:
         """Stamp of the last image that the network saw of this person [s]."""
         self.expected_px: np.ndarray | None = None
         """[21, 2] where the joints are expected in the frame at hand; None: not confirmed."""
+        self.looked_s = stamp_s
+        """Stamp of the last image in which the network looked for this person [s]."""
         self.apart_s = stamp_s
         """Stamp of the last frame in which nobody else was tracked at the same place [s]."""
         self._config, self._model = config, model
@@ -121,6 +129,7 @@ class Person:
         Args:
             rivals_px: [21, 2] each: where other people's joints are expected.
         """
+        self.looked_s = frame.stamp_s
         keypoints = decode.read_keypoints(
             maps,
             self.crop,
@@ -142,10 +151,8 @@ class Person:
         """
         crop, maps, (pixels_px, confidence) = sighting
         unseen = confidence == 0.0
-        config = self._config.decode
-        few = NUM_JOINTS - unseen.sum() < config.min_joints
-        nobody = maps.presence < self._model.presence_threshold  # never with NaN
-        if few or nobody or confidence.sum() < config.min_evidence:
+        few = NUM_JOINTS - unseen.sum() < self._config.decode.min_joints
+        if few or not self._is_present(maps.presence, confidence):
             return None
         if self.expected_px is not None:
             pixels_px = np.where(unseen[:, None], self.expected_px, pixels_px)
@@ -155,6 +162,13 @@ class Person:
             local_m = local_m @ frame.camera.rotation_camera_from_crop(crop.centre_px).T
         local_m = self._local_filter.filter(frame.stamp_s, local_m, unit=LOCAL_UNIT_M)
         return Joints(pixels_px, local_m, confidence)
+
+    def _is_present(self, presence: float, confidence: np.ndarray) -> bool:
+        """Whether the window shows a person; a find must be as sure as the search was."""
+        if math.isnan(presence):
+            return bool(confidence.sum() >= MIN_EVIDENCE)
+        threshold = self._model.presence_threshold
+        return presence >= (threshold if self.pose is None else min(STILL_PRESENT, threshold))
 
     def update(self, frame: Frame, joints: Joints | None) -> Pose | None:
         """Fit the body to the frame's joints, or predict it where there are none.
@@ -166,7 +180,8 @@ class Person:
         unseen_s = frame.stamp_s - self.observed_s
         if unseen_s > SLOWEST_PERIOD_S and self.pose is not None:
             self.id = new_id()  # whoever is seen after so long a gap
-        pose = self._fitter.update(frame.stamp_s, joints, frame.camera, frame.floor)
+        around = Surroundings(frame.floor, frame.depth_m)
+        pose = self._fitter.update(frame.stamp_s, joints, frame.camera, around)
         if pose.state is State.MEASURED and not _explains(pose, self.crop):
             pose = _not_measured(pose)
             if unseen_s > self._config.fit.predict_for_s or self.pose is None:
@@ -177,12 +192,14 @@ class Person:
             return None
         if pose.state is State.MEASURED:
             self.observed_s = frame.stamp_s
+        std_axes_m, std_m = _with_network_std(pose, self._model.position_std_m)
         self.pose = dataclasses.replace(
             pose,
             id=self.id,
             crop=self.crop,
             observation_age_s=frame.stamp_s - self.observed_s,
-            **_with_network_std(pose, self._model.position_std_m),
+            std_axes_m=std_axes_m,
+            std_m=std_m,
         )
         return self.pose
 
@@ -208,20 +225,19 @@ def _not_measured(pose: Pose) -> Pose:
     return dataclasses.replace(pose, state=State.PREDICTED, joint_states=states)
 
 
-def _with_network_std(pose: Pose, position_std_m: tuple[float, float]) -> dict[str, np.ndarray]:
-    """A pose's deviations with the network's lasting errors in them, which no fit can know.
+def _with_network_std(
+    pose: Pose, position_std_m: tuple[float, float]
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """A pose's `std_axes_m` and `std_m` with the network's lasting errors, which no fit can know.
 
     Args:
         position_std_m: across and along the viewing direction [m].
-
-    Returns:
-        The fields of the pose that change.
     """
     if pose.std_axes_m is None:
-        return {}
+        return None, pose.std_m
     across_m, along_m = position_std_m
     axes = np.hypot(pose.std_axes_m, (across_m, across_m, along_m))
-    return {"std_axes_m": axes, "std_m": np.sqrt(np.mean(axes**2, axis=1))}
+    return axes, np.sqrt(np.mean(axes**2, axis=1))
 
 
 def _pixels_constants(filters: FilterConfig) -> tuple[float, float]:

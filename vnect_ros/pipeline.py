@@ -121,11 +121,11 @@ class Pipeline:
     def _expected(self, frame: Frame) -> list[Person]:
         """The people whom the network looks at in this frame, each in the expected window.
 
-        Those whose last observation is the oldest come first.
+        Those come first whom it has not looked at for longest.
         """
         for person in self.people:
             person.expect(frame)
-        by_age = sorted(self.people, key=lambda person: person.observed_s)
+        by_age = sorted(self.people, key=lambda person: person.looked_s)
         served = by_age[: self.config.people_per_frame]
         self.skipped = len(by_age) - len(served)
         return served
@@ -134,8 +134,10 @@ class Pipeline:
         """The search's windows in this frame; none while nobody more may be tracked."""
         if len(self.people) >= self.config.max_people:
             return []
-        height, width = frame.image.shape[:2]
         tracked = [person.crop for person in self.people]
+        if frame.boxes_px is not None:
+            return self._search.windows_of(frame.boxes_px, tracked)
+        height, width = frame.image.shape[:2]
         return self._search.windows(width, height, frame.stamp_s, tracked)
 
     def _infer(self, frame: Frame, crops: Sequence[Crop]) -> list[Maps]:

@@ -72,12 +72,19 @@ class Frame:
     """Time of the image [s]."""
     floor: Plane | None = None
     """The floor, where it is known at the image's time."""
+    depth_m: np.ndarray | None = None
+    """[H, W] float32 distance along the optical axis, registered to the image; where it is
+    not finite or not positive nothing was measured [m]."""
+    boxes_px: np.ndarray | None = None
+    """[N, 4] left, top, right, bottom of people that a detector found; None: search [px]."""
 
     def __post_init__(self) -> None:
         shape = (self.camera.height, self.camera.width, 3)
         if self.image.shape != shape or self.image.dtype != np.uint8:
             got = f"{self.image.dtype} {self.image.shape}"
             raise ImageError(describe("image", got, f"uint8 {shape}"))
+        if self.depth_m is not None and self.depth_m.shape != shape[:2]:
+            raise ImageError(describe("depth image", self.depth_m.shape, f"{shape[:2]}"))
 
 
 @dataclass(frozen=True)

@@ -90,4 +90,5 @@ def knee_neck_length(joints: np.ndarray) -> np.ndarray:
     Returns:
         [...] the mean thigh plus the two spine bones, in the unit of the input.
     """
-    return bone_lengths(joints) @ KNEE_NECK_WEIGHTS
+    used = np.flatnonzero(KNEE_NECK_WEIGHTS)  # the other bones may be unknown (NaN)
+    return bone_lengths(joints)[..., used] @ KNEE_NECK_WEIGHTS[used]

@@ -37,6 +37,14 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     return made
 
 
+def positive(text: str) -> int:
+    """A whole number from 1 on, as the type of an argument."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(describe("number", value, "1 or more"))
+    return value
+
+
 def demo_clip() -> str:
     """The bundled clip, in a checkout or where it is installed; "" if it is not there."""
     return str(share.find("assets/demo.mp4") or "")

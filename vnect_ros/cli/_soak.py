@@ -15,7 +15,7 @@ from vnect_ros import steady
 from vnect_ros.camera import Camera
 from vnect_ros.cli import _pace
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import VideoFrame
+from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.records import Frame, State
 
 MIB = float(1 << 20)

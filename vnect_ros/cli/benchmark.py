@@ -19,7 +19,8 @@ from vnect_ros.camera import Camera
 from vnect_ros.cli import _backend_table, _common, _load, _pace, _soak
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import Video, VideoFrame
+from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.video import Video
 from vnect_ros.records import Frame, State
 
 DESCRIPTION = """

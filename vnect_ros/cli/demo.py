@@ -202,6 +202,7 @@ def summarise(
         "marker_messages": int(received["marker_count"]),
         "joint_state_messages": int(received["joint_state_count"]),
     }
+    summary.update(_stages(received, latency_ms))
     if truth is not None:
         frames = frame_indices(published_s, stamps_s)
         valid = tracked & (frames >= 0) & (frames < len(truth["joints_camera_m"]))
@@ -218,6 +219,20 @@ def summarise(
     return summary
 
 
+def _stages(received: dict[str, np.ndarray], latency_ms: np.ndarray) -> dict[str, Any]:
+    """How long an image's stages took, from its stamp to receipt, and how much they differed."""
+    if "stages" not in received:
+        return {}
+    stages = dict(zip(received["stages"].tolist(), received["stages_ms"].tolist()))
+    on_way_ms = latency_ms - received["latency_s"] * 1e3
+    stages["published to received"] = [_percentile(on_way_ms, share) for share in (50.0, 95.0)]
+    return {
+        f"{stage.replace(' ', '_')}_{name}_ms": ms
+        for stage, shares in stages.items()
+        for name, ms in zip(("p50", "p95"), shares)
+    }
+
+
 def frame_indices(published_s: np.ndarray, stamps_s: np.ndarray) -> np.ndarray:
     """[T] index of the video's frame each stamp belongs to; -1 where there is none."""
     if not len(published_s):
@@ -230,15 +245,18 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The summary as lines of the table."""
     shown = {
         "rate_in_hz": "{:.1f}", "rate_out_hz": "{:.1f}",
-        "latency_p50_ms": "{:.1f}", "latency_p95_ms": "{:.1f}",
         "residual_median_px": "{:.2f}",
         "error_mpjpe_mm": "{:.1f}", "error_3dpck_150mm": "{:.3f}",
         "error_root_mm": "{:.0f}", "error_root_share_of_distance": "{:.1%}",
     }  # fmt: skip
     return [
-        (key, "-" if value is None else shown.get(key, "{}").format(value))
+        (key, "-" if value is None else shown.get(key, _format(key)).format(value))
         for key, value in summary.items()
     ]
+
+
+def _format(key: str) -> str:
+    return "{:.1f}" if key.endswith("_ms") else "{}"
 
 
 def draw(
@@ -250,7 +268,7 @@ def draw(
 ) -> None:
     """Write the video with the received skeletons; skipped frames keep the last one's."""
     row_of_frame = {f: i for i, f in enumerate(frame_indices(published_s, received["stamps_s"]))}
-    picture, fitted_px = None, None
+    people: list[tuple[drawing.Drawable, np.ndarray | None]] = []
     frames = itertools.islice(video, len(published_s))
     with VideoWriter(file, video.fps) as writer:
         for index, frame in enumerate(tqdm(frames, total=len(published_s), unit="frame")):
@@ -263,8 +281,8 @@ def draw(
                     received["joints_m"][row],
                     float(received["residual_px"][row]),
                 )
-                fitted_px = camera.project(received["joints_m"][row])
-            writer.write(drawing.side_by_side(frame.image, picture, fitted_px))
+                people = [(picture, camera.project(received["joints_m"][row]))]
+            writer.write(drawing.side_by_side(frame.image, people))
 
 
 def _camera(args: argparse.Namespace, video: Video, truth: dict[str, np.ndarray] | None) -> Camera:

@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "joint errors; may be given several times",
     )  # fmt: skip
     p.add_argument("--count", type=int, default=200, help="pictures to take (default 200)")
-    p.add_argument("--licence", default="", help="of the weights (default: the checkpoint's)")
+    p.add_argument("--license", default="", help="of the weights (default: the checkpoint's)")
     p.add_argument(
         "--calibration", default="minmax", help="int8 ranges: minmax, percentile or entropy"
     )
@@ -97,8 +97,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     network, meta = checkpoints.load(args.checkpoint)
     declared, card, training = split_meta(meta)
     fields = {**fields_of(network), **declared}
-    licence = args.licence or fields.pop("licence", "") or "unstated"
-    fields.pop("licence", None)
+    licence = args.license or fields.pop("license", "") or "unstated"
+    fields.pop("license", None)
     if args.fields:
         fields.update(_json_object(args.fields))
     if args.default_precision:

@@ -13,7 +13,7 @@ from vnect_ros.inference.bundles import PRECISIONS
 if TYPE_CHECKING:
     from vnect_ros.networks.vnect import VNect
 
-LICENCE = "VNect licence of the authors (non-commercial research); not to be passed on"
+LICENSE = "VNect licence of the authors (non-commercial research); not to be passed on"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
         "--ignore", action="append", default=[], metavar="NAME",
         help="leave this layer of the file out; may be given several times",
     )  # fmt: skip
-    p.add_argument("--licence", default=LICENCE, help="of the weights, for the bundle")
+    p.add_argument("--license", default=LICENSE, help="of the weights, for the bundle")
     p.add_argument(
         "--precisions", default="fp32", help="comma-separated, of " + ", ".join(PRECISIONS)
     )
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         network,
         args.out,
         fields=VNECT,
-        licence=args.licence,
+        licence=args.license,
         crops=crops,
         precisions=[p.strip() for p in args.precisions.split(",") if p.strip()],
         training={"imported_from": Path(args.file).name},

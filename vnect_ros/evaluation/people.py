@@ -1,6 +1,6 @@
 """Readers on real people, against two other networks' labels where these agree.
 
-The labels are no truth: `datasets.people` says whose they are.  2D is MoveNet Thunder's,
+The labels are no truth: `datasets.people` names whose they are.  2D is MoveNet Thunder's,
 3D BlazePose heavy's, both kept only where the two agree, so that a joint is judged by
 what two independent networks found alike.
 """

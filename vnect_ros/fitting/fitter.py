@@ -20,12 +20,12 @@ from vnect_ros.camera import Camera
 from vnect_ros.config import FilterConfig, FitConfig
 from vnect_ros.fitting import observe
 from vnect_ros.fitting.calibration import BoneCalibration
-from vnect_ros.fitting.energy import FRAME_S
-from vnect_ros.fitting.ground import Contacts, Ground, HeightEstimate
+from vnect_ros.fitting.energy import FRAME_S, Term
 from vnect_ros.fitting.limiter import MotionLimiter
 from vnect_ros.fitting.observe import Measurement
+from vnect_ros.fitting.scale import Body, Scale, Surroundings
 from vnect_ros.fitting.track import Track, Update
-from vnect_ros.records import Calibration, Joints, JointState, Plane, Pose, State, nobody
+from vnect_ros.records import Calibration, Joints, JointState, Pose, State, nobody
 from vnect_ros.skeleton import NUM_JOINTS
 
 _MAX_PERIOD_S: Final = 2.0
@@ -39,6 +39,7 @@ _FADE_S: Final = 0.3
 """Confidence in unseen joints falls with this time constant [s]."""
 _DISAGREES: Final = 0.25
 """An observation that the fit agrees with less than this was not followed."""
+_NOTHING: Final = Surroundings()
 _RESIZE: Final = 2e-3
 """Share by which a measured height must differ from the body's for the body to take it over."""
 _THIRDS: Final = np.full(3, 1.0 / 3.0)
@@ -71,8 +72,7 @@ class Fitter:
         """
         self._config = config or FitConfig()
         self._filters = filters or FilterConfig()
-        self._contacts = Contacts()
-        self._height = HeightEstimate(self._config.person_height)
+        self._scale = Scale(self._config.person_height)
         self._bones = self._new_calibration()
         self._kinematics = Kinematics(self._bones.lengths_m)
         self._limiter = MotionLimiter(self._kinematics, self._config, self._filters)
@@ -81,7 +81,11 @@ class Fitter:
         self._confidence = np.zeros(NUM_JOINTS)
 
     def update(
-        self, stamp_s: float, joints: Joints | None, camera: Camera, floor: Plane | None = None
+        self,
+        stamp_s: float,
+        joints: Joints | None,
+        camera: Camera,
+        around: Surroundings = _NOTHING,
     ) -> Pose:
         """Take one frame into account.
 
@@ -89,7 +93,7 @@ class Fitter:
             stamp_s: time of the image [s], after the last one's.
             joints: as observed; confidence 0 means not seen; None: the person is not seen.
             camera: that saw them.
-            floor: that the person may stand on, where it is known.
+            around: the floor and the depth image, where they are known.
 
         Returns:
             The pose, its id left empty: MEASURED; PREDICTED while the person is
@@ -100,7 +104,7 @@ class Fitter:
         try:
             with np.errstate(all="ignore"):
                 measured = observe.measurement(joints, camera)
-                pose = self._step(_Given(stamp_s, joints, camera, measured, floor), dt_s)
+                pose = self._step(_Given(stamp_s, joints, camera, measured, around), dt_s)
         except np.linalg.LinAlgError:
             pose = None
         if pose is None:
@@ -123,7 +127,8 @@ class Fitter:
 
     def inherit(self, other: Fitter) -> None:
         """Take over what another fitter measured of the same person: bones and height."""
-        self._bones, self._height = other._bones, other._height
+        self._bones, self._scale = other._bones, other._scale
+        self._scale.lose_contacts()
         self._kinematics.set_lengths(self._bones.lengths_m)
 
     def recalibrate(self) -> None:
@@ -142,7 +147,7 @@ class Fitter:
         self._config, self._filters = config, filters or self._filters
         self._limiter.configure(self._config, self._filters)
         if changed:
-            self._height = HeightEstimate(config.person_height)
+            self._scale = Scale(config.person_height)
             self._resize(config.person_height)
         else:
             self._bones.resize(config.calibration_frames, self._kinematics.height_m)
@@ -165,9 +170,9 @@ class Fitter:
         pose = self._pose(given, track, update, states)
         if followed is not None:
             self._calibrate(track, followed, states)
-            self._stand(track, states, given.floor, dt_s)
+            self._measure_scale(given, track, states, dt_s)
         else:
-            self._contacts.lose()
+            self._scale.lose_contacts()
         return pose
 
     def _begin(self, measured: Measurement | None) -> Update | None:
@@ -190,26 +195,30 @@ class Fitter:
         if measured is None:
             update = Update(False, False, np.ones(NUM_JOINTS), np.zeros(NUM_JOINTS, dtype=bool))
         else:
-            update = track.update(measured, dt_s, self._config, self._ground(given.floor, dt_s))
+            terms = self._metric_terms(given, track, dt_s)
+            update = track.update(measured, dt_s, self._config, terms)
         return update if update.measured or track.unseen_s <= patience_s else None
 
-    def _ground(self, floor: Plane | None, dt_s: float) -> Ground | None:
-        """E_ground, once the floor and the person's size are known."""
-        if floor is None or self._height.size is None:
-            return None
-        lengths_m, weight = self._kinematics.lengths_m, self._config.weight_ground
-        return self._contacts.term(lengths_m, floor, weight, dt_s)
+    def _body(self, given: _Given, points_m: np.ndarray, seen: np.ndarray) -> Body:
+        """The person as `scale` looks at it."""
+        assert given.joints is not None
+        kinematics, pixels_px = self._kinematics, given.joints.pixels_px
+        return Body(points_m, kinematics.lengths_m, kinematics.height_m, pixels_px, seen)
 
-    def _stand(self, track: Track, states: np.ndarray, floor: Plane | None, dt_s: float) -> None:
-        """Tell which feet stand on the floor, and how tall that shows the person to be."""
-        if floor is None:
-            self._contacts.lose()
+    def _metric_terms(self, given: _Given, track: Track, dt_s: float) -> list[Term]:
+        """The terms that hold the fit to what is known in metres."""
+        if given.around.unknown or given.measured is None:
+            return []
+        body = self._body(given, self._kinematics.forward(track.q), given.measured.seen)
+        return self._scale.terms(body, given.around, self._config.weight_ground, dt_s)
+
+    def _measure_scale(self, given: _Given, track: Track, states: np.ndarray, dt_s: float) -> None:
+        """Measure the person's height, and take it over."""
+        if given.around.unknown:
             return
-        points, lengths = track.points_m, self._kinematics.lengths_m
-        known = self._height.size is not None
-        self._contacts.update(points, states == _MEASURED, lengths, floor, dt_s, known)
-        self._height.update(points, self._contacts.standing, lengths, floor, dt_s)
-        size = self._height.size
+        body = self._body(given, track.points_m, states == _MEASURED)
+        self._scale.update(body, given.around, dt_s)
+        size = self._scale.size
         if size is not None and abs(size.height_m / self._kinematics.height_m - 1.0) > _RESIZE:
             self._resize(size.height_m)
 
@@ -221,7 +230,7 @@ class Fitter:
         if self._track is not None:
             self._track.rescale(factor)
             self._limiter.rescale(factor)
-            self._contacts.rescale(factor)
+            self._scale.lose_contacts()
 
     def _assess(
         self, update: Update, followed: Measurement | None, limited: np.ndarray, dt_s: float
@@ -261,7 +270,7 @@ class Fitter:
         if not math.isfinite(points.sum() + std.sum()):
             return None
         shown = _shown(given, given.camera.project(points), update.rejected)
-        size = self._height.size
+        size = self._scale.size
         return Pose(
             stamp_s=given.stamp_s,
             id="",
@@ -304,7 +313,7 @@ class Fitter:
         )
 
     def _new_calibration(self) -> BoneCalibration:
-        size = self._height.size
+        size = self._scale.size
         height_m = self._config.person_height if size is None else size.height_m
         return BoneCalibration(self._config.calibration_frames, height_m)
 
@@ -317,7 +326,7 @@ class _Given(NamedTuple):
     camera: Camera
     measured: Measurement | None
     """The joints in the fit's coordinates; None where too little is seen."""
-    floor: Plane | None
+    around: Surroundings
 
 
 class _Shown(NamedTuple):

@@ -1,9 +1,4 @@
-"""The floor: which feet stand on it, how tall the person is by it, and E_ground.
-
-One camera does not show size.  Where a foot stands, the ray through it meets the
-floor at a known distance, and a body that was fitted s times too small stands s times
-too near:  s = offset / (n . x - h)  for a sole joint at x whose height over the sole is
-h, before a floor  n . p = offset.
+"""The floor: which feet stand on it, and E_ground, which keeps them there.
 
 Contact is inferred, not assumed: a foot stands that has been slow for a while, below a
 shank that is upright, at the height of the floor once the size is known, and before
@@ -13,7 +8,7 @@ that as the lower one.  A foot on a step, on a chair or in the air is left alone
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -25,7 +20,6 @@ from vnect_ros.skeleton import INDEX, PELVIS
 FEET: Final = np.array([INDEX[f"{side}_toe"] for side in ("right", "left")])
 ANKLES: Final = np.array([INDEX[f"{side}_ankle"] for side in ("right", "left")])
 KNEES: Final = np.array([INDEX[f"{side}_knee"] for side in ("right", "left")])
-HIPS: Final = np.array([INDEX[f"{side}_hip"] for side in ("right", "left")])
 SOLES: Final = np.concatenate([FEET, ANKLES])
 """Joints that E_ground holds: both toes, then both ankles."""
 
@@ -45,8 +39,6 @@ CONTACT_M: Final = 0.06
 """Once it is known: a sole joint stands that is this near to its height over the floor [m]."""
 UPRIGHT: Final = 0.75
 """Cosine of the steepest angle between the shank of a standing leg and the floor's normal."""
-FLAT: Final = 0.10
-"""Sine of the flattest angle at which the floor is seen under a foot that tells a distance."""
 
 _HEIGHT_STD: Final = 2e-2
 """Deviation of a standing sole joint's height that an E_ground weight of 1 stands for [m]."""
@@ -163,10 +155,6 @@ class Contacts:
         speed: np.ndarray = np.sqrt((moved**2).sum(axis=1)) / dt_s
         return speed
 
-    def rescale(self, factor: float) -> None:
-        """The person's size was corrected: the feet are seen farther away."""
-        self._places_m = None  # of no use: the scale is about the camera, not about the ground
-
     def lose(self) -> None:
         """The feet are not seen."""
         self.standing = np.zeros(4, dtype=bool)
@@ -192,89 +180,3 @@ class Contacts:
 def sole_heights(lengths_m: np.ndarray) -> np.ndarray:
     """[4] height of each of SOLES over the floor under a flat foot [m]."""
     return _SOLE_HEIGHTS * standing_height(lengths_m)
-
-
-class Size(NamedTuple):
-    """How tall a person is."""
-
-    height_m: float
-    std_m: float
-
-
-_PRIOR_STD: Final = 0.25
-"""What is known of a person's height before it is measured: deviation of its logarithm."""
-_LASTING_STD: Final = 0.015
-"""Error that no averaging removes: bone proportions, the shoes, the camera's height."""
-_FIT_STD: Final = 0.05
-"""Error of a single frame's fit, as a share of the distance."""
-_ANGLE_STD: Final = 0.006
-"""Error with which a foot is seen [rad]."""
-_CORRELATED_S: Final = 0.25
-"""Time over which errors are alike [s]."""
-_KNOWN_STD: Final = 0.035
-"""Deviation of the logarithm from which the height counts as measured."""
-_GATE: Final = 3.0
-_REJECTED_FOR_S: Final = 3.0
-"""When every frame disagrees for so long, the height is measured anew [s]."""
-HUMAN_M: Final = (0.8, 2.3)
-
-
-class HeightEstimate:
-    """The height of one person from frames in which a foot stands: a filter of its logarithm."""
-
-    def __init__(self, prior_m: float) -> None:
-        """Know nothing but a guess [m]."""
-        self._prior_m = prior_m
-        self._log, self._variance = math.log(prior_m), _PRIOR_STD**2
-        self._rejected_s = 0.0
-
-    @property
-    def size(self) -> Size | None:
-        """The height and its standard deviation; None until it counts as measured."""
-        if self._variance > _KNOWN_STD**2:
-            return None
-        height = math.exp(self._log)
-        return Size(height, height * math.hypot(math.sqrt(self._variance), _LASTING_STD))
-
-    def update(
-        self,
-        points_m: np.ndarray,
-        standing: np.ndarray,
-        lengths_m: np.ndarray,
-        floor: Plane,
-        dt_s: float,
-    ) -> None:
-        """Take a fitted frame into account.
-
-        Args:
-            points_m: [21, 3] the fitted joints, camera frame [m].
-            standing: [4] bool of `Contacts`.
-            lengths_m: [21] bone lengths that the fit used [m].
-        """
-        heights = points_m @ floor.normal
-        thigh = heights[HIPS] - heights[KNEES]
-        straight = np.tile(thigh > UPRIGHT * lengths_m[KNEES], 2)
-        use = standing & straight
-        drop = heights[SOLES] - sole_heights(lengths_m)
-        sine = -heights[SOLES] / np.sqrt((points_m[SOLES] ** 2).sum(axis=1))
-        use &= (sine > FLAT) & (drop < 0.0)
-        if not use.any() or floor.offset_m >= 0.0:
-            return
-        scale = float(np.mean(floor.offset_m / drop[use]))
-        measured_m = scale * standing_height(lengths_m)
-        if not HUMAN_M[0] < measured_m < HUMAN_M[1]:
-            return
-        tangent = float(np.mean(sine[use] / np.sqrt(1.0 - np.minimum(sine[use], 0.99) ** 2)))
-        noise = (_FIT_STD**2 + (_ANGLE_STD / tangent) ** 2) * max(_CORRELATED_S / dt_s, 1.0)
-        off = math.log(measured_m) - self._log
-        if self.size is not None and abs(off) > _GATE * math.hypot(
-            math.sqrt(self._variance), _FIT_STD + _ANGLE_STD / tangent
-        ):
-            self._rejected_s += dt_s
-            if self._rejected_s > _REJECTED_FOR_S:
-                self.__init__(self._prior_m)  # type: ignore[misc]
-            return
-        self._rejected_s = 0.0
-        gain = self._variance / (self._variance + noise)
-        self._log += gain * off
-        self._variance = max((1.0 - gain) * self._variance, 1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,6 @@ from vnect_ros.fitting.energy import (
     Term,
     data_terms,
 )
-from vnect_ros.fitting.ground import Ground
 from vnect_ros.fitting.motion import Motion
 from vnect_ros.fitting.objective import Objective
 from vnect_ros.fitting.observe import Measurement, Observation
@@ -125,9 +125,17 @@ class Track:
         self.unseen_s += dt_s
 
     def update(
-        self, measured: Measurement, dt_s: float, config: FitConfig, ground: Ground | None = None
+        self,
+        measured: Measurement,
+        dt_s: float,
+        config: FitConfig,
+        extra: Sequence[Term] = (),
     ) -> Update:
-        """Fit the frame that `predict` led to, with the feet that stand on the ground."""
+        """Fit the frame that `predict` led to.
+
+        Args:
+            extra: terms besides the usual: what the floor or a depth image shows.
+        """
         points, moves = self._kinematics.jacobian(self.q)
         std, lengths = self._motion.joint_std_m(moves), self._kinematics.lengths_m
         gated = self._gate.check(measured, Prediction(points, std, lengths), dt_s)
@@ -142,7 +150,7 @@ class Track:
             self._motion.inflate_covariance()
         uncertain = returned or corrected
         compare = uncertain or dt_s > _OLD_S
-        agreement = self._fit(observation, dt_s, config, compare, ground)
+        agreement = self._fit(observation, dt_s, config, compare, extra)
         surprise_m = float(np.abs(self.points_m - points).mean())
         sudden = surprise_m > _SUDDEN_M + _SUDDEN_ACCELERATION * dt_s**2 / 2.0
         self.unseen_s = 0.0
@@ -156,7 +164,7 @@ class Track:
         dt_s: float,
         config: FitConfig,
         compare: bool,
-        ground: Ground | None,
+        extra: Sequence[Term],
     ) -> np.ndarray:
         """Correct the motion by an observation.
 
@@ -169,7 +177,7 @@ class Track:
         root = self._motion.root_information()
         position = _root_position(observation, self._size)
         terms = self._terms(observation, position, root, dt_s, config)
-        objective = Objective(terms if ground is None else [*terms, ground])
+        objective = Objective([*terms, *extra])
         start = self.q
         if compare and position is not None:
             alone = _configuration(observation, position)

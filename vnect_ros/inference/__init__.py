@@ -12,7 +12,7 @@ from vnect_ros.errors import BackendError, describe
 
 if TYPE_CHECKING:
     from vnect_ros.inference.base import Backend
-    from vnect_ros.inference.bundles import Model
+    from vnect_ros.inference.model import Model
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +53,13 @@ def load_backend(config: ModelConfig | None = None, **options: Any) -> Backend:
 def create(model: Model, name: str = "auto", **options: Any) -> Backend:
     """Load a model into the runtime of that name.
 
-    The backend's `detail` says for diagnostics what runs where and, for "auto",
+    The backend's `detail` has for diagnostics what runs where and, for "auto",
     why the ones before it in the order do not.
 
     Args:
         name: a key of BACKENDS, or "auto".
-        options: of the runtime: threads (CPU), progress (told of TensorRT's
-            build: what is done, and the share of it) and so on.  One that a
+        options: of the runtime: threads (CPU), progress (called during
+            TensorRT's build with what is done and the share of it) and so on.  One that a
             runtime does not have is passed over.
 
     Raises:

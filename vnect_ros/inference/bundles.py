@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,138 +19,14 @@ import numpy as np
 from vnect_ros import share
 from vnect_ros.errors import ModelError, describe
 from vnect_ros.inference.json_fields import Fields
-from vnect_ros.records import Maps
-from vnect_ros.skeleton import JOINT_NAMES, NUM_JOINTS
+from vnect_ros.inference.model import IDENTITY, MAP_GROUPS, Curve, Model
+from vnect_ros.skeleton import JOINT_NAMES
 
 FORMAT = 1
 BUNDLE_FILE = "bundle.json"
 PRECISIONS = ("fp32", "fp16", "int8")
 COLOUR_ORDERS = ("RGB", "BGR")
 LOCATION_FRAMES = ("crop_ray", "camera")
-MAP_GROUPS = ("heatmap", "x", "y", "z")
-
-Curve = tuple[tuple[float, float], ...]
-"""Rising (output, probability) pairs, straight in between."""
-IDENTITY: Curve = ((0.0, 0.0), (1.0, 1.0))
-
-
-@dataclass(frozen=True)
-class Model:
-    """What a bundle declares, and the two conversions that follow from it."""
-
-    name: str
-    folder: Path
-    licence: str
-    """Of the weights: an SPDX expression or a name."""
-    precision: str
-    """The one that was loaded: "fp32", "fp16" or "int8"."""
-    file: Path
-    """The network of that precision, its checksum verified."""
-    sha256: str
-    input_size: int
-    """Edge of the square input [px]."""
-    colour_order: str
-    """Order of the input's channels: "RGB" or "BGR"."""
-    mean: tuple[float, float, float]
-    """Subtracted from value / 255, in the order of the input's channels."""
-    std: tuple[float, float, float]
-    """Divided by after that, likewise."""
-    stride_px: int
-    """Input pixels a cell of the maps stands for."""
-    joints: tuple[str, ...]
-    """Names of the 21 channels of each group, in the network's order."""
-    layout: tuple[str, ...]
-    """Order of the four groups of channels."""
-    heatmap_peak: float
-    """What the heatmap says at a joint it is sure of."""
-    unit_m: float
-    """Metres one unit of the location maps stands for."""
-    location_frame: str
-    """Axes of the location maps: "crop_ray" (of a camera that looks through the
-    centre of the crop) or "camera" (of the camera itself)."""
-    confidence_curve: Curve
-    """Rising (heatmap peak, probability that the joint is right) pairs."""
-    training: Mapping[str, Any]
-    """How the weights came to be: free-form, for people."""
-    precisions: tuple[str, ...]
-    """Those the bundle has files for."""
-    position_std_m: tuple[float, float] = (0.0, 0.0)
-    """Standard deviation of a fitted joint across and along the viewing direction that
-    no single sequence shows: the network's lasting errors, measured on held-out clips."""
-    gravity_input: str = ""
-    """Name of the input [1, 3] that takes the direction of gravity; "" if there is none."""
-    presence_output: str = ""
-    """Name of the output that says whether a person is in the crop, one number; or ""."""
-    presence_curve: Curve = IDENTITY
-    """Rising (that number, probability of a person) pairs."""
-    presence_threshold: float = 0.5
-    """Probability from which a crop counts as one of a person."""
-
-    @property
-    def map_size(self) -> int:
-        """Edge of the maps [cells]."""
-        return self.input_size // self.stride_px
-
-    def prepare(self, image: np.ndarray) -> np.ndarray:
-        """The network's input for one crop.
-
-        Args:
-            image: [S, S, 3] uint8 RGB, S = input_size.
-
-        Returns:
-            [1, 3, S, S] float32, contiguous.
-
-        Raises:
-            ModelError: the image has another shape or type.
-        """
-        shape = (self.input_size, self.input_size, 3)
-        if image.shape != shape or image.dtype != np.uint8:
-            got = f"{image.dtype} {image.shape}"
-            raise ModelError(describe(f"{self.name}: image", got, f"uint8 {shape}"))
-        if self.colour_order == "BGR":
-            image = image[:, :, ::-1]
-        scale = 1.0 / (255.0 * np.array(self.std))
-        offset = -np.array(self.mean) / np.array(self.std)
-        planes = image.transpose(2, 0, 1)[None]
-        prepared = np.empty(planes.shape, np.float32)
-        np.multiply(planes, scale.astype(np.float32)[:, None, None], out=prepared)
-        prepared += offset.astype(np.float32)[:, None, None]
-        return prepared
-
-    def maps(self, output: np.ndarray, presence: np.ndarray | None = None) -> Maps:
-        """Read the network's output.
-
-        Args:
-            output: [1, 84, h, w] floats, h = w = map_size.
-            presence: the presence output, one number, of a bundle that declares it.
-
-        Raises:
-            ModelError: an output has another shape, or is not finite.
-        """
-        shape = (1, 4 * NUM_JOINTS, self.map_size, self.map_size)
-        if output.shape != shape:
-            raise ModelError(describe(f"{self.name}: output", output.shape, str(shape)))
-        if not np.isfinite(output).all():
-            raise ModelError(describe(f"{self.name}: output", "NaN or infinity", "finite numbers"))
-        groups = output.reshape(4, NUM_JOINTS, *shape[2:]).astype(np.float32, copy=False)
-        if self.joints != JOINT_NAMES:
-            groups = groups[:, [self.joints.index(name) for name in JOINT_NAMES]]
-        heatmap, *xyz = (self.layout.index(name) for name in MAP_GROUPS)
-        return Maps(
-            heatmaps=groups[heatmap] / np.float32(self.heatmap_peak),
-            locations_m=groups[xyz] * np.float32(self.unit_m),
-            stride_px=float(self.stride_px),
-            presence=self._presence(presence),
-        )
-
-    def _presence(self, output: np.ndarray | None) -> float:
-        """The probability of a person; NaN without that output."""
-        if output is None:
-            return math.nan
-        if output.size != 1 or not np.isfinite(output).all():
-            got = f"{output.shape} {output.ravel()[:3]}"
-            raise ModelError(describe(f"{self.name}: presence", got, "one finite number"))
-        return float(np.interp(output.item(), *np.transpose(self.presence_curve)))
 
 
 def search_path() -> list[Path]:
@@ -195,7 +69,7 @@ def load(name: str | Path, precision: str = "") -> Model:
 
     Raises:
         ModelError: no such bundle, a field is missing or refused, or the file
-            is missing, outside the bundle, or not what its checksum says.
+            is missing, outside the bundle, or does not match its checksum.
     """
     folder = locate(name)
     try:
@@ -203,38 +77,38 @@ def load(name: str | Path, precision: str = "") -> Model:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{folder / BUNDLE_FILE}: cannot be read: {error}") from error
     fields = Fields(str(folder / BUNDLE_FILE), declared)
-    fields.one_of("format", int, (FORMAT,))
+    fields.get("format", int, choices=(FORMAT,))
     files, source, output = fields.inner("files"), fields.inner("input"), fields.inner("output")
     precisions = tuple(p for p in PRECISIONS if p in files.values)
     if not precisions or len(precisions) != len(files.values):
         raise fields.refusal("files", sorted(files.values), "some of " + ", ".join(PRECISIONS))
-    default = fields.one_of("default_precision", str, precisions)
+    default = fields.get("default_precision", str, choices=precisions)
     if precision and precision not in precisions:
         accepted = ", ".join(precisions)
         raise ModelError(describe(f"{folder.name}: precision", precision, accepted))
     entry = files.inner(precision or default)
     file = _verified(folder, entry)
-    input_size = source.number("size_px", 32, 4096, int)
-    stride_px = output.number("stride_px", 1, 64, int)
+    input_size = source.get("size_px", int, low=32, high=4096)
+    stride_px = output.get("stride_px", int, low=1, high=64)
     if input_size % stride_px:
         raise source.refusal("size_px", input_size, f"a multiple of stride_px {stride_px}")
     return Model(
         name=fields.text("name"),
         folder=folder,
-        licence=fields.text("licence"),
+        licence=fields.text("licence" if "licence" in fields.values else "license"),
         precision=precision or default,
         file=file,
         sha256=entry.text("sha256"),
         input_size=input_size,
-        colour_order=source.one_of("colour_order", str, COLOUR_ORDERS),
+        colour_order=source.get("colour_order", str, choices=COLOUR_ORDERS),
         mean=source.triple("mean", -10.0, 10.0),
         std=source.triple("std", 1e-3, 1e3),
         stride_px=stride_px,
         joints=output.permutation("joints", JOINT_NAMES),
         layout=output.permutation("layout", MAP_GROUPS),
-        heatmap_peak=output.number("heatmap_peak", 1e-6, 1e6),
-        unit_m=output.number("unit_m", 1e-6, 1e3),
-        location_frame=output.one_of("location_frame", str, LOCATION_FRAMES),
+        heatmap_peak=output.get("heatmap_peak", float, low=1e-6, high=1e6),
+        unit_m=output.get("unit_m", float, low=1e-6, high=1e3),
+        location_frame=output.get("location_frame", str, choices=LOCATION_FRAMES),
         confidence_curve=_curve(output, "confidence_curve"),
         training=fields.get("training", dict),
         precisions=precisions,
@@ -272,7 +146,7 @@ def write_bundle(
     """Make (or make anew) the bundle in `folder`; the fields are those of Model.
 
     Args:
-        folder: the bundle's folder; its name is the bundle's unless `name` says else.
+        folder: the bundle's folder; its name is the bundle's unless `name` is given.
         files: the network file of each precision; copied into the folder as
             `model.onnx`, `model_fp16.onnx` or `model_int8.onnx` if not yet in it.
 
@@ -298,7 +172,7 @@ def write_bundle(
     declared: dict[str, Any] = {
         "format": FORMAT,
         "name": name or folder.resolve().name,
-        "licence": licence,
+        "license": licence,
         "default_precision": default_precision or next(iter(files), ""),
         "files": entries,
         "input": {
@@ -343,7 +217,7 @@ def _sha256(file: Path) -> str:
 def _verified(folder: Path, entry: Fields) -> Path:
     """The network file of an entry, once it is inside the bundle and intact."""
     path, sha256 = entry.text("path"), entry.text("sha256")
-    size_bytes = entry.number("size_bytes", 0, 1 << 40, int)
+    size_bytes = entry.get("size_bytes", int, low=0, high=1 << 40)
     try:
         file = (folder / path).resolve()
         if folder not in file.parents:
@@ -378,7 +252,7 @@ def _presence_fields(output: Fields) -> dict[str, Any]:
     return {
         "presence_output": output.text("presence"),
         "presence_curve": _curve(output, "presence_curve"),
-        "presence_threshold": output.number("presence_threshold", 0.0, 1.0),
+        "presence_threshold": output.get("presence_threshold", float, low=0.0, high=1.0),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vnect_ros.errors import ModelError, describe
+from vnect_ros.options import check
 
 
 class Fields:
@@ -19,15 +20,10 @@ class Fields:
         """The error to raise for a field."""
         return ModelError(describe(f"{self.where}: {self.prefix}{key}", value, accepted))
 
-    def get(self, key: str, kind: type) -> Any:
-        """A field of that type; whole numbers pass for floats."""
-        value = self.values.get(key)
-        if kind is float and type(value) is int and abs(value) < 1 << 53:
-            value = float(value)
-        if type(value) is not kind:
-            names = {dict: "an object", list: "an array", str: "a string", int: "an integer"}
-            raise self.refusal(key, value, names.get(kind, "a number"))
-        return value
+    def get(self, key: str, kind: type, **limits: Any) -> Any:
+        """A field of that type, within the limits of `options.check`."""
+        name = f"{self.where}: {self.prefix}{key}"
+        return check(name, self.values.get(key), kind, error=ModelError, **limits)
 
     def inner(self, key: str) -> Fields:
         """A field that is an object."""
@@ -38,20 +34,6 @@ class Fields:
         value: str = self.get(key, str)
         if not value:
             raise self.refusal(key, value, "a string that is not empty")
-        return value
-
-    def number(self, key: str, low: float, high: float, kind: type = float) -> Any:
-        """A number within inclusive bounds."""
-        value = self.get(key, kind)
-        if not low <= value <= high:  # NaN fails too
-            raise self.refusal(key, value, f"{low:g} to {high:g}")
-        return value
-
-    def one_of(self, key: str, kind: type, accepted: tuple) -> Any:
-        """One of the accepted values."""
-        value = self.get(key, kind)
-        if value not in accepted:
-            raise self.refusal(key, value, " or ".join(str(a) for a in accepted))
         return value
 
     def triple(self, key: str, low: float, high: float) -> tuple[float, float, float]:

@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
+from vnect_ros import options
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.learning.augmentation import Augmentation
 from vnect_ros.learning.losses import LossWeights
@@ -29,7 +30,7 @@ class SourceConfig:
     """What differs from the recipe's augmentation for this set."""
 
     def __post_init__(self) -> None:
-        _make(Augmentation, self.augmentation, "sources.augmentation.")
+        options.from_mapping(Augmentation, self.augmentation, "sources.augmentation.")
 
 
 @dataclass(frozen=True)
@@ -105,42 +106,13 @@ class TrainConfig:
             raise ConfigError(describe("size", self.size, f"a multiple of {grid}"))
 
 
-def _make(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    names = {f.name for f in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        raise ConfigError(
-            describe(
-                f"{where}{unknown[0]}", values[unknown[0]], "one of " + ", ".join(sorted(names))
-            )
-        )
-    hints = get_type_hints(kind)
-    out: dict[str, Any] = {}
-    for name, value in values.items():
-        hint = hints[name]
-        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-            out[name] = _make(hint, value, f"{where}{name}.")  # type: ignore[arg-type]
-        elif name == "poses" and value is not None:
-            out[name] = _make(PoseConfig, value, "poses.")
-        elif name in ("sources", "validation"):
-            out[name] = tuple(_make(SourceConfig, v, f"{where}{name}.") for v in value)
-        elif isinstance(value, list):
-            out[name] = tuple(value)
-        elif hint is float and isinstance(value, int):
-            out[name] = float(value)
-        else:
-            out[name] = value
-    return kind(**out)
-
-
 def from_mapping(values: Mapping[str, Any]) -> TrainConfig:
     """Build a recipe from plain values.
 
     Raises:
         ConfigError: An unknown key or a value out of its range.
     """
-    made = _make(TrainConfig, values, "")
-    assert isinstance(made, TrainConfig)
+    made: TrainConfig = options.from_mapping(TrainConfig, values)
     return made
 
 

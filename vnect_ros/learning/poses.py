@@ -101,8 +101,8 @@ class PoseSampler:
             bone = poses[:, j] - poses[:, PARENTS[j]]
             joints[j] = joints[PARENTS[j]] + stretch[:, j, None] * bone
         poses = torch.stack(joints, dim=1)
-        size = torch.as_tensor(knee_neck_length(poses.numpy())) / NORMALISED_KNEE_NECK_M
-        return poses / size[:, None, None]
+        size = torch.tensor(knee_neck_length(poses.numpy()), dtype=torch.float32)
+        return poses * (NORMALISED_KNEE_NECK_M / size)[:, None, None]
 
     def _before_camera(self, poses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Poses [B, 21, 3] and gravity [B, 3] in the axes of a camera's ray to the person."""

@@ -11,7 +11,6 @@ row, so its BayerRG is ROS's bayer_bggr.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 
 from vnect_ros.errors import ImageError, describe
+from vnect_ros.messages.encoded import SampleDepth, decode
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,6 @@ ENCODINGS = {
     "yuyv": _Encoding(2, cv2.COLOR_YUV2RGB_YUY2, bridged=False),
 }
 """What is read of sensor_msgs/Image; "uyvy" and "yuyv" are newer names of the two YUV ones."""
-_DEPTHS = (8, 10, 12, 14, 16)
-"""Bits that sensors deliver in 16-bit images."""
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""A JPEG marker that ends coded data, or begins a segment."""
-_PNG_END = b"IEND\xaeB`\x82"
 
 
 class ImageReader:
@@ -69,7 +64,7 @@ class ImageReader:
         """Take a CvBridge, or None to convert without one."""
         self._bridge = bridge
         self._not_bridged: set[str] = set()
-        self._bits = _DEPTHS[0]
+        self._depth = SampleDepth()
 
     def read(self, message: Any) -> np.ndarray:
         """The image as [H, W, 3] uint8 RGB; rgb8 without padding is not copied.
@@ -81,7 +76,8 @@ class ImageReader:
             ImageError: encoding, size, step or data do not make an image.
         """
         if not hasattr(message, "encoding"):
-            return self._decompressed(message)
+            got = f"{len(message.data)} bytes of format {message.format!r}"
+            return decode(bytes(message.data), self._depth, "compressed image", got)
         encoding, row = _checked(message)
         if encoding.bridged and message.step == row and not message.is_bigendian:
             image = self._bridged(message)
@@ -108,7 +104,7 @@ class ImageReader:
         rows = np.frombuffer(message.data, np.uint8).reshape(height, message.step)[:, :row]
         pixels = np.ascontiguousarray(rows)
         if encoding.bits == 16:
-            pixels = self._to_8_bits(pixels.view(">u2" if message.is_bigendian else "<u2"))
+            pixels = self._depth.to_8_bits(pixels.view(">u2" if message.is_bigendian else "<u2"))
         pixels = pixels.reshape(height, width, encoding.channels)
         if encoding.to_rgb is None:
             return pixels
@@ -116,35 +112,6 @@ class ImageReader:
             return cv2.cvtColor(pixels, encoding.to_rgb)
         except cv2.error as error:  # e.g. a Bayer image of one row
             raise ImageError(f"{message.encoding} image of {width}x{height}: {error}") from error
-
-    def _to_8_bits(self, values: np.ndarray) -> np.ndarray:
-        in_use = int(values.max()).bit_length()
-        self._bits = max(self._bits, next(depth for depth in _DEPTHS if depth >= in_use))
-        return (values >> (self._bits - 8)).astype(np.uint8)
-
-    def _decompressed(self, message: Any) -> np.ndarray:
-        data = bytes(message.data)
-        got = f"{len(data)} bytes of format {message.format!r}"
-        kind = "JPEG" if data[:2] == b"\xff\xd8" else "PNG" if data[1:4] == b"PNG" else ""
-        if not kind:
-            raise ImageError(describe("compressed image", got, "a JPEG or PNG image"))
-        # OpenCV fills what a torn image lacks with grey, and does not tell.
-        if not (_ends_as_jpeg(data) if kind == "JPEG" else _PNG_END in data):
-            raise ImageError(
-                describe("compressed image", f"{got}, cut off", f"a whole {kind} image")
-            )
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-        try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error as error:
-            raise ImageError(f"compressed image: {error}") from error
-        if image is None:
-            raise ImageError(
-                describe("compressed image", f"{got}, damaged", f"a whole {kind} image")
-            )
-        if image.dtype == np.uint16:
-            image = self._to_8_bits(image)
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _checked(message: Any) -> tuple[_Encoding, int]:
@@ -166,18 +133,3 @@ def _checked(message: Any) -> tuple[_Encoding, int]:
             describe("image data", f"{len(message.data)} bytes", f"{step * height} (step * height)")
         )
     return encoding, row
-
-
-def _ends_as_jpeg(data: bytes) -> bool:
-    """Whether a JPEG image comes to its end marker, whatever stands behind it.
-
-    A thumbnail has one of its own, within a segment that is skipped here.
-    """
-    at = 2
-    while (marker := _MARKER.search(data, at)) is not None:
-        at, code = marker.end(), data[marker.end() - 1]
-        if code == 0xD9:
-            return True
-        if code not in (0x01, 0xD8):  # those two have no length
-            at += int.from_bytes(data[at : at + 2], "big")
-    return False

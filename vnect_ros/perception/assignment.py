@@ -54,9 +54,10 @@ def assign(readings: Sequence[Keypoints], expected: Sequence[np.ndarray | None])
     """
     chosen = list(range(len(readings)))
     known = [i for i in chosen if expected[i] is not None]
+    known_px = [px for px in expected if px is not None]
     if len(known) < 2:
         return chosen
-    cost = np.array([[distance(readings[j], expected[i]) for j in known] for i in known])
+    cost = np.array([[distance(readings[j], px) for j in known] for px in known_px])
     cost[cost > MAX_DISTANCE] = NO_MATCH
     # The own window's reading goes first among equals, so that noise exchanges nobody.
     cost[np.arange(len(known)), np.arange(len(known))] -= 1e-3
@@ -109,8 +110,7 @@ def _matching() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
 
 
 def _error(keypoints: Keypoints, expected_px: np.ndarray | None, size: float) -> np.ndarray:
-    """[21] distance of each joint from its prediction, in parts of the size, less a tenth of
-    its confidence."""
+    """[21] distance from the prediction, in parts of the size, less a tenth of the confidence."""
     if expected_px is None:
         return MAX_DISTANCE - 0.1 * keypoints.confidence
     off = keypoints.pixels_px - expected_px

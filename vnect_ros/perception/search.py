@@ -10,7 +10,7 @@ import numpy as np
 
 from vnect_ros.config import CropConfig, PipelineConfig
 from vnect_ros.perception import decode
-from vnect_ros.perception.crop import wider
+from vnect_ros.perception.crop import around, wider
 from vnect_ros.perception.decode import Keypoints
 from vnect_ros.records import Crop, Maps
 
@@ -23,6 +23,13 @@ REACQUIRE_GROWTH: Final = 1.5
 COVERED: Final = 0.6
 """A window whose overlap (area in common over the union's) with a tracked person's is above
 this is left out."""
+
+MIN_AGREEMENT: Final = 0.2
+"""Least agreement of flat and spatial joints of a find of a network without presence ..."""
+MIN_EVIDENCE: Final = 6.0
+"""... and the least summed confidence times agreement."""
+SAME_BOX: Final = 0.35
+"""A detector's box whose window overlaps a tracked person's by more is that person's."""
 
 
 class Find(NamedTuple):
@@ -48,7 +55,7 @@ class PersonSearch:
 
         Args:
             input_size: edge of the network's input [px].
-            presence_threshold: probability from which a window may show a person.
+            presence_threshold: probability of a person from which a window shows one.
         """
         self.config, self.input_size = config, input_size
         self.presence_threshold = presence_threshold
@@ -99,21 +106,35 @@ class PersonSearch:
                 break
         return chosen
 
+    def windows_of(self, boxes_px: np.ndarray, tracked: Sequence[Crop]) -> list[Crop]:
+        """Windows about people that a detector found, in place of the search's own.
+
+        Args:
+            boxes_px: [N, 4] left, top, right, bottom in the image [px].
+            tracked: windows of the people who are tracked; their boxes are left out.
+
+        Returns:
+            At most `crop.windows_per_frame`, the largest boxes first.
+        """
+        corners = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 2, 2)
+        windows = [around(box, self.config.crop, self.input_size) for box in corners]
+        new = [w for w in windows if not any(_overlap(w, other) > SAME_BOX for other in tracked)]
+        new.sort(key=lambda window: -window.size_px)
+        return new[: self.config.crop.windows_per_frame]
+
     def judge(self, maps: Maps, keypoints: Keypoints, window: Crop) -> Find | None:
         """The find that a window's maps show, or None where they show nobody."""
         pixels_px, confidence = keypoints
-        seen = confidence > 0.0
-        if seen.sum() < self.config.decode.min_joints:
-            return None
-        if maps.presence < self.presence_threshold:  # never with NaN
+        if (confidence > 0.0).sum() < self.config.decode.min_joints:
             return None
         local_m = decode.read_locations(maps, window.input_from_image(pixels_px))
-        consistency = decode.shape_consistency(pixels_px, local_m, confidence)
-        score = float(confidence.sum()) * consistency
-        crop = self.config.crop
-        if consistency < crop.min_agreement or score < crop.min_evidence:
-            return None
-        return Find(keypoints, score)
+        agreement = decode.shape_consistency(pixels_px, local_m, confidence)
+        score = float(confidence.sum()) * agreement
+        if math.isnan(maps.presence):
+            found = agreement >= MIN_AGREEMENT and score >= MIN_EVIDENCE
+        else:
+            found = maps.presence >= self.presence_threshold
+        return Find(keypoints, score) if found else None
 
 
 def grid(width: int, height: int, config: CropConfig, input_size: int) -> list[Crop]:

@@ -14,7 +14,7 @@ from vnect_ros.clock import Arrival, ClockGuard
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.messages.cameras import camera_from_message, is_rectified
 from vnect_ros.messages.images import ImageReader
-from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.frame import FALLBACK_FPS, MAX_FPS, VideoFrame
 
 _ROS2 = (".mcap", ".db3")
 _IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -48,7 +48,7 @@ class Bag:
         """
         self.path, self.lost = path, 0
         with _opened(path) as reader:
-            images = {c.topic: 0 for c in reader.connections if c.msgtype in _IMAGES}
+            images = {c.topic: 0 for c in reader.connections if _has_images(c)}
             for connection in reader.connections:
                 if connection.topic in images:
                     images[connection.topic] += connection.msgcount
@@ -56,7 +56,8 @@ class Bag:
             """The topic that the images are of."""
             self.count = images[self.topic]
             duration_s = reader.duration * 1e-9
-        self.fps = max(self.count - 1, 1) / duration_s if duration_s > 0.0 else 1.0
+        rate = (self.count - 1) / duration_s if duration_s > 0.0 else 0.0
+        self.fps = rate if 0.0 < rate <= MAX_FPS else FALLBACK_FPS
         """Mean rate [Hz]."""
         base = self.topic.removesuffix("/compressed")
         self._info_topic = base.rpartition("/")[0] + "/camera_info"
@@ -120,9 +121,7 @@ class Bag:
             infos = [
                 c for c in reader.connections if (c.topic, c.msgtype) == (self._info_topic, _INFO)
             ]
-            images = [
-                c for c in reader.connections if c.topic == self.topic and c.msgtype in _IMAGES
-            ]
+            images = [c for c in reader.connections if c.topic == self.topic and _has_images(c)]
             for chosen, count in ((infos, 1), (infos + images, None)):
                 for connection, recorded_ns, raw in islice(
                     reader.messages(connections=chosen) if chosen else (), count
@@ -149,6 +148,11 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except Exception as error:  # those of rosbags, of its storages and decompressors
         raise ImageError(describe("bag", str(path), f"a whole bag ({error})")) from error
+
+
+def _has_images(connection: Any) -> bool:
+    """Whether a topic has images that a person can be seen in, as far as its name tells."""
+    return connection.msgtype in _IMAGES and not connection.topic.endswith("/compressedDepth")
 
 
 def _chosen(path: Path, images: dict[str, int], topic: str) -> str:

@@ -32,16 +32,21 @@ def read_camera_file(file: str | Path, rectified: bool = False) -> Camera:
         CameraError: the file cannot be read, is of another kind, or no real camera
             has what it states; the field is named.
     """
-    path, _, name = str(file).rpartition("#") if "#" in str(file) else (str(file), "", "")
+    path, name = str(file), ""
+    if "#" in path and not Path(path).exists():
+        path, _, name = path.rpartition("#")
     try:
         content, read = _recognised(Path(path).read_bytes(), name)
         return read(content, rectified)
     except CameraError as error:
         raise CameraError(f"{file}: {error}") from error
     except KeyError as error:
-        raise CameraError(describe(f"{file}: {error.args[0]}", None, "a field")) from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise CameraError(f"{file}: cannot be read as a camera: {error}") from error
+        raise CameraError(describe(f"{file}: {error.args[0]}", None, ACCEPTED)) from error
+    except OSError as error:
+        raise CameraError(f"{file}: cannot be read: {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        got = f"what cannot be read as a camera: {error}"
+        raise CameraError(describe(f"{file}: content", got, ACCEPTED)) from error
 
 
 Reader = Callable[[Mapping[str, Any], bool], Camera]

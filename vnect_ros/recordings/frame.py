@@ -8,6 +8,11 @@ import numpy as np
 
 from vnect_ros.camera import Camera
 
+FALLBACK_FPS = 30.0
+"""Rate taken for what states none [Hz]."""
+MAX_FPS = 1000.0
+"""Largest rate of a recording [Hz]."""
+
 
 @dataclass(frozen=True)
 class VideoFrame:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-
 from vnect_ros.errors import ImageError, describe
+from vnect_ros.messages.encoded import SampleDepth, decode
 from vnect_ros.recordings.frame import VideoFrame
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_log = logging.getLogger(__name__)
 
 
 class ImageFolder:
@@ -26,23 +27,33 @@ class ImageFolder:
         Raises:
             ImageError: there are no images.
         """
-        files = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
+        shown = (file for file in folder.iterdir() if not file.name.startswith("."))
+        files = [file for file in shown if file.suffix.lower() in SUFFIXES]
         if not files:
             raise ImageError(describe("video", str(folder), "a folder with " + ", ".join(SUFFIXES)))
-        self._files = sorted(files, key=_order)
+        self._folder, self._files = folder, sorted(files, key=_order)
         self.fps, self.count, self.lost = fps, len(files), 0
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        """The images at an even rate.
+        """The images at an even rate; one that cannot be read is left out, and its time passes.
+
+        Those are counted in `lost` and logged.
 
         Raises:
-            ImageError: one of them cannot be read.
+            ImageError: none of them can be read.
         """
+        depth, fault, self.lost = SampleDepth(), "", 0
         for i, file in enumerate(self._files):
-            image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-            if image is None:
-                raise ImageError(describe("image", str(file), "an image OpenCV reads"))
-            yield VideoFrame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), i / self.fps)
+            try:
+                image = decode(file.read_bytes(), depth, "image", str(file), as_file=True)
+            except (ImageError, OSError) as error:
+                fault, self.lost = str(error), self.lost + 1
+                continue
+            yield VideoFrame(image, i / self.fps)
+        if self.lost == self.count:
+            raise ImageError(fault)
+        if self.lost:
+            _log.warning("%s: %d images are left out, the last: %s", self._folder, self.lost, fault)
 
 
 def _order(file: Path) -> tuple[list[int | str], str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.recordings.bag import Bag, is_bag
-from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.frame import FALLBACK_FPS, MAX_FPS, VideoFrame
 from vnect_ros.recordings.image_folder import ImageFolder
-from vnect_ros.recordings.video_file import FALLBACK_FPS, VideoFile
+from vnect_ros.recordings.video_file import VideoFile
 
 
 class Video:
@@ -36,8 +36,8 @@ class Video:
         Raises:
             ImageError: there is nothing there that can be read.
         """
-        if fps is not None and not 0.0 < fps < float("inf"):
-            raise ImageError(describe("fps", fps, "a positive number of images a second"))
+        if fps is not None and not 0.0 < fps <= MAX_FPS:
+            raise ImageError(describe("fps", fps, f"above 0, to {MAX_FPS:g} images a second"))
         self.source = Path(source)
         self._even = fps
         self._reader: Bag | ImageFolder | VideoFile
@@ -46,7 +46,7 @@ class Video:
         elif topic:
             raise ImageError(describe("topic", topic, f"none: {source} is no bag"))
         elif self.source.is_dir():
-            self._reader = ImageFolder(self.source, fps or FALLBACK_FPS)
+            self._reader, self._even = ImageFolder(self.source, fps or FALLBACK_FPS), None
         else:
             self._reader = VideoFile(self.source)
         self.fps = fps or self._reader.fps

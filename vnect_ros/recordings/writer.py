@@ -22,13 +22,14 @@ class VideoWriter:
     A context manager; the first frame settles the size.
     """
 
-    def __init__(self, file: str | Path, fps: float) -> None:
+    def __init__(self, file: str | Path, fps: float, crf: int = 21) -> None:
         """Name the file; nothing is opened before the first frame.
 
         Args:
             fps: nominal rate, and that of frames without a time [Hz].
+            crf: quality of H.264, lower is better.
         """
-        self.file, self.fps = Path(file), fps
+        self.file, self.fps, self._crf = Path(file), fps, crf
         self._size: tuple[int, int] | None = None
         self._container: Any = None
         self._stream: Any = None
@@ -95,15 +96,16 @@ class VideoWriter:
         av = import_av()
         self._size = size
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        codec, options = "libx264", {"preset": "veryfast", "crf": "21"}
+        codec, options = "libx264", {"preset": "veryfast", "crf": str(self._crf)}
         if codec not in av.codecs_available:
             codec, options = "mpeg4", {"qscale": "3"}
         try:
-            self._container = av.open(str(self.file), "w", options={"movflags": "+faststart"})
+            container = av.open(str(self.file), "w", options={"movflags": "+faststart"})
             rate = Fraction(self.fps).limit_denominator(10000)
-            self._stream = self._container.add_stream(codec, rate=rate, options=options)
+            self._stream = container.add_stream(codec, rate=rate, options=options)
         except av.error.FFmpegError as error:
             raise ImageError(f"{self.file} cannot be written: {error}") from error
+        self._container = container
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = _TICK

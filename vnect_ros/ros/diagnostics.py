@@ -13,9 +13,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from vnect_ros.inference.base import Backend
 from vnect_ros.records import Pose, State
 from vnect_ros.ros.people_statistics import PeopleStatistics, rate_hz
+from vnect_ros.ros.stage_times import WINDOW, StageTimes
 
-WINDOW = 300
-"""Images that latency is taken over."""
 RECENT = 30
 """Images whose stamps are compared with the clock."""
 AHEAD_S, BEHIND_S = 1e-3, 1.0
@@ -45,6 +44,7 @@ class Diagnostics:
             self._ends: deque[float] = deque(maxlen=WINDOW)
             self._latencies: deque[float] = deque(maxlen=WINDOW)
             self._timings: dict[str, float] = {}
+            self._stages = StageTimes()
             self._error, self._error_at = "", -np.inf
             self._reported = 0
             self._fatal = ""
@@ -52,6 +52,7 @@ class Diagnostics:
             self._people = PeopleStatistics()
             self.tracking = "nobody seen yet"
             self.camera = self.camera_fault = ""
+            self.extras: dict[str, tuple[str, str]] = {}
             self.stale = self.clock = self.neighbour = ""
 
     def received(self, now_s: float, replaced: bool, age_s: float) -> None:
@@ -72,6 +73,7 @@ class Diagnostics:
         now_s: float,
         latency_s: float,
         timings_s: dict[str, float],
+        stages_s: Mapping[str, float],
         people: Mapping[str, Pose],
         skipped: int,
     ) -> None:
@@ -79,7 +81,8 @@ class Diagnostics:
 
         Args:
             latency_s: from the image's stamp [s].
-            timings_s: of each stage [s].
+            timings_s: of each part of the processing [s].
+            stages_s: of each of `stage_times.STAGES` [s].
             people: everybody who is tracked, by the id published.
             skipped: people whom the network did not look at in this image.
         """
@@ -91,6 +94,7 @@ class Diagnostics:
             self._ends.append(now_s)
             self._latencies.append(latency_s)
             self._timings = timings_s
+            self._stages.add(stages_s)
 
     def stopped(self, cause: str) -> None:
         """No image is used any more, so that nobody is tracked; `cause` says why."""
@@ -133,6 +137,8 @@ class Diagnostics:
                 "lifecycle": state,
                 **self.facts,
                 "camera": self.camera_fault or self.camera or "no image yet",
+                "floor": "not known",
+                **{name: fault or used for name, (used, fault) in self.extras.items()},
                 "tracking": self.tracking,
                 **self._people.values(now_s),
                 "images received": str(self._received),
@@ -145,8 +151,9 @@ class Diagnostics:
             for share in (50, 95):
                 value = f"{np.percentile(latencies, share):.1f}" if len(latencies) else ""
                 values[f"latency p{share}, image stamp to publishing [ms]"] = value
-            for stage, duration in self._timings.items():
-                values[f"{stage} [ms]"] = f"{duration * 1e3:.2f}"
+            values.update(self._stages.values())
+            for part, duration in self._timings.items():
+                values[f"{part} [ms]"] = f"{duration * 1e3:.2f}"
             values["last error"] = self._fatal or self._error
             if self._error and not self._fatal:
                 values["last error, ago [s]"] = f"{now_s - self._error_at:.1f}"
@@ -172,10 +179,14 @@ class Diagnostics:
             return DiagnosticStatus.WARN, self.clock
         if self.stale:
             return DiagnosticStatus.ERROR, self.stale
-        warning = self.camera_fault or self._odd_stamps() or self.neighbour
+        warning = self.camera_fault or self._odd_stamps() or self._missing() or self.neighbour
         if warning:
             return DiagnosticStatus.WARN, warning
         return DiagnosticStatus.OK, self.tracking
+
+    def _missing(self) -> str:
+        """Why the last image lacked what it should have had; "" if it did not."""
+        return next((fault for _, fault in self.extras.values() if fault), "")
 
     def _odd_stamps(self) -> str:
         """What is odd about the images' stamps, and its likely cause; "" if nothing."""

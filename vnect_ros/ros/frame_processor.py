@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -15,9 +16,21 @@ from vnect_ros.errors import ImageError
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame
 from vnect_ros.ros.diagnostics import Diagnostics
+from vnect_ros.ros.extras import Extras
 from vnect_ros.ros.image_input import ImageInput, Refusal
 from vnect_ros.ros.publishers import Publishers
+from vnect_ros.ros.stage_times import STAGES
 from vnect_ros.ros.watchdog import Freshness
+
+
+class Received(NamedTuple):
+    """An image as the executor's thread leaves it to the worker."""
+
+    message: Image | CompressedImage
+    at_s: float
+    """When, by a steady clock [s]."""
+    age_s: float
+    """The node's clock at that time less the image's stamp [s]."""
 
 
 class FrameProcessor:
@@ -33,11 +46,13 @@ class FrameProcessor:
         pipeline: Pipeline,
         publishers: Publishers,
         diagnostics: Diagnostics,
+        extras: Extras,
     ) -> None:
         """Take over pipeline and publishers: `close` ends them."""
         self._node, self._config, self._diagnostics = node, config, diagnostics
         self._pipeline: Pipeline | None = pipeline
         self._publishers: Publishers | None = publishers
+        self._extras = extras
         self._step_lock, self._output_lock = Lock(), Lock()
         self._freshness = Freshness(node)
         self.begin("")
@@ -50,7 +65,7 @@ class FrameProcessor:
         """
         assert self._pipeline is not None
         self._topic = topic
-        self._input = ImageInput(self._pipeline.clock, topic)
+        self._input = ImageInput(self._pipeline.clock, topic, self._extras)
         self._camera: Camera | None = None
         self._freshness.renew()
         self._stale = False
@@ -72,7 +87,7 @@ class FrameProcessor:
     def camera_info(self, info: CameraInfo) -> None:
         self._input.info = info
 
-    def process(self, message: Image | CompressedImage) -> None:
+    def process(self, received: Received) -> None:
         """Read, step, publish.
 
         Raises:
@@ -81,37 +96,40 @@ class FrameProcessor:
         """
         self._busy_since = time.monotonic()
         try:
-            self._process(message)
+            self._process(received)
         finally:
             self._busy_since = None
 
-    def _process(self, message: Image | CompressedImage) -> None:
-        begin, config = time.perf_counter(), self._config
+    def _process(self, received: Received) -> None:
+        begin_s, config, message = time.monotonic(), self._config, received.message
         frame = self._input.read(message, config, self._stale)
         self._diagnostics.camera_fault = self._input.camera_fault
         self._diagnostics.camera = self._input.camera_used
+        self._diagnostics.extras = self._extras.states()
         if isinstance(frame, Refusal):
             if frame.is_fault:
                 raise ImageError(frame.reason)
             return
-        read = time.perf_counter()
+        read_s = time.monotonic()
         with self._step_lock:
             pipeline, publishers = self._pipeline, self._publishers
             if pipeline is None or publishers is None:
                 return
             self._begin_anew_if_needed(frame, pipeline)
             poses = pipeline.step(frame)
-            stages, skipped = dict(pipeline.timings_s), pipeline.skipped
-        stepped = time.perf_counter()
+            timings, skipped = dict(pipeline.timings_s), pipeline.skipped
+        stepped_s = time.monotonic()
         with self._output_lock:
             latency_s = publishers.publish(poses, frame.camera, message.header, config)
             self._freshness.renew()
             self._stale = False
-        published = time.perf_counter()
-        stages["total"] = published - begin
-        timings = {"convert": read - begin, "publish": published - stepped, **stages}
+        end_s = time.monotonic()
+        timings["total"] = end_s - begin_s
+        timings = {"convert": read_s - begin_s, "publish": end_s - stepped_s, **timings}
+        waits = (received.age_s, begin_s - received.at_s, stepped_s - begin_s)
+        stages = dict(zip(STAGES, (*waits, publishers.published_s - stepped_s)))
         people = publishers.by_name(poses, config)
-        self._diagnostics.published(time.monotonic(), latency_s, timings, people, skipped)
+        self._diagnostics.published(end_s, latency_s, timings, stages, people, skipped)
         publishers.publish_debug(
             frame.image, poses, frame.camera, message.header, config.debug_rate
         )

@@ -18,6 +18,7 @@ from vnect_ros.messages.cameras import camera_from_message, is_rectified
 from vnect_ros.messages.images import ImageReader
 from vnect_ros.records import Frame
 from vnect_ros.ros import convert
+from vnect_ros.ros.extras import Extras
 
 WAITING: Final = "waiting for a CameraInfo"
 
@@ -34,12 +35,13 @@ class Refusal:
 class ImageInput:
     """Makes frames of one camera's messages, from the activation of the node on."""
 
-    def __init__(self, clock: ClockGuard, topic: str) -> None:
+    def __init__(self, clock: ClockGuard, topic: str, extras: Extras) -> None:
         """Know nothing of the camera yet.
 
         Args:
             clock: judges stamps; the pipeline's.
             topic: that the images come from: its name may say that they are rectified.
+            extras: what its frames have besides the image.
         """
         self.info: CameraInfo | None = None
         """The newest; set from the executor's thread, all else is the worker's."""
@@ -47,7 +49,7 @@ class ImageInput:
         """What is amiss with the camera's intrinsics; "" if nothing."""
         self.camera_used = "calibrated"
         """How its intrinsics are used, where nothing is amiss."""
-        self._clock, self._topic = clock, topic
+        self._clock, self._topic, self._extras = clock, topic, extras
         self._reader = ImageReader(load_cv_bridge())
         self._camera: Camera | None = None
         self._first_image_at: float | None = None
@@ -72,7 +74,8 @@ class ImageInput:
         camera = self._camera_of(image, config)
         if camera is None:
             return Refusal(WAITING, is_fault=False)
-        return Frame(image, camera, stamp_s)
+        extras = self._extras.of(message.header, camera.width, camera.height, config)
+        return Frame(image, camera, stamp_s, *extras)
 
     def _stamp_s(self, header: Header, late_s: float) -> float:
         """The stamp [s] of an image that may be used.

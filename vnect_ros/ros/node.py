@@ -26,16 +26,19 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from vnect_ros import inference, steady
+from vnect_ros.config import NodeConfig
 from vnect_ros.errors import BackendError, ConfigError, VnectError
 from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.ros import convert, params
 from vnect_ros.ros.diagnostics import Diagnostics
-from vnect_ros.ros.frame_processor import FrameProcessor
+from vnect_ros.ros.extras import Extras
+from vnect_ros.ros.frame_processor import FrameProcessor, Received
 from vnect_ros.ros.naming import body_id
 from vnect_ros.ros.publishers import Publishers
-from vnect_ros.ros.target_frame import TargetFrame
+from vnect_ros.ros.target_frame import GroundFrame, TargetFrame
+from vnect_ros.ros.transforms import TransformListener
 from vnect_ros.ros.watchdog import Watchdog
 from vnect_ros.ros.worker import LatestWorker
 
@@ -49,23 +52,30 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 class VnectNode(LifecycleNode):
     """See the module; parameters are those of `config.NodeConfig`."""
 
-    def __init__(self, **node_options: Any) -> None:
+    def __init__(self, *, owns_process: bool = False, **node_options: Any) -> None:
         """Declare the parameters; with `autostart` the executor's first turn activates.
+
+        Args:
+            owns_process: nothing else runs here: what there is when the node activates is
+                kept out of garbage collections, whose pauses would cost images.
+            node_options: of `rclpy.node.Node`.
 
         Raises:
             ConfigError: a parameter is unknown or refused.
         """
         super().__init__("vnect", **node_options)
         self.config = params.declare(self)
+        self._owns_process = owns_process
         self.add_on_set_parameters_callback(self._on_parameters)
         self._phase = "unconfigured"
         self._diagnostics = Diagnostics()
         self._failure = ""
         self._backend: Backend | None = None
-        self._target: TargetFrame | None = None
+        self._transforms: TransformListener | None = None
         self._processor: FrameProcessor | None = None
-        self._worker: LatestWorker | None = None
-        self._subscriptions_of_active: list = []
+        self._extras = Extras()
+        self._worker: LatestWorker[Image | CompressedImage] | None = None
+        self._subscriptions_of_active: list[Any] = []
         self._is_latched_sought = False
         self._watchdog = Watchdog(self, self._diagnostics, lambda: self._phase, self._look)
         self._watchdog.configure(self.config)
@@ -92,11 +102,12 @@ class VnectNode(LifecycleNode):
             )
             self._backend.infer([np.zeros((model.input_size, model.input_size, 3), np.uint8)])
             pipeline = Pipeline(config, self._backend)
-            if config.target_frame:
-                self._target = TargetFrame(self, config.target_frame)
+            target, self._extras = self._optional_inputs(config)
             named = body_id(config.body_id, self.get_namespace())
-            publishers = Publishers(self, named, self._target)
-            self._processor = FrameProcessor(self, config, pipeline, publishers, self._diagnostics)
+            publishers = Publishers(self, named, target)
+            self._processor = FrameProcessor(
+                self, config, pipeline, publishers, self._diagnostics, self._extras
+            )
             self._diagnostics.configured(self._backend, self.image_topic)
         except Exception as error:  # rclpy would swallow it
             return self._refuse(error)
@@ -105,7 +116,6 @@ class VnectNode(LifecycleNode):
         logger = self.get_logger()
         logger.info(f"configured: {model.name} ({model.precision}) on {runtime.name}")
         logger.debug(f"backend: {runtime.detail}")  # which may be long; on diagnostics too
-        steady.settle()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -122,7 +132,10 @@ class VnectNode(LifecycleNode):
             if self.config.image_transport == "compressed"
             else self._subscribe(Image, self.image_topic, self._on_image),
         ]
+        self._subscriptions_of_active += self._extras.subscribe(self._subscribe)
         self._phase = "active"
+        if self._owns_process:
+            steady.settle()
         self.get_logger().info(f"active: listening to {self.image_topic}")
         return result
 
@@ -150,6 +163,15 @@ class VnectNode(LifecycleNode):
         self._stop_listening()
         self._release()
         return SUCCESS
+
+    def _optional_inputs(self, config: NodeConfig) -> tuple[TargetFrame | None, Extras]:
+        """What the user chose: frames, by TF, and further topics."""
+        target = ground = None
+        if config.target_frame or config.ground_frame:
+            self._transforms = transforms = TransformListener(self)
+            target = TargetFrame(transforms, config.target_frame) if config.target_frame else None
+            ground = GroundFrame(transforms, config.ground_frame) if config.ground_frame else None
+        return target, Extras.configured(self, config, ground)
 
     def _on_progress(self, step: str, share: float) -> None:
         """While an engine is built, which may take minutes, diagnostics are told at once."""
@@ -193,13 +215,13 @@ class VnectNode(LifecycleNode):
 
     def _release(self) -> None:
         self._phase, self._failure = "unconfigured", ""
-        if self._target is not None:
-            self._target.close()
+        if self._transforms is not None:
+            self._transforms.close()
         if self._processor is not None:
             self._processor.close()
         if self._backend is not None:
             self._backend.close()
-        self._backend = self._target = self._processor = None
+        self._backend = self._transforms = self._processor = None
 
     # -- images ------------------------------------------------------------------------
 
@@ -230,18 +252,19 @@ class VnectNode(LifecycleNode):
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if self._worker is not None:
-            replaced = self._worker.put(message)
             now_s = self.get_clock().now().nanoseconds * 1e-9
             age_s = now_s - convert.stamp_s(message.header.stamp)
-            self._diagnostics.received(time.monotonic(), replaced, age_s)
+            received = Received(message, time.monotonic(), age_s)
+            replaced = self._worker.put(received)
+            self._diagnostics.received(received.at_s, replaced, age_s)
 
-    def _handle(self, message: Image | CompressedImage) -> None:
+    def _handle(self, received: Received) -> None:
         """In the worker: one image, and whatever may be wrong with it."""
         processor = self._processor
         if processor is None:
             return  # released meanwhile
         try:
-            processor.process(message)
+            processor.process(received)
         except BackendError as error:
             self._fail(error)
         except VnectError as error:
@@ -307,7 +330,7 @@ def main(args: list[str] | None = None) -> int:
     executor = SingleThreadedExecutor()
     node = None
     try:
-        node = VnectNode()
+        node = VnectNode(owns_process=True)
         executor.add_node(node)
         executor.spin()
     except ConfigError as error:

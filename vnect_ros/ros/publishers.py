@@ -49,6 +49,8 @@ class Publishers:
         self._tf = make(TFMessage, "/tf", 100)
         self._debug = make(Image, "debug/image", 1)
         self._people: dict[str, PersonPublisher] = {}
+        self.published_s = -np.inf
+        """When the last skeletons were handed over, by a steady clock [s]."""
         self._debug_at = -np.inf
 
     def by_name(self, poses: list[Pose], config: NodeConfig) -> dict[str, Pose]:
@@ -81,9 +83,6 @@ class Publishers:
         for person in ended:  # a name is free from the next image on
             tracked.pop(person.body_id, None)
         people = [(self._person(name), pose) for name, pose in tracked.items()]
-        if config.publish_tf and people:
-            transforms = [t for person, pose in people for t in person.transforms(pose, header)]
-            self._tf.publish(TFMessage(transforms=transforms))
         last_words = [person.lose(header.stamp) for person in ended]
         skeletons = [
             person.skeleton(pose, placed, at, camera.calibrated) for person, pose in people
@@ -92,6 +91,9 @@ class Publishers:
             placed if people or not ended else last_words[0][0].header,
             skeletons + [lost for lost, _ in last_words],
         )
+        if config.publish_tf and people:
+            transforms = [t for person, pose in people for t in person.transforms(pose, header)]
+            self._tf.publish(TFMessage(transforms=transforms))
         for person, pose in people:
             person.publish(pose, header, config)
         shown = [marker for _, removals in last_words for marker in removals]
@@ -136,12 +138,8 @@ class Publishers:
         if now_s - self._debug_at < 0.9 / rate or not self._debug.get_subscription_count():
             return
         self._debug_at = now_s
-        for pose in poses:
-            fitted_px = None
-            if pose.state is not State.LOST:
-                fitted_px = camera.project(pose.joints_camera_m)
-            image = drawing.overlay(image, pose, fitted_px)
-        self._debug.publish(convert.image_message(image, header))
+        people = [(pose, camera.project(pose.joints_camera_m)) for pose in poses]
+        self._debug.publish(convert.image_message(drawing.everybody(image, people), header))
 
     def destroy(self) -> None:
         """Take the publishers back."""
@@ -165,7 +163,7 @@ class Publishers:
         ]
 
     def _publish_skeletons(self, header: Header, skeletons: list[Skeleton]) -> float:
-        now = self._node.get_clock().now()
+        now, self.published_s = self._node.get_clock().now(), time.monotonic()
         stamp = Time.from_msg(header.stamp, clock_type=now.clock_type)
         latency_s = (now - stamp).nanoseconds * 1e-9
         for skeleton in skeletons:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 import signal
+import struct
 import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
@@ -23,6 +26,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from vnect_ros.msg import Skeleton, SkeletonArray
+from vnect_ros.ros import stage_times
 from vnect_ros.ros.convert import stamp_s
 from vnect_ros.skeleton import NUM_JOINTS
 
@@ -32,15 +36,18 @@ STATES = {Skeleton.LOST: "LOST", Skeleton.MEASURED: "MEASURED", Skeleton.PREDICT
 class Recorder(Node):
     """Subscribes to all outputs and remembers them."""
 
-    def __init__(self) -> None:
-        super().__init__("vnect_recorder")
-        self.rows: dict[str, list] = defaultdict(list)
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("vnect_recorder", **node_options)
+        self.rows: dict[str, list[Any]] = defaultdict(list)
         self.counts = {"joint_state_count": 0, "tf_count": 0, "marker_count": 0}
         self.tf_stamps_s: list[float] = []
         self._bodies: set[str] = set()
         self.create_subscription(SkeletonArray, "skeletons", self._on_skeletons, 100)
-        self.create_subscription(TFMessage, "/tf", self._on_tf, 100)
-        self.create_subscription(MarkerArray, "markers", self._on_markers, 100)
+        # Unread: what is only counted must not delay the skeletons.
+        self.create_subscription(TFMessage, "/tf", self._on_tf, 100, raw=True)
+        self.create_subscription(MarkerArray, "markers", self._on_markers, 100, raw=True)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self._stages: dict[str, tuple[float, float]] = {}
 
     def _on_skeletons(self, message: SkeletonArray) -> None:
         received_s = time.time()
@@ -67,25 +74,36 @@ class Recorder(Node):
         if skeleton.id and skeleton.id not in self._bodies:
             self._bodies.add(skeleton.id)
             topic = f"bodies/{skeleton.id}/joint_states"
-            self.create_subscription(JointState, topic, self._on_joint_state, 100)
+            self.create_subscription(JointState, topic, self._on_joint_state, 100, raw=True)
 
-    def _on_tf(self, message: TFMessage) -> None:
+    def _on_tf(self, serialized: bytes) -> None:
         self.counts["tf_count"] += 1
-        if message.transforms:
-            self.tf_stamps_s.append(stamp_s(message.transforms[0].header.stamp))
+        order = "<" if serialized[1] else ">"  # CDR: a header of 4 bytes, the array's length
+        count, seconds, nanoseconds = struct.unpack_from(f"{order}IiI", serialized + bytes(8), 4)
+        if count:
+            self.tf_stamps_s.append(seconds + nanoseconds * 1e-9)
 
-    def _on_markers(self, _: MarkerArray) -> None:
+    def _on_markers(self, _: bytes) -> None:
         self.counts["marker_count"] += 1
 
-    def _on_joint_state(self, _: JointState) -> None:
+    def _on_joint_state(self, _: bytes) -> None:
         self.counts["joint_state_count"] += 1
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        name = f"{self.get_namespace()}/vnect: tracking".lstrip("/")
+        for status in message.status:
+            if status.name == name:
+                values = {value.key: value.value for value in status.values}
+                self._stages = stage_times.read(values) or self._stages
 
     def save(self, folder: Path) -> None:
         """Write received.npz into the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        columns = {key: np.array(values) for key, values in self.rows.items()}
+        columns: dict[str, Any] = {key: np.array(values) for key, values in self.rows.items()}
         columns["tf_stamps_s"] = np.array(self.tf_stamps_s)
-        np.savez(folder / "received.npz", **columns, **self.counts)
+        columns["stages"] = np.array(list(self._stages), dtype=str)
+        columns["stages_ms"] = np.array(list(self._stages.values())).reshape(-1, 2)
+        np.savez(folder / "received.npz", **{**columns, **self.counts})
 
 
 def _xyz(position: object) -> tuple[float, float, float]:

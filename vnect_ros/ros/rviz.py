@@ -29,7 +29,7 @@ from vnect_ros.config import NodeConfig
 from vnect_ros.errors import VnectError
 from vnect_ros.ros.naming import body_id
 
-ASKED = ("body_id", "image_transport", "max_people", "target_frame")
+ASKED = ("body_id", "image_transport", "max_people", "target_frame", "ground_frame")
 ANSWER_TIMEOUT_S = 10.0
 FIXED = "<Fixed Frame>"
 OPTICAL_VIEW = {"Pitch": -1.5697963, "Yaw": 4.712389, "Focal Point": {"X": 0, "Y": 0, "Z": 3}}
@@ -80,7 +80,8 @@ def adapted(display: dict[str, Any], frame: str, node: Node) -> dict[str, Any]:
     shown = {each["Class"].rpartition("/")[2]: each for each in manager["Displays"]}
     shown["MarkerArray"]["Topic"]["Value"] = node.resolve_topic_name("markers")
     shown["Image"]["Topic"]["Value"] = node.resolve_topic_name("debug/image")
-    shown["Grid"]["Enabled"] = not optical
+    shown["Grid"]["Enabled"] = bool(asked["ground_frame"]) or not optical
+    shown["Grid"]["Reference Frame"] = asked["ground_frame"] or FIXED
     view = manager["Views"]["Current"]
     view.update(OPTICAL_VIEW if optical else UPRIGHT_VIEW)
     one = asked["max_people"] == 1 and bool(asked["body_id"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from vnect_ros.errors import VnectError
+from vnect_ros.recordings.writer import VideoWriter
 from vnect_ros.skeleton import JOINT_NAMES, PELVIS
 from vnect_ros.synthetic import motion_synthesis
 from vnect_ros.synthetic.appearance import Look
@@ -80,17 +79,11 @@ def film(
     """
     views = shot.views()
     camera = views[0].camera
-    writer = _writer(video, camera.width, camera.height, shot.rate_hz, crf)
     rows = []
-    try:
+    with VideoWriter(video, shot.rate_hz, crf) as writer:
         for frame, known in tqdm(drawn(model, shot, fineness), total=len(views)):
-            assert writer.stdin is not None
-            writer.stdin.write(frame.tobytes())
+            writer.write(frame)
             rows.append(known)
-    finally:
-        writer.communicate()
-    if writer.returncode:
-        raise VnectError(f"ffmpeg ended with {writer.returncode} while writing {video}")
     person: slice | int = 0 if len(shot.actors) == 1 else slice(None)
     heights = np.array([actor.shape.height_m for actor in shot.actors])
     np.savez_compressed(
@@ -175,14 +168,3 @@ def _over(empty: Picture, renderer: Renderer, person: Person, place: Scene, view
     for name in ("colour", "part", "depth_m"):
         getattr(whole, name)[window] = getattr(part, name)[window]
     return whole
-
-
-def _writer(video: Path, width: int, height: int, rate_hz: float, crf: int) -> subprocess.Popen:
-    command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
-               "-s", f"{width}x{height}", "-r", f"{rate_hz:g}", "-i", "-", "-an", "-c:v", "libx264",
-               "-preset", "slow", "-crf", str(crf), "-pix_fmt", "yuv420p", "-threads", "1",
-               "-movflags", "+faststart", str(video)]  # fmt: skip
-    try:
-        return subprocess.Popen(command, stdin=subprocess.PIPE)
-    except FileNotFoundError as error:
-        raise VnectError("filming needs ffmpeg with libx264 (apt: ffmpeg)") from error

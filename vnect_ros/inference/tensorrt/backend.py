@@ -10,7 +10,7 @@ import numpy as np
 
 from vnect_ros.errors import BackendError, describe
 from vnect_ros.inference.base import RuntimeBackend
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 from vnect_ros.inference.tensorrt import build, loader
 from vnect_ros.inference.tensorrt.cache import Cache, Key
 from vnect_ros.inference.tensorrt.probe import Device, device
@@ -41,14 +41,14 @@ class TensorRTBackend(RuntimeBackend):
         """Probe the GPU, find or build the engine, load it and run it once.
 
         Args:
-            progress: told of the build's phases.
+            progress: called in the build's phases.
             use_graph: run through a CUDA graph.
             cache: of engines; the user's by default.
             build_timeout_s: a build that takes longer is given up.
 
         Raises:
             BackendError: no GPU, no TensorRT, or one of them refuses; the
-                message says what to do.
+                message has the remedy.
         """
         gpu = device()
         runtime = loader.load()

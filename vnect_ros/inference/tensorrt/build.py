@@ -1,7 +1,7 @@
 """From a bundle to an engine, in a process of its own.
 
 A build takes seconds to minutes, holds the interpreter and much memory, and a
-vendor's crash in it must not take the node along.  The child reports lines of
+crash of TensorRT must not take the node along.  The child reports lines of
 JSON on its standard output.
 """
 
@@ -31,7 +31,7 @@ TIMEOUT_S: Final = 1800.0
 """A slow board needs some minutes for a large network."""
 
 Progress = Callable[[str, float], None]
-"""Told what is being done and the share of it that is, in [0, 1]."""
+"""Called with what is being done and the share of it that is done, in [0, 1]."""
 
 
 def build(onnx_bytes: bytes, progress: Progress | None = None) -> bytes:
@@ -66,6 +66,8 @@ def build(onnx_bytes: bytes, progress: Progress | None = None) -> bytes:
 
 
 def make_logger(messages: list[str]) -> trt.ILogger:
+    """Make a logger that appends TensorRT's errors to `messages`."""
+
     class Logger(trt.ILogger):
         """Hands TensorRT's words to Python's logging, and keeps the errors."""
 

@@ -1,4 +1,4 @@
-"""The vendor's module, loaded at first use: `tensorrt`, or one named by the environment."""
+"""The TensorRT module, loaded at first use: `tensorrt`, or one named by the environment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load() -> Any:
 
 
 class _Lazy:
-    """Stands for the vendor's module; imports it when an attribute is asked for."""
+    """Stands for the TensorRT module; imports it when an attribute is asked for."""
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(load(), attribute)
