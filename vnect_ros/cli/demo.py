@@ -90,7 +90,7 @@ def _play(args: argparse.Namespace, out: Path) -> None:
     """
     for file in ("published.npz", "received.npz"):
         (out / file).unlink(missing_ok=True)
-    node = ["vnect_ros.ros.node", "--ros-args"]
+    node = ["vnect_ros.ros.start", "--ros-args"]
     for key in flatten(ModelConfig()):
         if getattr(args, key) not in ("", 0):
             node += ["-p", f"{key}:={getattr(args, key)}"]
