@@ -53,6 +53,8 @@ def test_every_executable_is_a_module_with_main(name, module):
 @pytest.mark.parametrize("name", sorted(n for n in executables() if n != "vnect"))
 def test_every_tool_explains_itself(name):
     module = executables()[name]
+    if module.startswith("vnect_ros.ros."):
+        pytest.importorskip("rclpy", reason="needs ROS 2")
     done = subprocess.run(
         [sys.executable, "-m", module, "--help"], capture_output=True, text=True, timeout=100
     )
@@ -184,6 +186,7 @@ def test_the_docs_name_real_launch_arguments():
 
 
 def test_pip_would_install_the_core():
+    pytest.importorskip("setuptools", minversion="77", reason="as [build-system] asks for")
     done = subprocess.run(
         [sys.executable, "setup.py", "--quiet", "--name", "--version"],
         cwd=ROOT, capture_output=True, text=True, timeout=100,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vnect_ros.recordings.video import Video as Video
     from vnect_ros.records import Frame as Frame
     from vnect_ros.records import JointState as JointState
+    from vnect_ros.records import Plane as Plane
     from vnect_ros.records import Pose as Pose
     from vnect_ros.records import State as State
     from vnect_ros.skeleton import BONES as BONES
@@ -43,6 +44,7 @@ _MODULES = {
     "ModelConfig": "config",
     "Pipeline": "pipeline",
     "PipelineConfig": "config",
+    "Plane": "records",
     "Pose": "records",
     "State": "records",
     "Video": "recordings.video",

@@ -69,18 +69,6 @@ class CropConfig(Section):
         low=0.0,
         high=1e3,
     )
-    min_agreement: float = option(
-        0.2,
-        "Least agreement of flat and spatial joints for a search to take them for a person",
-        low=0.0,
-        high=1.0,
-    )
-    min_evidence: float = option(
-        6.0,
-        "Summed confidence, times agreement, for a search to take a find for a person",
-        low=0.0,
-        high=21.0,
-    )
 
 
 @dataclass(frozen=True)
@@ -92,9 +80,6 @@ class DecodeConfig(Section):
     )
     min_joints: int = option(
         6, "Joints that must be seen for the frame to count as measured", low=1, high=21
-    )
-    min_evidence: float = option(
-        4.5, "Summed confidence they must have together, likewise", low=0.0, high=21.0
     )
     hysteresis: float = option(
         0.3,

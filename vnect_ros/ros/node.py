@@ -9,6 +9,7 @@ error path, from which the node can be configured again.
 
 from __future__ import annotations
 
+import gc
 import signal
 import time
 import traceback
@@ -52,14 +53,20 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 class VnectNode(LifecycleNode):
     """See the module; parameters are those of `config.NodeConfig`."""
 
-    def __init__(self, **node_options: Any) -> None:
+    def __init__(self, *, owns_process: bool = False, **node_options: Any) -> None:
         """Declare the parameters; with `autostart` the executor's first turn activates.
+
+        Args:
+            owns_process: nothing else runs here: what there is when the node activates is
+                kept out of garbage collections, whose pauses would cost images.
+            node_options: of `rclpy.node.Node`.
 
         Raises:
             ConfigError: a parameter is unknown or refused.
         """
         super().__init__("vnect", **node_options)
         self.config = params.declare(self)
+        self._owns_process = owns_process
         self.add_on_set_parameters_callback(self._on_parameters)
         self._phase = "unconfigured"
         self._diagnostics = Diagnostics()
@@ -128,6 +135,9 @@ class VnectNode(LifecycleNode):
         ]
         self._subscriptions_of_active += self._extras.subscribe(self._subscribe)
         self._phase = "active"
+        if self._owns_process:
+            gc.collect()
+            gc.freeze()
         self.get_logger().info(f"active: listening to {self.image_topic}")
         return result
 
@@ -321,7 +331,7 @@ def main(args: list[str] | None = None) -> int:
     executor = SingleThreadedExecutor()
     node = None
     try:
-        node = VnectNode()
+        node = VnectNode(owns_process=True)
         executor.add_node(node)
         executor.spin()
     except ConfigError as error:
