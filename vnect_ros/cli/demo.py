@@ -315,21 +315,18 @@ def draw(
 ) -> None:
     """Write the video with the received skeletons; skipped frames keep the last one's."""
     frame_of_row = frame_indices(published_s, received["stamps_s"])
-    shown: list[tuple[drawing.Picture, np.ndarray]] = []
+    shown: list[tuple[drawing.Drawable, np.ndarray | None]] = []
     frames = itertools.islice(video, len(published_s))
     with VideoWriter(file, video.fps) as writer:
         for index, frame in enumerate(tqdm(frames, total=len(published_s), unit="frame")):
             rows = np.flatnonzero(frame_of_row == index)
             shown = [_picture(row, camera, received) for row in rows] or shown
-            image = frame.image
-            for picture, fitted_px in shown[1:]:
-                image = drawing.overlay(image, picture, fitted_px)
-            writer.write(drawing.side_by_side(image, *(shown[0] if shown else (None,))))
+            writer.write(drawing.side_by_side(frame.image, shown))
 
 
 def _picture(
     row: int, camera: Camera, received: dict[str, np.ndarray]
-) -> tuple[drawing.Picture, np.ndarray]:
+) -> tuple[drawing.Drawable, np.ndarray | None]:
     """What is drawn of a received skeleton, and its fitted joints in the image [px]."""
     picture = drawing.Picture(
         State(str(received["state"][row])),

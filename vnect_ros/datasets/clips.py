@@ -23,7 +23,8 @@ from vnect_ros.body.urdf import mean_bone_lengths
 from vnect_ros.camera import Camera
 from vnect_ros.datasets.photographs import ImageFiles
 from vnect_ros.errors import VnectError, describe
-from vnect_ros.recordings.video import Video, VideoFrame
+from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.video import Video
 from vnect_ros.records import Plane
 from vnect_ros.skeleton import KNEE_NECK_WEIGHTS, knee_neck_length
 
@@ -91,7 +92,7 @@ def read_clip(video: Path, truth: Path) -> Clip | PeopleClip:
     with np.load(truth, allow_pickle=False) as data:
         values = {key: data[key] for key in data.files}
     needed = ["joints_camera_m", "joints_px", "fx", "fy", "cx", "cy", "fps"]
-    people = np.ndim(values.get("joints_camera_m")) == 4
+    people = "joints_camera_m" in values and values["joints_camera_m"].ndim == 4
     needed += ["height_m", "occluded"] if people else []
     missing = [key for key in needed if key not in values]
     if missing:

@@ -189,8 +189,10 @@ def _signing(
 
 
 def _clear(solids: Sequence[Solid], actors: Sequence[Actor], view: Sequence[View]) -> list[Solid]:
-    """The solids without furniture where people walk or before the camera; none casts a shadow,
-    which would come and go with the people that the shadow map follows."""
+    """The solids without furniture where people walk or before the camera.
+
+    None casts a shadow, which would come and go with the people that the shadow map follows.
+    """
     ways = [actor.joints_world_m[:, PELVIS, :2] for actor in actors]
     taken = np.concatenate([*ways, [v.eye_m[:2] for v in view]])
     kept = []
