@@ -68,6 +68,16 @@ def test_the_sums(received, truth):
     assert shown["latency_p50_ms"] == "43.5" and shown["error_root_share_of_distance"] == "0.3%"
 
 
+def test_the_stages_lead_from_the_stamp_to_the_receipt(received):
+    received |= {"stages": np.array(["stamp to received"]), "stages_ms": np.array([(2.0, 3.25)])}
+    summary = demo.summarise(PUBLISHED_S, received, None)
+    assert summary["stamp_to_received_p50_ms"] == 2.0
+    # Received 40 to 47 ms after the stamp, published 30 ms after it.
+    assert summary["published_to_received_p50_ms"] == pytest.approx(13.5, abs=1e-3)
+    assert summary["published_to_received_p95_ms"] == pytest.approx(16.65, abs=1e-3)
+    assert dict(demo.rows(summary))["stamp_to_received_p95_ms"] == "3.2"
+
+
 def test_without_truth_no_error_is_claimed(received):
     assert not any("error" in key for key in demo.summarise(PUBLISHED_S, received, None))
 

@@ -17,9 +17,8 @@ from vnect_ros.skeleton import BONES, PELVIS
 WALL_M = 6.0
 
 
-def rendered(joints_m, height_m):
+def rendered(joints_m, height_m, camera=people.CAMERA):
     """[H, W] depth of thick limbs before a wall, as a registered depth camera gives it."""
-    camera = people.CAMERA
     image = np.full((camera.height, camera.width), WALL_M, np.float32)
     pixels = camera.project(joints_m)
     parts = [(joints_m[[a, b]].mean(axis=0)[2], a, b) for a, b in BONES]

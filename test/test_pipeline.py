@@ -286,21 +286,29 @@ def test_the_network_is_told_where_down_is_in_each_window(tmp_path, location_fra
     assert backend.gravities is None
 
 
-def test_who_is_not_present_is_not_measured(scene):
-    """A window that the network declares empty shows nobody, whatever its heatmaps show."""
-    presence = {"value": float("nan")}
+def test_presence_decides_who_is_new_and_who_is_still_there(scene):
+    """New people must be surely present, in the search's window and in their own; those
+    who are tracked need only be likelier there than not."""
+    surely, likely, hardly = 0.92, 0.6, 0.4
+    presence = {"search": surely, "own": surely}
+    model = dataclasses.replace(scene.model, presence_threshold=0.9)
 
     class Doubting(FakeBackend):
         def infer(self, images, gravities=None):
+            where = "own" if pipeline.people else "search"
             maps = super().infer(images)
-            return [dataclasses.replace(m, presence=presence["value"]) for m in maps]
+            return [dataclasses.replace(m, presence=presence[where]) for m in maps]
 
-    pipeline = Pipeline(PipelineConfig(), Doubting(scene.model, scene.look))
-    presence["value"] = scene.model.presence_threshold - 0.01
-    assert not [p for p in scene.run(pipeline, 30) if p.id], "nobody is found"
-    presence["value"] = scene.model.presence_threshold + 0.01
-    assert scene.run(pipeline, 30, first=30)[-1].state is State.MEASURED
-    presence["value"] = scene.model.presence_threshold - 0.01
-    after = states(scene.run(pipeline, 30, first=60))
+    pipeline = Pipeline(PipelineConfig(), Doubting(model, scene.look))
+    presence["search"] = likely
+    assert not [p for p in scene.run(pipeline, 30) if p.id], "a search that is not sure"
+    presence.update(search=surely, own=likely)
+    assert not [p for p in scene.run(pipeline, 30, first=30) if p.id], "a find that is not sure"
+    presence["own"] = surely
+    assert scene.run(pipeline, 30, first=60)[-1].state is State.MEASURED
+    presence["own"] = likely
+    assert set(states(scene.run(pipeline, 30, first=90))) == {State.MEASURED}
+    presence.update(search=hardly, own=hardly)
+    after = states(scene.run(pipeline, 30, first=120))
     assert after[0] is State.PREDICTED and after[-1] is State.LOST
     assert State.MEASURED not in after

@@ -22,6 +22,7 @@ import pytest
 from fake_backend import standing_bundle
 
 import vnect_ros
+from vnect_ros.recordings.writer import VideoWriter
 
 CHECKOUT = Path(vnect_ros.__file__).parents[1]
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -186,6 +187,19 @@ def test_a_refused_import_of_weights_in_silence(trap, tmp_path):
     (tmp_path / "a.caffemodel").write_bytes(b"nothing")
     given = [str(tmp_path / "a.caffemodel"), "--out", str(tmp_path / "out")]
     trap.run("-m", "vnect_ros.cli.import_weights", *given, status=1)
+    trap.assert_silent()
+
+
+@pytest.mark.ros
+def test_demo_in_silence(trap, tmp_path, ros_domain):
+    pytest.importorskip("rclpy", reason="needs ROS 2")
+    video = str(tmp_path / "a.mp4")
+    with VideoWriter(video, 30.0) as writer:
+        for i in range(30):
+            writer.write(np.full((120, 160, 3), 5 * i, np.uint8))
+    bundle = str(standing_bundle(tmp_path / "bundle").folder)
+    out = ["--out", str(tmp_path / "out"), "--no-overlay"]
+    trap.run("-m", "vnect_ros.cli.demo", video, "--model", bundle, *out)
     trap.assert_silent()
 
 

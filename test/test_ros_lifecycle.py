@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.parameter import Parameter
 from ros_rig import fake_bundle, wait
+
+from vnect_ros.ros.node import VnectNode
 
 pytestmark = pytest.mark.ros
 OK, ERROR = DiagnosticStatus.OK, DiagnosticStatus.ERROR
@@ -118,3 +122,19 @@ def test_a_backend_that_fails_takes_the_error_path(rig, fake):
     assert rig.change("configure") and rig.change("activate")
     follow(rig, heard)
     heard.await_diagnostics(OK, "MEASURED")
+
+
+def test_a_process_of_its_own_keeps_what_it_has_loaded_out_of_garbage_collections(rig, fake):
+    parameters = [Parameter(key, value=value) for key, value in fake.items()]
+    made = {"context": rig.context, "parameter_overrides": parameters}
+    nodes = [VnectNode(namespace="guest", **made), VnectNode(owns_process=True, **made)]
+    try:
+        for node, expected in zip(nodes, (0, 10_000)):
+            node.trigger_configure()
+            node.trigger_activate()
+            assert (gc.get_freeze_count() > expected) == bool(expected)
+    finally:
+        gc.unfreeze()
+        for node in nodes:
+            node.trigger_shutdown()
+            node.destroy_node()

@@ -23,6 +23,7 @@ from visualization_msgs.msg import Marker
 from vnect_ros.camera import Camera
 from vnect_ros.messages.images import ENCODINGS, ImageReader
 from vnect_ros.msg import Skeleton
+from vnect_ros.ros import stage_times
 from vnect_ros.ros.naming import body_id
 from vnect_ros.skeleton import BONES, JOINT_NAMES
 
@@ -280,6 +281,23 @@ def test_a_new_person_gets_a_new_id_on_request(rig, fake):
     wait(lambda: rig.here.count_publishers(f"/bodies/{first}/urdf") == 0, "the old topic to go")
 
 
+def test_skeletons_go_out_before_what_is_made_of_them(one):
+    heard, _ = one
+    publishers = heard._rig.nodes[""]._processor._publishers
+    (person,) = publishers._people.values()
+    order = []
+    shared = (publishers._skeletons, publishers._tf, publishers._markers)
+    for publisher in (*shared, person._states):
+        publish = publisher.publish
+        publisher.publish = partial(
+            lambda publish, topic, sent: order.append(topic) or publish(sent),
+            publish, publisher.topic_name,
+        )  # fmt: skip
+    heard._rig.camera().play(15)
+    wait(lambda: "/markers" in order, "markers")
+    assert order[:4] == ["/skeletons", "/tf", "/bodies/human/joint_states", "/markers"]
+
+
 def test_diagnostics_tell_rate_latency_and_parts(rig, fake):
     heard = rig.start(**fake)
     rig.camera().await_node()
@@ -294,6 +312,7 @@ def test_diagnostics_tell_rate_latency_and_parts(rig, fake):
     assert float(values["latency p50, image stamp to publishing [ms]"]) > 0.0
     assert float(values["network [ms]"]) > 0.0 and float(values["fit [ms]"]) > 0.0
     assert values["last error"] == ""
+    assert tuple(stage_times.read(values)) == stage_times.STAGES
 
 
 def test_the_camera_may_change_its_calibration(rig, fake):

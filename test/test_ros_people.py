@@ -65,13 +65,14 @@ class Hall:
         }  # fmt: skip
         self.heard = rig.start(**{**given, **parameters})
         rig.camera().await_node()
-        self._stamp_s = time.time()
+        self._stamp_s, self._answers = time.time(), 0
 
     def show(self, places: dict | None = None, frames: int = 1) -> list:
         """The messages that answer so many images of people at these places."""
         if places is not None:
             self.places.clear()
             self.places.update(places)
+        self._answers += frames
         return [self._answer() for _ in range(frames)]
 
     def _answer(self):
@@ -100,11 +101,15 @@ class Hall:
         raise AssertionError(f"waited for {count} people: {self.heard.last_diagnostics()}")
 
     def value(self, key: str) -> str:
-        """Of the next diagnostics."""
+        """Of the first new diagnostics that count the last image."""
         self.heard._messages["/diagnostics"].clear()
-        wait(lambda: bool(self.heard["/diagnostics"]), "diagnostics")
-        values = self.heard["/diagnostics"][-1].status[0].values
-        return next(v.value for v in values if v.key == key)
+
+        def values() -> dict[str, str]:
+            messages = self.heard["/diagnostics"]
+            return {v.key: v.value for v in messages[-1].status[0].values} if messages else {}
+
+        wait(lambda: values().get("images published") == str(self._answers), "diagnostics")
+        return values()[key]
 
     def each(self, key: str) -> dict[str, float]:
         """The same of a value that has a number for each person."""

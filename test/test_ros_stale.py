@@ -52,11 +52,11 @@ def settled(heard, topic="skeletons") -> list:
 def test_without_images_the_person_is_lost_once(rig, fake):
     rig.start(timeout_s=0.3, **fake)
     heard, _ = follow(rig)
-    last = heard.tracked()[-1]
     wait(lambda: heard.skeletons()[-1].state == Skeleton.LOST, "LOST", 3.0)
     heard.await_diagnostics(ERROR, "no usable image on /image for 0.3 s")
     skeletons = [s for array in settled(heard) for s in array.skeletons]
     assert [s.state for s in skeletons].count(Skeleton.LOST) == 1
+    last = heard.tracked()[-1]
     assert skeletons[-1].header == last.header and not skeletons[-1].joints
     assert all(m.action == m.DELETE for m in heard["markers"][-1].markers)
     stamps = [stamp_s(m.transforms[0].header.stamp) for m in heard["/tf"]]

@@ -145,12 +145,13 @@ def test_pixels_become_square(tmp_path, aspect, stored, shown):
     assert row[: shown[0] // 2 - 4].max() < 20 and row[shown[0] // 2 + 4 :].min() > 180
 
 
-@pytest.mark.parametrize("degrees", [90, -90, 180])
-def test_a_turned_video_is_read_upright(tmp_path, degrees):
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("degrees", [0, 90, -90, 180])
+def test_a_turned_video_is_read_upright(tmp_path, degrees, mirrored):
     image = np.zeros((48, 64, 3), np.uint8)
     image[:16, :16] = 250
-    upright = np.rot90(image, round(degrees / 90) % 4)
-    stored = turned(encode(tmp_path / "a.mp4", [image] * 3), degrees)
+    upright = np.rot90(image[:, ::-1] if mirrored else image, round(degrees / 90) % 4)
+    stored = turned(encode(tmp_path / "a.mp4", [image] * 3), degrees, mirrored)
     read = next(iter(Video(stored))).image
     assert read.shape == upright.shape
     assert np.abs(read.astype(int) - upright).mean() < 6.0
@@ -164,10 +165,11 @@ def test_a_turned_video_is_read_upright(tmp_path, degrees):
     ],
 )
 def test_older_versions_of_pyav_tell_the_turn_elsewhere(stream):
-    assert video_file._quarter_turns(object(), stream) == 1
+    frame = SimpleNamespace(side_data=[])
+    assert video_file._orientation(frame, stream) == (False, 1)
     for values in vars(stream).values():
         values.clear()
-    assert video_file._quarter_turns(object(), stream) == 0
+    assert video_file._orientation(frame, stream) == (False, 0)
 
 
 def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):

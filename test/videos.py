@@ -46,10 +46,15 @@ def encode(
     return file
 
 
-def turned(file: Path, degrees: int) -> Path:
-    """State in an MP4 that it is shown turned, counter-clockwise, as phones do."""
-    cos, sin = {90: (0, 1), -90: (0, -1), 180: (-1, 0)}[degrees]
-    matrix = (cos, -sin, 0, sin, cos, 0, 0, 0, 1 << 14)
+def turned(file: Path, degrees: int, mirrored: bool = False) -> Path:
+    """State in an MP4 that it is shown turned, counter-clockwise, as phones do.
+
+    Args:
+        mirrored: left to right before that, as front cameras do.
+    """
+    cos, sin = {0: (1, 0), 90: (0, 1), -90: (0, -1), 180: (-1, 0)}[degrees]
+    sign = -1 if mirrored else 1
+    matrix = (sign * cos, sign * -sin, 0, sin, cos, 0, 0, 0, 1 << 14)
     data = bytearray(file.read_bytes())
     at = data.index(b"tkhd") + 44
     data[at : at + 36] = np.array([value << 16 for value in matrix], ">i4").tobytes()

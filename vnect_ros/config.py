@@ -69,18 +69,6 @@ class CropConfig(Section):
         low=0.0,
         high=1e3,
     )
-    min_agreement: float = option(
-        0.2,
-        "Least agreement of flat and spatial joints for a search to take them for a person",
-        low=0.0,
-        high=1.0,
-    )
-    min_evidence: float = option(
-        6.0,
-        "Summed confidence, times agreement, for a search to take a find for a person",
-        low=0.0,
-        high=21.0,
-    )
 
 
 @dataclass(frozen=True)
@@ -92,9 +80,6 @@ class DecodeConfig(Section):
     )
     min_joints: int = option(
         6, "Joints that must be seen for the frame to count as measured", low=1, high=21
-    )
-    min_evidence: float = option(
-        4.5, "Summed confidence they must have together, likewise", low=0.0, high=21.0
     )
     hysteresis: float = option(
         0.3,
@@ -195,6 +180,19 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
         " metric scale of people; empty: the floor is not known",
         live=False,
     )  # fmt: skip
+    depth_image: str = option(
+        "", "Topic of depth images registered to the images, 16UC1 in mm or 32FC1 in m: distance"
+        " and metric scale of people; empty: none",
+        live=False,
+    )  # fmt: skip
+    detections: str = option(
+        "", "Topic of a detector's vision_msgs/Detection2DArray, whose boxes take the place of the"
+        " search for people; empty: none",
+        live=False,
+    )  # fmt: skip
+    detection_labels: str = option(
+        "person", "Labels (class_id) of detections that are people, separated by commas; empty: all"
+    )
     body_id: str = option(
         "auto", "REP-155 id of the person: a letter and 4 letters or digits; auto: human, or one"
         " made of the namespace; empty: a new one for each person",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import secrets
 import string
 from collections.abc import Sequence
@@ -28,6 +29,10 @@ NO_FILTER_HZ: Final = 1e9
 MAX_RESIDUAL: Final = 0.12
 """A fit whose joints are this far from the detected ones, in parts of the window's edge,
 does not explain what was seen."""
+STILL_PRESENT: Final = 0.5
+"""Presence below which the window of a person who is tracked does not show anybody."""
+MIN_EVIDENCE: Final = 4.5
+"""The same by the summed confidence of the joints, of a network without presence."""
 SLOWEST_PERIOD_S: Final = 2.0
 """Frames farther apart than this do not belong to one track."""
 NEAREST_M: Final = 0.1
@@ -146,10 +151,8 @@ class Person:
         """
         crop, maps, (pixels_px, confidence) = sighting
         unseen = confidence == 0.0
-        config = self._config.decode
-        few = NUM_JOINTS - unseen.sum() < config.min_joints
-        nobody = maps.presence < self._model.presence_threshold  # never with NaN
-        if few or nobody or confidence.sum() < config.min_evidence:
+        few = NUM_JOINTS - unseen.sum() < self._config.decode.min_joints
+        if few or not self._is_present(maps.presence, confidence):
             return None
         if self.expected_px is not None:
             pixels_px = np.where(unseen[:, None], self.expected_px, pixels_px)
@@ -159,6 +162,13 @@ class Person:
             local_m = local_m @ frame.camera.rotation_camera_from_crop(crop.centre_px).T
         local_m = self._local_filter.filter(frame.stamp_s, local_m, unit=LOCAL_UNIT_M)
         return Joints(pixels_px, local_m, confidence)
+
+    def _is_present(self, presence: float, confidence: np.ndarray) -> bool:
+        """Whether the window shows a person; a find must be as sure as the search was."""
+        if math.isnan(presence):
+            return bool(confidence.sum() >= MIN_EVIDENCE)
+        threshold = self._model.presence_threshold
+        return presence >= (threshold if self.pose is None else min(STILL_PRESENT, threshold))
 
     def update(self, frame: Frame, joints: Joints | None) -> Pose | None:
         """Fit the body to the frame's joints, or predict it where there are none.

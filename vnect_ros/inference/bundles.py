@@ -86,7 +86,7 @@ class Model:
     presence_curve: Curve = IDENTITY
     """Rising (that number, probability of a person) pairs."""
     presence_threshold: float = 0.5
-    """Probability from which a crop counts as one of a person."""
+    """Probability from which a crop counts as one of a person who was not tracked before."""
 
     @property
     def map_size(self) -> int:

@@ -24,6 +24,10 @@ COVERED: Final = 0.6
 """A window whose overlap (area in common over the union's) with a tracked person's is above
 this is left out."""
 
+MIN_AGREEMENT: Final = 0.2
+"""Least agreement of flat and spatial joints of a find of a network without presence ..."""
+MIN_EVIDENCE: Final = 6.0
+"""... and the least summed confidence times agreement."""
 SAME_BOX: Final = 0.35
 """A detector's box whose window overlaps a tracked person's by more is that person's."""
 
@@ -51,7 +55,7 @@ class PersonSearch:
 
         Args:
             input_size: edge of the network's input [px].
-            presence_threshold: probability from which a window may show a person.
+            presence_threshold: probability of a person from which a window shows one.
         """
         self.config, self.input_size = config, input_size
         self.presence_threshold = presence_threshold
@@ -121,18 +125,16 @@ class PersonSearch:
     def judge(self, maps: Maps, keypoints: Keypoints, window: Crop) -> Find | None:
         """The find that a window's maps show, or None where they show nobody."""
         pixels_px, confidence = keypoints
-        seen = confidence > 0.0
-        if seen.sum() < self.config.decode.min_joints:
-            return None
-        if maps.presence < self.presence_threshold:  # never with NaN
+        if (confidence > 0.0).sum() < self.config.decode.min_joints:
             return None
         local_m = decode.read_locations(maps, window.input_from_image(pixels_px))
-        consistency = decode.shape_consistency(pixels_px, local_m, confidence)
-        score = float(confidence.sum()) * consistency
-        crop = self.config.crop
-        if consistency < crop.min_agreement or score < crop.min_evidence:
-            return None
-        return Find(keypoints, score)
+        agreement = decode.shape_consistency(pixels_px, local_m, confidence)
+        score = float(confidence.sum()) * agreement
+        if math.isnan(maps.presence):
+            found = agreement >= MIN_AGREEMENT and score >= MIN_EVIDENCE
+        else:
+            found = maps.presence >= self.presence_threshold
+        return Find(keypoints, score) if found else None
 
 
 def grid(width: int, height: int, config: CropConfig, input_size: int) -> list[Crop]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -48,7 +49,8 @@ class VideoFile:
             self._aspect = aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0
             codec = stream.codec_context.name
             first = next(self._frames([]), None)
-            self._turns = 0 if first is None else _quarter_turns(first, stream)
+            if first is not None:
+                self._mirrored, self._turns = _orientation(first, stream)
         if first is None:
             accepted = "at least one frame that FFmpeg decodes"
             raise ImageError(describe("video", f"{file} (codec {codec})", accepted))
@@ -115,6 +117,7 @@ class VideoFile:
         if abs(whole) <= max(width, height, *self._size):
             width, height = self._size  # a sender that changed its resolution, not its view
         image: np.ndarray = frame.to_ndarray(format="rgb24", width=width, height=height)
+        image = image[:, ::-1] if self._mirrored else image
         return np.ascontiguousarray(np.rot90(image, self._turns))
 
 
@@ -169,12 +172,24 @@ def _rate(file: Path, stream: Any) -> float:
     return (len(shown_s) - 1) / elapsed_s if elapsed_s > 0.0 else FALLBACK_FPS
 
 
-def _quarter_turns(frame: Any, stream: Any) -> int:
-    """Turns of 90 degrees, counter-clockwise, that put a frame upright."""
+def _orientation(frame: Any, stream: Any) -> tuple[bool, int]:
+    """How to put a frame upright.
+
+    Returns:
+        Whether to mirror it, left to right, and then how many turns of 90 degrees to make,
+        counter-clockwise.
+    """
+    matrix = next((bytes(d) for d in frame.side_data if d.type.name == "DISPLAYMATRIX"), None)
+    if matrix is not None:
+        (a, b), (c, d) = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2] / 65536.0
+        mirrored = bool(a * d < b * c)
+        sign = -1.0 if mirrored else 1.0
+        return mirrored, round(math.degrees(math.atan2(-sign * b, sign * a)) / 90.0) % 4
+    # What older versions tell, which is the rotation alone.
     if hasattr(frame, "rotation"):  # PyAV from 13.1 on
         degrees = float(frame.rotation)
     elif hasattr(stream, "side_data"):  # 11 to 13.0
         degrees = float(stream.side_data.get("DISPLAYMATRIX", 0.0))
     else:  # FFmpeg before 5, clockwise
         degrees = -float(stream.metadata.get("rotate", 0.0))
-    return round(degrees / 90.0) % 4
+    return False, round(degrees / 90.0) % 4

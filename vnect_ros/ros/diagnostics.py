@@ -52,7 +52,7 @@ class Diagnostics:
             self._people = PeopleStatistics()
             self.tracking = "nobody seen yet"
             self.camera = self.camera_fault = ""
-            self.floor = self.floor_fault = ""
+            self.extras: dict[str, tuple[str, str]] = {}
             self.stale = self.clock = self.neighbour = ""
 
     def received(self, now_s: float, replaced: bool, age_s: float) -> None:
@@ -137,7 +137,8 @@ class Diagnostics:
                 "lifecycle": state,
                 **self.facts,
                 "camera": self.camera_fault or self.camera or "no image yet",
-                "floor": self.floor_fault or self.floor or "not known",
+                "floor": "not known",
+                **{name: fault or used for name, (used, fault) in self.extras.items()},
                 "tracking": self.tracking,
                 **self._people.values(now_s),
                 "images received": str(self._received),
@@ -178,10 +179,14 @@ class Diagnostics:
             return DiagnosticStatus.WARN, self.clock
         if self.stale:
             return DiagnosticStatus.ERROR, self.stale
-        warning = self.camera_fault or self._odd_stamps() or self.floor_fault or self.neighbour
+        warning = self.camera_fault or self._odd_stamps() or self._missing() or self.neighbour
         if warning:
             return DiagnosticStatus.WARN, warning
         return DiagnosticStatus.OK, self.tracking
+
+    def _missing(self) -> str:
+        """Why the last image lacked what it should have had; "" if it did not."""
+        return next((fault for _, fault in self.extras.values() if fault), "")
 
     def _odd_stamps(self) -> str:
         """What is odd about the images' stamps, and its likely cause; "" if nothing."""

@@ -16,10 +16,10 @@ from vnect_ros.errors import ImageError
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame
 from vnect_ros.ros.diagnostics import Diagnostics
+from vnect_ros.ros.extras import Extras
 from vnect_ros.ros.image_input import ImageInput, Refusal
 from vnect_ros.ros.publishers import Publishers
 from vnect_ros.ros.stage_times import STAGES
-from vnect_ros.ros.target_frame import GroundFrame
 from vnect_ros.ros.watchdog import Freshness
 
 
@@ -46,13 +46,13 @@ class FrameProcessor:
         pipeline: Pipeline,
         publishers: Publishers,
         diagnostics: Diagnostics,
-        ground: GroundFrame | None,
+        extras: Extras,
     ) -> None:
         """Take over pipeline and publishers: `close` ends them."""
         self._node, self._config, self._diagnostics = node, config, diagnostics
         self._pipeline: Pipeline | None = pipeline
         self._publishers: Publishers | None = publishers
-        self._ground = ground
+        self._extras = extras
         self._step_lock, self._output_lock = Lock(), Lock()
         self._freshness = Freshness(node)
         self.begin("")
@@ -65,7 +65,7 @@ class FrameProcessor:
         """
         assert self._pipeline is not None
         self._topic = topic
-        self._input = ImageInput(self._pipeline.clock, topic, self._ground)
+        self._input = ImageInput(self._pipeline.clock, topic, self._extras)
         self._camera: Camera | None = None
         self._freshness.renew()
         self._stale = False
@@ -105,9 +105,7 @@ class FrameProcessor:
         frame = self._input.read(message, config, self._stale)
         self._diagnostics.camera_fault = self._input.camera_fault
         self._diagnostics.camera = self._input.camera_used
-        if self._ground is not None:
-            self._diagnostics.floor = self._ground.used
-            self._diagnostics.floor_fault = self._ground.fault
+        self._diagnostics.extras = self._extras.states()
         if isinstance(frame, Refusal):
             if frame.is_fault:
                 raise ImageError(frame.reason)

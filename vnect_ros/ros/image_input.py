@@ -18,7 +18,7 @@ from vnect_ros.messages.cameras import camera_from_message, is_rectified
 from vnect_ros.messages.images import ImageReader
 from vnect_ros.records import Frame
 from vnect_ros.ros import convert
-from vnect_ros.ros.target_frame import GroundFrame
+from vnect_ros.ros.extras import Extras
 
 WAITING: Final = "waiting for a CameraInfo"
 
@@ -35,13 +35,13 @@ class Refusal:
 class ImageInput:
     """Makes frames of one camera's messages, from the activation of the node on."""
 
-    def __init__(self, clock: ClockGuard, topic: str, ground: GroundFrame | None) -> None:
+    def __init__(self, clock: ClockGuard, topic: str, extras: Extras) -> None:
         """Know nothing of the camera yet.
 
         Args:
             clock: judges stamps; the pipeline's.
             topic: that the images come from: its name may say that they are rectified.
-            ground: knows the floor; None: nobody does.
+            extras: what its frames have besides the image.
         """
         self.info: CameraInfo | None = None
         """The newest; set from the executor's thread, all else is the worker's."""
@@ -49,7 +49,7 @@ class ImageInput:
         """What is amiss with the camera's intrinsics; "" if nothing."""
         self.camera_used = "calibrated"
         """How its intrinsics are used, where nothing is amiss."""
-        self._clock, self._topic, self._ground = clock, topic, ground
+        self._clock, self._topic, self._extras = clock, topic, extras
         self._reader = ImageReader(load_cv_bridge())
         self._camera: Camera | None = None
         self._first_image_at: float | None = None
@@ -74,8 +74,8 @@ class ImageInput:
         camera = self._camera_of(image, config)
         if camera is None:
             return Refusal(WAITING, is_fault=False)
-        floor = self._ground.plane(message.header) if self._ground is not None else None
-        return Frame(image, camera, stamp_s, floor)
+        extras = self._extras.of(message.header, camera.width, camera.height, config)
+        return Frame(image, camera, stamp_s, *extras)
 
     def _stamp_s(self, header: Header, late_s: float) -> float:
         """The stamp [s] of an image that may be used.

@@ -9,6 +9,7 @@ error path, from which the node can be configured again.
 
 from __future__ import annotations
 
+import gc
 import signal
 import time
 import traceback
@@ -33,6 +34,7 @@ from vnect_ros.inference.base import Backend
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.ros import convert, params
 from vnect_ros.ros.diagnostics import Diagnostics
+from vnect_ros.ros.extras import Extras
 from vnect_ros.ros.frame_processor import FrameProcessor, Received
 from vnect_ros.ros.naming import body_id
 from vnect_ros.ros.publishers import Publishers
@@ -51,14 +53,20 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 class VnectNode(LifecycleNode):
     """See the module; parameters are those of `config.NodeConfig`."""
 
-    def __init__(self, **node_options: Any) -> None:
+    def __init__(self, *, owns_process: bool = False, **node_options: Any) -> None:
         """Declare the parameters; with `autostart` the executor's first turn activates.
+
+        Args:
+            owns_process: nothing else runs here: what there is when the node activates is
+                kept out of garbage collections, whose pauses would cost images.
+            node_options: of `rclpy.node.Node`.
 
         Raises:
             ConfigError: a parameter is unknown or refused.
         """
         super().__init__("vnect", **node_options)
         self.config = params.declare(self)
+        self._owns_process = owns_process
         self.add_on_set_parameters_callback(self._on_parameters)
         self._phase = "unconfigured"
         self._diagnostics = Diagnostics()
@@ -66,6 +74,7 @@ class VnectNode(LifecycleNode):
         self._backend: Backend | None = None
         self._transforms: TransformListener | None = None
         self._processor: FrameProcessor | None = None
+        self._extras = Extras()
         self._worker: LatestWorker[Image | CompressedImage] | None = None
         self._subscriptions_of_active: list[Any] = []
         self._is_latched_sought = False
@@ -94,11 +103,11 @@ class VnectNode(LifecycleNode):
             )
             self._backend.infer([np.zeros((model.input_size, model.input_size, 3), np.uint8)])
             pipeline = Pipeline(config, self._backend)
-            target, ground = self._frames(config)
+            target, self._extras = self._optional_inputs(config)
             named = body_id(config.body_id, self.get_namespace())
             publishers = Publishers(self, named, target)
             self._processor = FrameProcessor(
-                self, config, pipeline, publishers, self._diagnostics, ground
+                self, config, pipeline, publishers, self._diagnostics, self._extras
             )
             self._diagnostics.configured(self._backend, self.image_topic)
         except Exception as error:  # rclpy would swallow it
@@ -124,7 +133,11 @@ class VnectNode(LifecycleNode):
             if self.config.image_transport == "compressed"
             else self._subscribe(Image, self.image_topic, self._on_image),
         ]
+        self._subscriptions_of_active += self._extras.subscribe(self._subscribe)
         self._phase = "active"
+        if self._owns_process:
+            gc.collect()
+            gc.freeze()
         self.get_logger().info(f"active: listening to {self.image_topic}")
         return result
 
@@ -153,15 +166,14 @@ class VnectNode(LifecycleNode):
         self._release()
         return SUCCESS
 
-    def _frames(self, config: NodeConfig) -> tuple[TargetFrame | None, GroundFrame | None]:
-        """The frames that the user chose, by TF."""
-        if not (config.target_frame or config.ground_frame):
-            return None, None
-        self._transforms = TransformListener(self)
-        return (
-            TargetFrame(self._transforms, config.target_frame) if config.target_frame else None,
-            GroundFrame(self._transforms, config.ground_frame) if config.ground_frame else None,
-        )
+    def _optional_inputs(self, config: NodeConfig) -> tuple[TargetFrame | None, Extras]:
+        """What the user chose: frames, by TF, and further topics."""
+        target = ground = None
+        if config.target_frame or config.ground_frame:
+            self._transforms = transforms = TransformListener(self)
+            target = TargetFrame(transforms, config.target_frame) if config.target_frame else None
+            ground = GroundFrame(transforms, config.ground_frame) if config.ground_frame else None
+        return target, Extras.configured(self, config, ground)
 
     def _on_progress(self, step: str, share: float) -> None:
         """While an engine is built, which may take minutes, diagnostics are told at once."""
@@ -319,7 +331,7 @@ def main(args: list[str] | None = None) -> int:
     executor = SingleThreadedExecutor()
     node = None
     try:
-        node = VnectNode()
+        node = VnectNode(owns_process=True)
         executor.add_node(node)
         executor.spin()
     except ConfigError as error:

@@ -83,9 +83,6 @@ class Publishers:
         for person in ended:  # a name is free from the next image on
             tracked.pop(person.body_id, None)
         people = [(self._person(name), pose) for name, pose in tracked.items()]
-        if config.publish_tf and people:
-            transforms = [t for person, pose in people for t in person.transforms(pose, header)]
-            self._tf.publish(TFMessage(transforms=transforms))
         last_words = [person.lose(header.stamp) for person in ended]
         skeletons = [
             person.skeleton(pose, placed, at, camera.calibrated) for person, pose in people
@@ -94,6 +91,9 @@ class Publishers:
             placed if people or not ended else last_words[0][0].header,
             skeletons + [lost for lost, _ in last_words],
         )
+        if config.publish_tf and people:
+            transforms = [t for person, pose in people for t in person.transforms(pose, header)]
+            self._tf.publish(TFMessage(transforms=transforms))
         for person, pose in people:
             person.publish(pose, header, config)
         shown = [marker for _, removals in last_words for marker in removals]

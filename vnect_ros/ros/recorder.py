@@ -36,8 +36,8 @@ STATES = {Skeleton.LOST: "LOST", Skeleton.MEASURED: "MEASURED", Skeleton.PREDICT
 class Recorder(Node):
     """Subscribes to all outputs and remembers them."""
 
-    def __init__(self) -> None:
-        super().__init__("vnect_recorder")
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("vnect_recorder", **node_options)
         self.rows: dict[str, list[Any]] = defaultdict(list)
         self.counts = {"joint_state_count": 0, "tf_count": 0, "marker_count": 0}
         self.tf_stamps_s: list[float] = []

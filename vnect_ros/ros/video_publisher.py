@@ -185,19 +185,25 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
     start = time.monotonic()
     for frame, due_s in frames(source, args.once):
         height, width = frame.image.shape[:2]
+        before = camera
         if frame.camera or camera is None or (camera.width, camera.height) != (width, height):
-            before, camera = camera, camera_for(args, source, frame)
+            camera = camera_for(args, source, frame)
             if camera != before:
                 known = "calibrated" if camera.calibrated else "not calibrated"
                 node.get_logger().info(f"{width}x{height}, {known}")
+        header = Header(frame_id=args.frame_id or frame.frame_id or naming.CAMERA_FRAME)
+        image = convert.image_message(frame.image, header)
+        info = convert.camera_info(camera, header)
         start = max(start, time.monotonic() - due_s - LATE_S)  # do not hurry after a delay
         wait_until(start + due_s)
         if not rclpy.ok():
             return
-        frame_id = args.frame_id or frame.frame_id or naming.CAMERA_FRAME
-        header = Header(stamp=node.get_clock().now().to_msg(), frame_id=frame_id)
-        to_info.publish(convert.camera_info(camera, header))
-        to_image.publish(convert.image_message(frame.image, header))
+        header.stamp = node.get_clock().now().to_msg()
+        if camera != before:
+            to_info.publish(info)
+        to_image.publish(image)  # first, as camera drivers do, but for a new calibration
+        if camera == before:
+            to_info.publish(info)
         stamps_s.append(convert.stamp_s(header.stamp))
     time.sleep(0.5)  # the last frame is still under way
 
