@@ -16,7 +16,7 @@ from vnect_ros.datasets.clips import Clip
 from vnect_ros.errors import VnectError, describe
 from vnect_ros.evaluation import calibration, metrics, pck
 from vnect_ros.inference.base import Backend
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 from vnect_ros.perception import crop as cropping
 from vnect_ros.perception.reading import Reading, read
 from vnect_ros.pipeline import Pipeline

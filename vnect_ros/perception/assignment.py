@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from vnect_ros.perception.decode import Keypoints
 
@@ -18,6 +17,11 @@ KNOWN_RADIUS: Final = 0.12
 """A joint of a search window this near to the same joint of somebody who is tracked is that
 one's, in parts of the size."""
 NO_MATCH: Final = 1e6
+
+
+def preload() -> None:
+    """Import what the matching of several people needs: it takes as long as several frames."""
+    _matching()
 
 
 def size_px(pixels_px: np.ndarray) -> float:
@@ -57,7 +61,7 @@ def assign(readings: Sequence[Keypoints], expected: Sequence[np.ndarray | None])
     cost[cost > MAX_DISTANCE] = NO_MATCH
     # The own window's reading goes first among equals, so that noise exchanges nobody.
     cost[np.arange(len(known)), np.arange(len(known))] -= 1e-3
-    for row, column in zip(*linear_sum_assignment(cost)):
+    for row, column in zip(*_matching()(cost)):
         chosen[known[row]] = known[column]
     return chosen
 
@@ -96,6 +100,13 @@ def settle_claims(
             other.confidence[same & first_wins] = 0.0
             one.confidence[same & ~first_wins] = 0.0
     return settled
+
+
+def _matching() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    from scipy.optimize import linear_sum_assignment  # one person needs no part of SciPy
+
+    matching: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] = linear_sum_assignment
+    return matching
 
 
 def _error(keypoints: Keypoints, expected_px: np.ndarray | None, size: float) -> np.ndarray:

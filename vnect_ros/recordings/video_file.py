@@ -176,8 +176,8 @@ def _orientation(frame: Any, stream: Any) -> tuple[bool, int]:
     """How to put a frame upright.
 
     Returns:
-        Whether to mirror it, left to right, and then how many turns of 90 degrees to make,
-        counter-clockwise.
+        Whether to mirror it, left to right, and then how many turns of 90 degrees to
+        make, counter-clockwise.
     """
     matrix = next((bytes(d) for d in frame.side_data if d.type.name == "DISPLAYMATRIX"), None)
     if matrix is not None:
