@@ -59,10 +59,9 @@ def test_an_inactive_node_hears_nothing_and_refuses_services(rig, fake):
 def test_whoever_is_tracked_is_lost_when_the_node_deactivates(rig, fake):
     heard = rig.start(**fake)
     follow(rig, heard)
-    last = heard.tracked()[-1]
     assert rig.change("deactivate")
-    wait(lambda: heard.skeletons()[-1].state == last.LOST, "LOST")
-    lost = heard.skeletons()[-1]
+    wait(lambda: heard.skeletons()[-1].state == heard.skeletons()[-1].LOST, "LOST")
+    last, lost = heard.tracked()[-1], heard.skeletons()[-1]
     assert lost.header == last.header and lost.id == last.id and not lost.joints
     wait(lambda: all(m.action == m.DELETE for m in heard["markers"][-1].markers), "no markers")
     assert {(m.ns, m.id) for m in heard["markers"][-1].markers} == {
