@@ -27,17 +27,34 @@ class Drawable(Protocol):
     """What of a `records.Pose` is drawn."""
 
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """What the pose rests on; LOST is not drawn."""
+        ...
+
     @property
-    def joints_px(self) -> np.ndarray: ...
+    def joints_px(self) -> np.ndarray:
+        """[21, 2] in the image [px]."""
+        ...
+
     @property
-    def confidence(self) -> np.ndarray: ...
+    def confidence(self) -> np.ndarray:
+        """[21] in [0, 1]."""
+        ...
+
     @property
-    def joints_camera_m(self) -> np.ndarray: ...
+    def joints_camera_m(self) -> np.ndarray:
+        """[21, 3] in the camera's optical frame [m]."""
+        ...
+
     @property
-    def residual_px(self) -> float: ...
+    def residual_px(self) -> float:
+        """Of the fit [px]."""
+        ...
+
     @property
-    def crop(self) -> Crop | None: ...
+    def crop(self) -> Crop | None:
+        """The window that the network saw."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -148,7 +165,7 @@ def view_3d(poses: Sequence[Drawable], size: tuple[int, int]) -> np.ndarray:
     for joints_m in shown_m[np.argsort(-pelvises[:, 2])]:
         points = flat(joints_m)
         far_first = np.argsort([-(joints_m[a, 2] + joints_m[b, 2]) for a, b in BONES])
-        bones(canvas, points, width=3, order=far_first)
+        bones(canvas, points, width=3, order=far_first.tolist())
         joints(canvas, points, radius=4)
     x, y, z = pelvises[pelvises[:, 2].argmin()]
     who = "pelvis" if len(shown_m) == 1 else f"{len(shown_m)} people, nearest"

@@ -108,8 +108,9 @@ def _recorder(
 
 def _drawn(image: np.ndarray, poses: Sequence[Pose], camera: Camera) -> np.ndarray:
     """Everybody over the image and beside it in space."""
-    people = [(pose, camera.project(pose.joints_camera_m)) for pose in poses]
-    return drawing.side_by_side(image, people or [(nobody(0.0), None)])
+    shown = poses or [nobody(0.0)]
+    people = [(pose, camera.project(pose.joints_camera_m)) for pose in shown]
+    return drawing.side_by_side(image, people)
 
 
 def write_poses(file: Path, rows: Sequence[tuple[int, Pose]]) -> None:
@@ -125,7 +126,9 @@ def write_poses(file: Path, rows: Sequence[tuple[int, Pose]]) -> None:
         "q": [pose.q if len(pose.q) == len(q_names) else nan_q for pose in poses],
     }
     lost = np.array([pose.state is State.LOST for pose in poses], dtype=bool)
-    stacked = {key: np.array(values, dtype=np.float64) for key, values in arrays.items()}
+    stacked: dict[str, Any] = {
+        key: np.array(values, dtype=np.float64) for key, values in arrays.items()
+    }
     for values in stacked.values():
         values[lost] = np.nan
     np.savez_compressed(
