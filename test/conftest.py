@@ -15,6 +15,13 @@ if os.environ.get("ROS_DISTRO") == "humble":
 
 inference.BACKENDS["fake"] = ("fake_backend", "FakeBackend")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """Compiled networks of the tests do not push the user's own out of the cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 _DOMAINS = itertools.count(os.getpid())
 
 

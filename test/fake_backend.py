@@ -17,7 +17,7 @@ import pytest
 
 from vnect_ros.errors import BackendError
 from vnect_ros.inference import bundles
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 from vnect_ros.records import Crop, Maps
 from vnect_ros.skeleton import JOINT_NAMES, NUM_JOINTS
 

@@ -68,23 +68,68 @@ def test_unseen_joints_are_left_out(pose):
 
 def test_lost_and_points_far_outside_do_no_harm(pose):
     image = np.zeros((120, 160, 3), np.uint8)
-    assert drawing.side_by_side(image, lost(pose)).shape == (120, 320, 3)
+    assert drawing.side_by_side(image, [(lost(pose), None)]).shape == (120, 320, 3)
     far = dataclasses.replace(pose, joints_px=pose.joints_px * 1e7)
     assert drawing.overlay(image, far).shape == image.shape
     half = pose.joints_px.copy()
     half[:5] = np.nan
-    drawing.side_by_side(image, dataclasses.replace(pose, joints_px=half), half)
+    drawing.side_by_side(image, [(dataclasses.replace(pose, joints_px=half), half)])
 
 
 def test_the_view_in_space_shows_the_person_upright(pose):
-    view = drawing.view_3d(pose, (200, 240))
+    view = drawing.view_3d([pose], (200, 240))
     colourful = np.ptp(view.astype(int), axis=2) > 60
     rows = np.nonzero(colourful.any(axis=1))[0]
     assert np.ptp(rows) > 110  # 1.6 m of the 2.6 m the picture is high
-    empty = drawing.view_3d(lost(pose), (200, 240))
+    empty = drawing.view_3d([lost(pose)], (200, 240))
     assert not (np.ptp(empty.astype(int), axis=2) > 60).any()
 
 
 def test_frames_have_even_edges(pose):
-    assert drawing.side_by_side(np.zeros((121, 163, 3), np.uint8), pose).shape[0] % 2 == 0
-    assert drawing.side_by_side(np.zeros((121, 163, 3), np.uint8), pose).shape[1] % 2 == 0
+    frame = drawing.side_by_side(np.zeros((121, 163, 3), np.uint8), [(pose, None)])
+    assert frame.shape[0] % 2 == 0 and frame.shape[1] % 2 == 0
+
+
+def placed(pose, x_px, x_m):
+    """The same person elsewhere."""
+    return dataclasses.replace(
+        pose,
+        crop=None,
+        joints_px=pose.joints_px + (x_px, 0.0),
+        joints_camera_m=pose.joints_camera_m + (x_m, 0.0, 0.0),
+    )
+
+
+def clusters(row):
+    """Runs of true values that are more than 20 apart."""
+    return 1 + (np.diff(np.flatnonzero(row)) > 20).sum() if row.any() else 0
+
+
+def test_everybody_is_drawn_and_labelled_where_they_are(pose):
+    three = [placed(pose, x_px, x_m) for x_px, x_m in ((-60, -1.5), (180, 0.0), (420, 1.5))]
+    image = np.full((240, 640, 3), 128, np.uint8)
+    drawn = drawing.everybody(image, [(p, None) for p in [*three, lost(pose)]])
+    assert (image == 128).all()
+    for person in three:
+        for joint, (x, y) in enumerate(np.rint(person.joints_px).astype(int)):
+            assert np.abs(drawn[y, x].astype(int) - 128).max() > 20, joint
+    alone = drawing.everybody(image, [(three[0], None)])
+    assert (alone == drawing.overlay(image, three[0])).all()
+    label = np.array(drawing.STATE_COLOURS[State.MEASURED])
+    heads_px = [p.joints_px[:, 1].min() - 12 for p in three]
+    rows = slice(int(min(heads_px)) - 4, int(max(heads_px)) + 6)
+    written = (np.abs(drawn[rows].astype(int) - label).max(axis=2) < 20).any(axis=0)
+    for person in three:
+        left = int(person.joints_px[:, 0].min())
+        assert written[left : left + 40].any()
+    assert (drawn[:14, :14] == 128).all(), "no label in the corner, where nobody is"
+
+
+def test_the_view_in_space_shows_everybody_in_the_picture(pose):
+    three = [placed(pose, 0, x_m) for x_m in (-1.5, 0.0, 1.5)]
+    view = drawing.view_3d(three, (300, 300))
+    colourful = np.ptp(view.astype(int), axis=2) > 60
+    assert clusters(colourful.any(axis=0)) == 3
+    assert not colourful[:, [0, -1]].any() and not colourful[[0, -1]].any()
+    one = drawing.view_3d([three[1], lost(pose)], (300, 300))
+    assert (one == drawing.view_3d([three[1]], (300, 300))).all()

@@ -14,6 +14,7 @@ pytest.importorskip("onnxscript", reason="torch.onnx exports through onnxscript"
 
 from vnect_ros.errors import ImageError, ModelError  # noqa: E402
 from vnect_ros.inference import bundles  # noqa: E402
+from vnect_ros.inference.model import Model  # noqa: E402
 from vnect_ros.learning.export import graph  # noqa: E402
 from vnect_ros.learning.export.bundle import VNECT, export_bundle, table  # noqa: E402
 from vnect_ros.learning.export.compare import person_crops  # noqa: E402
@@ -37,7 +38,7 @@ def trained_looking(seed: int) -> VNect:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> tuple[VNect, bundles.Model, list]:
+def exported(tmp_path_factory) -> tuple[VNect, Model, list]:
     network = trained_looking(1)
     crops = list(np.random.default_rng(2).integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.uint8))
     folder = tmp_path_factory.mktemp("models") / "tiny"

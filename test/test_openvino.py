@@ -40,6 +40,45 @@ def test_results_do_not_change_under_the_caller() -> None:
     np.testing.assert_array_equal(maps.locations_m, kept)
 
 
+@pytest.fixture
+def engines(monkeypatch, tmp_path):
+    """Where compiled networks are kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "vnect_ros" / "engines"
+
+
+def joints_of(model) -> np.ndarray:
+    backend = inference.create(model, "openvino", threads=1)
+    (maps,) = backend.infer(tiny_bundles.crops(1, seed=33))
+    return maps.locations_m
+
+
+def test_a_network_is_compiled_once(engines, monkeypatch) -> None:
+    import openvino
+
+    model = tiny_bundles.load("vnect_lite", "int8")
+    compiled = joints_of(model)
+    assert len(list(engines.glob("*.engine"))) == 1
+    monkeypatch.delattr(openvino.Core, "compile_model")
+    np.testing.assert_array_equal(joints_of(model), compiled)
+
+
+def test_what_was_kept_is_refused_where_it_is_damaged_or_of_another_file(engines) -> None:
+    model = tiny_bundles.load("vnect_lite", "fp32")
+    compiled = joints_of(model)
+    (entry,) = engines.glob("*.engine")
+    entry.write_bytes(entry.read_bytes()[:-1])
+    np.testing.assert_array_equal(joints_of(model), compiled)
+    joints_of(tiny_bundles.load("vnect_lite", "int8"))
+    assert len(list(engines.glob("*.engine"))) == 2
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_each_time(engines) -> None:
+    model = tiny_bundles.load("vnect_lite", "fp32")
+    engines.parent.write_text("no folder")
+    np.testing.assert_array_equal(joints_of(model), joints_of(model))
+
+
 def test_closed_is_closed() -> None:
     backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
     backend.close()

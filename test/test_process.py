@@ -7,12 +7,14 @@ import json
 import cv2
 import numpy as np
 import pytest
-from fake_backend import standing_bundle
+from fake_backend import FakeBackend, standing_bundle
+from test_everybody import CARD, Crowd
 
+from vnect_ros import inference
 from vnect_ros.cli import _common, process
 from vnect_ros.recordings.video import Video
 from vnect_ros.records import State
-from vnect_ros.skeleton import JOINT_NAMES
+from vnect_ros.skeleton import JOINT_NAMES, PELVIS
 
 FRAMES = 12
 
@@ -128,3 +130,40 @@ def test_a_camera_file_is_read_and_scaled(tmp_path):
     file.write_text("image_width: 640\n")
     with pytest.raises(Exception, match="image_height: got None"):
         _common.load_camera(args, 640, 480)
+
+
+class Three(Crowd):
+    """Three people, of whom the network sees who is in its window."""
+
+    def __init__(self, model, **_) -> None:
+        FakeBackend.__init__(self, model)
+        self.places = {"ann": (-2.0, 0.0, 5.0), "bob": (0.0, 0.0, 4.0), "cyd": (2.0, 0.0, 5.5)}
+        self.windows = 0
+
+
+def test_several_people_are_rows_pictures_and_a_count(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(inference.BACKENDS, "three", ("test_process", "Three"))
+    folder, out = tmp_path / "cards", tmp_path / "out"
+    folder.mkdir()
+    for i in range(30):
+        cv2.imwrite(str(folder / f"{i}.png"), np.ascontiguousarray(CARD[:, :, ::-1]))
+    arguments = [str(folder), "--out", str(out), "--fov", "60", "--json", str(out / "a.json")]
+    arguments += ["--model", str(Crowd(tmp_path).model.folder), "--backend", "three"]
+    arguments += ["--set", "max_people=6", "--set", "crop.search_scales=4"]
+    assert process.main(arguments) == 0
+    poses = np.load(out / "poses.npz")
+    last = poses["frame"] == 29
+    assert last.sum() == 3 and set(poses["state"][last]) == {State.MEASURED.value}
+    ids = set(poses["id"][last])
+    assert len(ids) == 3
+    x_m = np.sort(poses["joints_cam_m"][last][:, PELVIS, 0])
+    assert x_m[0] < -1.0 and abs(x_m[1]) < 0.5 and x_m[2] > 1.0
+    image = list(Video(out / "overlay.mp4"))[-1].image
+    for pixels in poses["joints_px"][last]:
+        for x, y in np.rint(pixels[[3, 6, 8, 11]]).astype(int):
+            around = image[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3)
+            assert np.ptp(around.astype(int), axis=1).max() > 60, "a coloured limb"
+    summary = json.loads((out / "a.json").read_text())
+    assert summary["people"] == 3 and summary["people_at_once"] == 3
+    assert summary["MEASURED"] == (poses["state"] == State.MEASURED.value).sum()
+    assert "people_at_once" in capsys.readouterr().out

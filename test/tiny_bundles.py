@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vnect_ros.inference import bundles
+from vnect_ros.inference.model import Model
 
 SIZE = 64
 
@@ -50,7 +51,7 @@ def folder(network: str) -> Path:
     return out
 
 
-def load(network: str, precision: str) -> bundles.Model:
+def load(network: str, precision: str) -> Model:
     """One precision of a tiny bundle."""
     return bundles.load(folder(network), precision)
 

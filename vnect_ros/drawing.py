@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,17 +27,34 @@ class Drawable(Protocol):
     """What of a `records.Pose` is drawn."""
 
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """What the pose rests on; LOST is not drawn."""
+        ...
+
     @property
-    def joints_px(self) -> np.ndarray: ...
+    def joints_px(self) -> np.ndarray:
+        """[21, 2] in the image [px]."""
+        ...
+
     @property
-    def confidence(self) -> np.ndarray: ...
+    def confidence(self) -> np.ndarray:
+        """[21] in [0, 1]."""
+        ...
+
     @property
-    def joints_camera_m(self) -> np.ndarray: ...
+    def joints_camera_m(self) -> np.ndarray:
+        """[21, 3] in the camera's optical frame [m]."""
+        ...
+
     @property
-    def residual_px(self) -> float: ...
+    def residual_px(self) -> float:
+        """Of the fit [px]."""
+        ...
+
     @property
-    def crop(self) -> Crop | None: ...
+    def crop(self) -> Crop | None:
+        """The window that the network saw."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -54,8 +72,31 @@ class Picture:
     crop: Crop | None = None
 
 
+def everybody(
+    image: np.ndarray, people: Sequence[tuple[Drawable, np.ndarray | None]]
+) -> np.ndarray:
+    """The image with all of them; where they are several, each label is at its person.
+
+    Args:
+        image: [H, W, 3] uint8 RGB; left as it is.
+        people: poses, and where the fitted joints are in the image; see `overlay`.
+
+    Returns:
+        [H, W, 3] uint8 RGB.
+    """
+    image = image.copy()
+    for pose, fitted_px in people:
+        at_px = _above(pose) if len(people) > 1 else None
+        if len(people) == 1 or at_px is not None:  # where somebody is lost is not known
+            image = overlay(image, pose, fitted_px, at_px)
+    return image
+
+
 def overlay(
-    image: np.ndarray, pose: Drawable | None, fitted_px: np.ndarray | None = None
+    image: np.ndarray,
+    pose: Drawable | None,
+    fitted_px: np.ndarray | None = None,
+    label_px: np.ndarray | None = None,
 ) -> np.ndarray:
     """The image with the detections, and the fitted skeleton if its pixels are given.
 
@@ -64,6 +105,7 @@ def overlay(
         pose: None where there is nothing to tell of this image.
         fitted_px: [21, 2] the fitted joints in the image: drawn as thin grey
             lines under the coloured detections.
+        label_px: [2] left end of the label in the image; None: in the corner.
 
     Returns:
         [H, W, 3] uint8 RGB.
@@ -82,12 +124,12 @@ def overlay(
         seen = pose.confidence > 0.0
         bones(canvas, pose.joints_px, seen, width)
         joints(canvas, pose.joints_px, seen, width + 1)
-    _label(canvas, pose)
+    _label(canvas, pose, label_px)
     return canvas
 
 
-def view_3d(pose: Drawable | None, size: tuple[int, int]) -> np.ndarray:
-    """The fitted skeleton from above its side, on a floor grid under its lowest joint.
+def view_3d(poses: Sequence[Drawable], size: tuple[int, int]) -> np.ndarray:
+    """The fitted skeletons from above their side, on a floor grid under the lowest joint.
 
     Args:
         size: (width, height) of the picture [px].
@@ -97,43 +139,48 @@ def view_3d(pose: Drawable | None, size: tuple[int, int]) -> np.ndarray:
     """
     width, height = size
     canvas = np.full((height, width, 3), 28, np.uint8)
-    if pose is None:
+    if not poses:
         return canvas
-    joints_m = pose.joints_camera_m
-    if pose.state is State.LOST or not np.isfinite(joints_m).all():
+    tracked_m = [pose.joints_camera_m for pose in poses if pose.state is not State.LOST]
+    shown_m = np.array([joints_m for joints_m in tracked_m if np.isfinite(joints_m).all()])
+    if not len(shown_m):
         cv2.putText(canvas, "nobody", (12, 28), _FONT, 0.6, (160, 160, 160), 1, cv2.LINE_AA)
         return canvas
-    centre = joints_m[PELVIS]
-    scale = height / 2.6
+    pelvises = shown_m[:, PELVIS]
+    centre = (pelvises.min(axis=0) + pelvises.max(axis=0)) / 2.0
+    apart_m = float(np.linalg.norm(pelvises - centre, axis=1).max())
+    scale = height / (2.6 + 2.0 * apart_m)
 
     def flat(points: np.ndarray) -> np.ndarray:
         turned = (points - centre) @ _VIEW_ROTATION.T
         return turned[..., :2] * scale + (width / 2.0, height * 0.47)
 
-    floor = joints_m[:, 1].max()
-    lines = np.arange(-3, 4) * _FLOOR_STEP_M
+    floor, reach = shown_m[..., 1].max(), 3 + math.ceil(apart_m / _FLOOR_STEP_M)
+    lines = np.arange(-reach, reach + 1) * _FLOOR_STEP_M
     for line in lines:
         for ends in ([(line, lines[0]), (line, lines[-1])], [(lines[0], line), (lines[-1], line)]):
             points = np.array([(centre[0] + x, floor, centre[2] + z) for x, z in ends])
             low, high = flat(points)
             cv2.line(canvas, _cell(low), _cell(high), (70, 70, 70), 1, cv2.LINE_AA)
-    points = flat(joints_m)
-    far_first = np.argsort([-(joints_m[a, 2] + joints_m[b, 2]) for a, b in BONES])
-    bones(canvas, points, width=3, order=far_first)
-    joints(canvas, points, radius=4)
-    x, y, z = centre
-    text = f"pelvis {x:+.2f} {y:+.2f} {z:.2f} m"
+    for joints_m in shown_m[np.argsort(-pelvises[:, 2])]:
+        points = flat(joints_m)
+        far_first = np.argsort([-(joints_m[a, 2] + joints_m[b, 2]) for a, b in BONES])
+        bones(canvas, points, width=3, order=far_first.tolist())
+        joints(canvas, points, radius=4)
+    x, y, z = pelvises[pelvises[:, 2].argmin()]
+    who = "pelvis" if len(shown_m) == 1 else f"{len(shown_m)} people, nearest"
+    text = f"{who} {x:+.2f} {y:+.2f} {z:.2f} m"
     cv2.putText(canvas, text, (12, 28), _FONT, 0.5, (210, 210, 210), 1, cv2.LINE_AA)
     return canvas
 
 
 def side_by_side(
-    image: np.ndarray, pose: Drawable | None, fitted_px: np.ndarray | None = None
+    image: np.ndarray, people: Sequence[tuple[Drawable, np.ndarray | None]]
 ) -> np.ndarray:
-    """The overlay beside the view in space: [H, W + H', 3] uint8 RGB, even edges."""
+    """`everybody` beside the view in space: [H, W + H', 3] uint8 RGB, even edges."""
     height = image.shape[0]
-    left = overlay(image, pose, fitted_px)
-    both = np.concatenate([left, view_3d(pose, (max(height * 3 // 4, 160), height))], axis=1)
+    view = view_3d([pose for pose, _ in people], (max(height * 3 // 4, 160), height))
+    both = np.concatenate([everybody(image, people), view], axis=1)
     return np.ascontiguousarray(both[: height // 2 * 2, : both.shape[1] // 2 * 2])
 
 
@@ -209,7 +256,16 @@ def _known(points_px: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
     return finite if seen is None else finite & seen
 
 
-def _label(canvas: np.ndarray, pose: Drawable) -> None:
+def _above(pose: Drawable) -> np.ndarray | None:
+    """[2] over the person's joints in the image [px]; None where they are not known."""
+    known = pose.joints_px[_known(pose.joints_px, None)]
+    if pose.state is State.LOST or not len(known):
+        return None
+    top: np.ndarray = known.min(axis=0)
+    return top - (0.0, 8.0)
+
+
+def _label(canvas: np.ndarray, pose: Drawable, at_px: np.ndarray | None) -> None:
     text = pose.state.value
     if pose.state is not State.LOST:
         distance = pose.joints_camera_m[INDEX["pelvis"], 2]
@@ -218,6 +274,8 @@ def _label(canvas: np.ndarray, pose: Drawable) -> None:
         text += f"  residual {pose.residual_px:.1f} px"
     scale = max(canvas.shape[0] / 900.0, 0.35)
     corner, width = (round(16 * scale), round(40 * scale)), max(round(2 * scale), 1)
+    if at_px is not None:
+        corner = _cell(np.maximum(at_px, corner))
     colour = STATE_COLOURS.get(pose.state, _LOST_COLOUR)
     cv2.putText(canvas, text, corner, _FONT, scale, (0, 0, 0), 3 * width, cv2.LINE_AA)
     cv2.putText(canvas, text, corner, _FONT, scale, colour, width, cv2.LINE_AA)

@@ -123,9 +123,9 @@ def _converted(name: str, hint: Any, value: Any) -> Any:
     return check(name, value, origin or hint)
 
 
-def options(config: Any, prefix: str = "") -> dict[str, dataclasses.Field]:
+def options(config: Any, prefix: str = "") -> dict[str, dataclasses.Field[Any]]:
     """Every option of a dataclass tree by its dotted key, in order of definition."""
-    found: dict[str, dataclasses.Field] = {}
+    found: dict[str, dataclasses.Field[Any]] = {}
     for f in dataclasses.fields(config):
         key = f"{prefix}{f.name}"
         if f.metadata:

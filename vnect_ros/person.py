@@ -14,7 +14,7 @@ import numpy as np
 from vnect_ros.config import FilterConfig, PipelineConfig
 from vnect_ros.fitting.fitter import Fitter
 from vnect_ros.fitting.scale import Surroundings
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 from vnect_ros.perception import decode
 from vnect_ros.perception.crop import Window
 from vnect_ros.perception.decode import Keypoints
@@ -192,10 +192,15 @@ class Person:
             return None
         if pose.state is State.MEASURED:
             self.observed_s = frame.stamp_s
-        pose = dataclasses.replace(
-            pose, id=self.id, crop=self.crop, observation_age_s=frame.stamp_s - self.observed_s
+        std_axes_m, std_m = _with_network_std(pose, self._model.position_std_m)
+        self.pose = dataclasses.replace(
+            pose,
+            id=self.id,
+            crop=self.crop,
+            observation_age_s=frame.stamp_s - self.observed_s,
+            std_axes_m=std_axes_m,
+            std_m=std_m,
         )
-        self.pose = _with_network_std(pose, self._model.position_std_m)
         return self.pose
 
 
@@ -220,17 +225,19 @@ def _not_measured(pose: Pose) -> Pose:
     return dataclasses.replace(pose, state=State.PREDICTED, joint_states=states)
 
 
-def _with_network_std(pose: Pose, position_std_m: tuple[float, float]) -> Pose:
-    """The pose with the network's lasting errors in its deviations, which no fit can know.
+def _with_network_std(
+    pose: Pose, position_std_m: tuple[float, float]
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """A pose's `std_axes_m` and `std_m` with the network's lasting errors, which no fit can know.
 
     Args:
         position_std_m: across and along the viewing direction [m].
     """
     if pose.std_axes_m is None:
-        return pose
+        return None, pose.std_m
     across_m, along_m = position_std_m
     axes = np.hypot(pose.std_axes_m, (across_m, across_m, along_m))
-    return dataclasses.replace(pose, std_axes_m=axes, std_m=np.sqrt(np.mean(axes**2, axis=1)))
+    return axes, np.sqrt(np.mean(axes**2, axis=1))
 
 
 def _pixels_constants(filters: FilterConfig) -> tuple[float, float]:

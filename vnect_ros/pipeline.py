@@ -55,6 +55,7 @@ class Pipeline:
         self._memory = Memory()
         self._poses: list[Pose] = []
         self._watch = _Stopwatch(clock)
+        self.configure(config)
 
     def step(self, frame: Frame) -> list[Pose]:
         """Process one image.
@@ -101,6 +102,8 @@ class Pipeline:
         If fewer people may be tracked, those who came last end.
         """
         self.config = self._search.config = config
+        if config.max_people > 1:
+            assignment.preload()
         del self.people[config.max_people :]
         for person in self.people:
             person.configure(config)

@@ -19,7 +19,7 @@ from fake_backend import STANDING_M, FakeBackend, Seen, coordinate_card, read_ca
 
 from vnect_ros.camera import Camera
 from vnect_ros.errors import BackendError
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 from vnect_ros.records import Crop, Maps
 from vnect_ros.skeleton import MIRROR, NORMALISED_KNEE_NECK_M, NUM_JOINTS, PELVIS, knee_neck_length
 

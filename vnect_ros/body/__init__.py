@@ -1,0 +1,1 @@
+"""The body that is fitted: its URDF and kinematics."""

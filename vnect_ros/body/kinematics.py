@@ -10,6 +10,7 @@ root knows no singular orientation.  "World" for Pinocchio is the camera.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -216,7 +217,7 @@ def quaternion_from_rotation(rotation: np.ndarray) -> np.ndarray:
     return pinocchio.Quaternion(rotation).normalized().coeffs()
 
 
-def rotation_from_quaternion(quaternion_xyzw: np.ndarray) -> np.ndarray:
+def rotation_from_quaternion(quaternion_xyzw: Sequence[float] | np.ndarray) -> np.ndarray:
     """[3, 3] rotation of a unit quaternion (x, y, z, w)."""
     x, y, z, w = (float(c) for c in quaternion_xyzw)
     return np.array(

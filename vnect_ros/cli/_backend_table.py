@@ -218,7 +218,8 @@ def main(argv: list[str] | None = None) -> int:
     except VnectError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
-    np.savez(out, **{name: [getattr(r, name) for r in readings] for name in FIELDS})
+    columns: dict[str, Any] = {name: [getattr(r, name) for r in readings] for name in FIELDS}
+    np.savez(out, **columns)
     print(json.dumps(row))
     return 0
 

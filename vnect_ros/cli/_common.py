@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vnect_ros import inference, share
+from vnect_ros import inference, share, steady
 from vnect_ros.camera import Camera
 from vnect_ros.config import (
     CameraConfig,
@@ -208,6 +208,7 @@ def number(value: float) -> str:
 
 def run(name: str, do: Callable[[], T]) -> int:
     """Do a tool's work; an error of ours is one line and exit status 1."""
+    steady.use_one_thread()
     try:
         do()
     except VnectError as error:

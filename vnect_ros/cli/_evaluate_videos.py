@@ -12,9 +12,9 @@ import numpy as np
 from vnect_ros.cli._common import number, table
 from vnect_ros.config import PipelineConfig
 from vnect_ros.datasets import human36m, mpi_inf_3dhp
-from vnect_ros.datasets.clips import Clip, load_clips
+from vnect_ros.datasets.clips import Clip, PeopleClip, load_clips
 from vnect_ros.datasets.nobody import Nobody
-from vnect_ros.evaluation import clips, nobody, plots
+from vnect_ros.evaluation import clips, nobody, people_clips, plots
 from vnect_ros.inference.base import Backend
 
 
@@ -36,8 +36,59 @@ def on_nobody(
 def on_clips(
     backend: Backend, config: PipelineConfig, args: argparse.Namespace, folder: Path | None
 ) -> dict[str, Any]:
-    """Videos of one person with camera truth."""
-    return _on_videos("clips", load_clips(args.clips), backend, config, args, folder)
+    """Videos with camera truth, of one person and of several."""
+    found = load_clips(args.clips)[: args.limit or None]
+    one = [clip for clip in found if isinstance(clip, Clip)]
+    several = [clip for clip in found if isinstance(clip, PeopleClip)]
+    scores = _on_videos("clips", one, backend, config, args, folder) if one else {}
+    return {**scores, **({"people": _on_people(several, backend, config)} if several else {})}
+
+
+def _on_people(
+    found: Sequence[PeopleClip], backend: Backend, config: PipelineConfig
+) -> dict[str, Any]:
+    """Clips of several people, with their floor where they state it, and without."""
+    scores: dict[str, Any] = {}
+    rows: list[list[str]] = []
+    for name, floor in (("floor", True), ("no floor", False)):
+        clips_of = [clip for clip in found if not floor or any(clip.floors)]
+        if not clips_of:
+            continue
+        scores[name] = people_clips.summary(
+            {
+                clip.name: people_clips.score(clip, people_clips.run(clip, backend, config, floor))
+                for clip in clips_of
+            }
+        )
+        of_clips = scores[name]["clips"]
+        rows += [_people_row(f"{clip}, {name}", row) for clip, row in of_clips.items()]
+        rows.append(_people_row(f"all, {name}", scores[name]))
+    print(f"clips of several people: {len(found)}; heights after {people_clips.SETTLED_S:g} s")
+    head = [
+        "",
+        "IDF1",
+        "MOTA",
+        "switches",
+        "missed",
+        "false",
+        "MPJPE",
+        "root [mm]",
+        "root/distance",
+    ]
+    print(table([*head, "height [cm]", "measured"], rows) + "\n")
+    return scores
+
+
+def _people_row(name: str, figures: dict[str, Any]) -> list[str]:
+    shares = [figures[key] / figures["objects"] for key in ("misses", "false_positives")]
+    keys = ("mpjpe_mm", "root_mm", "root_share", "height_error_cm", "height_measured")
+    return [
+        name,
+        *(number(float(figures[key])) for key in ("idf1", "mota")),
+        str(figures["switches"]),
+        *map(number, shares),
+        *(number(figures[key]) for key in keys),
+    ]
 
 
 def on_mpi_inf_3dhp(

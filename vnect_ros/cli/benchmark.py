@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from vnect_ros.camera import Camera
-from vnect_ros.cli import _backend_table, _common, _soak
+from vnect_ros.cli import _backend_table, _common, _load, _pace, _soak
 from vnect_ros.errors import ImageError, describe
 from vnect_ros.pipeline import Pipeline
-from vnect_ros.recordings.video import Video, VideoFrame
+from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.video import Video
 from vnect_ros.records import Frame, State
 
 DESCRIPTION = """
@@ -28,7 +29,9 @@ median and 95th percentile of the frames in which a person was measured, memory,
 and the time from the start of a process to its first pose.  Where ROS can be
 imported, the conversion from and to messages is timed too.  With --soak the
 video is played at its own rate (or --fast) for so many minutes, and memory and
-latency are watched.  With --backends every runtime and precision that works here is timed.
+latency are watched.  With --load the frames come at the video's own rate, alone and beside
+so many busy processes, with the processor time of a frame; --baselines plays them to
+MediaPipe Pose too.  With --backends every runtime and precision that works here is timed.
 """
 STAGES = ("convert", "crop", "network", "decode", "filter", "fit", "publish", "total")
 WARM_UP_FRAMES = 10
@@ -71,6 +74,19 @@ def _parser() -> argparse.ArgumentParser:
         help="of --soak: frame upon frame, so that the minutes are over sooner",
     )  # fmt: skip
     parser.add_argument("--plot", metavar="FILE", help="of --soak: a picture of its course (PNG)")
+    parser.add_argument(
+        "--load",
+        type=int,
+        metavar="N",
+        help="at the video's rate, alone and beside N busy processes",
+    )
+    parser.add_argument(
+        "--baselines", action="store_true",
+        help="of --load: MediaPipe Pose full and heavy too, which scripts/get_baselines brings",
+    )  # fmt: skip
+    parser.add_argument(
+        "--warm-up", type=int, default=60, help="of --load: frames that do not count (default: 60)"
+    )
     parser.add_argument("--no-start-up", action="store_true", help="leave the start-up time out")
     parser.add_argument("--first-pose", action="store_true", help=argparse.SUPPRESS)
     _backend_table.add_arguments(parser)
@@ -113,6 +129,10 @@ def _benchmark(args: argparse.Namespace, arguments: Sequence[str]) -> None:
             _soak.plot(course, args.plot)
         rows = [(key, f"{value:.2f}") for key, value in found["soak"].items()]
         print(_common.table(("soak", ""), rows))
+    elif args.load is not None or args.baselines:
+        images = [frame.image for frame in frames]
+        print(_head(found))
+        found["load"] = _load.run(pipeline, camera, images, _period_s(frames), args)
     else:
         found["stages_ms"], found["states"] = _time_stages(
             pipeline, camera, looped(frames), args.frames, clock
@@ -127,10 +147,13 @@ def _benchmark(args: argparse.Namespace, arguments: Sequence[str]) -> None:
 
 def looped(frames: Sequence[VideoFrame]) -> Iterator[VideoFrame]:
     """The frames again and again, forwards and backwards so that nobody jumps; time goes on."""
-    step_s = frames[1].stamp_s - frames[0].stamp_s if len(frames) > 1 else 1.0 / 30.0
-    there_and_back = [*frames, *frames[-2:0:-1]]
-    for i, frame in enumerate(itertools.cycle(there_and_back)):
-        yield VideoFrame(frame.image, i * step_s)
+    images = [frame.image for frame in frames]
+    for image, stamp_s in _pace.there_and_back(images, _period_s(frames)):
+        yield VideoFrame(image, stamp_s)
+
+
+def _period_s(frames: Sequence[VideoFrame]) -> float:
+    return frames[1].stamp_s - frames[0].stamp_s if len(frames) > 1 else 1.0 / 30.0
 
 
 def _time_stages(
@@ -216,21 +239,27 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _report(found: dict[str, Any]) -> str:
+def _head(found: dict[str, Any]) -> str:
+    """What was measured where."""
     machine = found["machine"]
     width, height = found["image"]
     clock = "" if found["clock"] == "wall" else " (time of the processor, not of the wall)"
-    head = (
+    return (
         f"{found['model']} ({found['precision']}) on {found['backend']}, {found['video']} "
         f"{width}x{height}\n{machine['processor']}, {machine['cpus']} CPUs{clock}\n"
     )
+
+
+def _report(found: dict[str, Any]) -> str:
     stages = found["stages_ms"]
     rows = [(stage, f"{ms['median']:.2f}", f"{ms['p95']:.2f}") for stage, ms in stages.items()]
     states = ", ".join(f"{count} {state}" for state, count in found["states"].items() if count)
     foot = f"frames: {states}\nmemory: {found['memory_mib']:.0f} MiB"
     if "start_to_first_pose_s" in found:
         foot += f"\nstart to first pose: {found['start_to_first_pose_s']:.2f} s"
-    return "\n".join([head, _common.table(("stage", "median ms", "p95 ms"), rows), "", foot])
+    return "\n".join(
+        [_head(found), _common.table(("stage", "median ms", "p95 ms"), rows), "", foot]
+    )
 
 
 if __name__ == "__main__":

@@ -268,7 +268,7 @@ def draw(
 ) -> None:
     """Write the video with the received skeletons; skipped frames keep the last one's."""
     row_of_frame = {f: i for i, f in enumerate(frame_indices(published_s, received["stamps_s"]))}
-    picture, fitted_px = None, None
+    people: list[tuple[drawing.Drawable, np.ndarray | None]] = []
     frames = itertools.islice(video, len(published_s))
     with VideoWriter(file, video.fps) as writer:
         for index, frame in enumerate(tqdm(frames, total=len(published_s), unit="frame")):
@@ -281,8 +281,8 @@ def draw(
                     received["joints_m"][row],
                     float(received["residual_px"][row]),
                 )
-                fitted_px = camera.project(received["joints_m"][row])
-            writer.write(drawing.side_by_side(frame.image, picture, fitted_px))
+                people = [(picture, camera.project(received["joints_m"][row]))]
+            writer.write(drawing.side_by_side(frame.image, people))
 
 
 def _camera(args: argparse.Namespace, video: Video, truth: dict[str, np.ndarray] | None) -> Camera:

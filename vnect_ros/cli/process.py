@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,12 +107,10 @@ def _recorder(
 
 
 def _drawn(image: np.ndarray, poses: Sequence[Pose], camera: Camera) -> np.ndarray:
-    """Everybody over the image, the first of them in space beside it."""
-    fitted_px = [camera.project(pose.joints_camera_m) for pose in poses]
-    for pose, pixels in zip(poses[1:], fitted_px[1:]):
-        image = drawing.overlay(image, pose, pixels)
-    first = (poses[0], fitted_px[0]) if poses else (nobody(0.0), None)
-    return drawing.side_by_side(image, *first)
+    """Everybody over the image and beside it in space."""
+    shown = poses or [nobody(0.0)]
+    people = [(pose, camera.project(pose.joints_camera_m)) for pose in shown]
+    return drawing.side_by_side(image, people)
 
 
 def write_poses(file: Path, rows: Sequence[tuple[int, Pose]]) -> None:
@@ -127,7 +126,9 @@ def write_poses(file: Path, rows: Sequence[tuple[int, Pose]]) -> None:
         "q": [pose.q if len(pose.q) == len(q_names) else nan_q for pose in poses],
     }
     lost = np.array([pose.state is State.LOST for pose in poses], dtype=bool)
-    stacked = {key: np.array(values, dtype=np.float64) for key, values in arrays.items()}
+    stacked: dict[str, Any] = {
+        key: np.array(values, dtype=np.float64) for key, values in arrays.items()
+    }
     for values in stacked.values():
         values[lost] = np.nan
     np.savez_compressed(
@@ -150,10 +151,12 @@ def summarise(
     poses = [pose for _, pose in rows]
     states = [pose.state for pose in poses]
     measured = [pose for pose in poses if pose.state is State.MEASURED]
+    at_once = Counter(number for number, pose in rows if pose.state is not State.LOST)
     milliseconds = np.array(total_s) * 1e3
     return {
         "frames": len(total_s),
         "people": len({pose.id for pose in measured}),
+        "people_at_once": max(at_once.values(), default=0),
         **{state.value: states.count(state) for state in State},
         "camera": "none" if camera is None else "calibrated" if camera.calibrated else "a guess",
         "residual_px_median": float(np.median([pose.residual_px for pose in measured]))

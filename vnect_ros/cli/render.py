@@ -37,13 +37,15 @@ def parser() -> argparse.ArgumentParser:
     preview.add_argument("--plain", action="store_true", help="without the joints")
     _add_sources(preview)
     for name, text in (
-        ("clips", "held-out videos of one person, with their truth"),
-        ("demo", "the bundled clip and its truth"),
+        ("clips", "held-out videos of one person or several, with their truth"),
+        ("demo", "a bundled clip and its truth"),
         ("test-motion", "the motion that the tests run on, as one npz file"),
     ):
         made_of = what.add_parser(name, help=text)
         made_of.add_argument("--out", type=Path, required=True, help="folder or file to write")
         made_of.add_argument("--motion", type=Path, required=True, help="npz of captured clips")
+        if name != "test-motion":
+            made_of.add_argument("--people", action="store_true", help="those of several people")
         if name == "clips":
             made_of.add_argument("--only", nargs="*", metavar="NAME", help="some of them")
     return made
@@ -103,31 +105,35 @@ def preview(args: argparse.Namespace) -> None:
 
 def clips(args: argparse.Namespace) -> None:
     """Film the held-out clips."""
+    from vnect_ros.synthetic import heldout_clips, people_clips
     from vnect_ros.synthetic.bodies import body_model
     from vnect_ros.synthetic.filming import film
-    from vnect_ros.synthetic.heldout_clips import NAMES, heldout_shot
     from vnect_ros.synthetic.motion import load_motion
 
-    names = args.only or NAMES
-    unknown = next((name for name in names if name not in NAMES), None)
+    known = tuple(people_clips.PLANS) if args.people else heldout_clips.NAMES
+    shot = people_clips.heldout_people_shot if args.people else heldout_clips.heldout_shot
+    names = args.only or known
+    unknown = next((name for name in names if name not in known), None)
     if unknown is not None:
-        raise ConfigError(describe("--only", unknown, ", ".join(NAMES)))
+        raise ConfigError(describe("--only", unknown, ", ".join(known)))
     motion = load_motion(args.motion, held_out=True)
     args.out.mkdir(parents=True, exist_ok=True)
     for name in names:
-        shot = heldout_shot(name, body_model(), motion)
-        film(body_model(), shot, args.out / f"{name}.mp4", args.out / f"{name}.npz")
+        video, truth = args.out / f"{name}.mp4", args.out / f"{name}.npz"
+        film(body_model(), shot(name, body_model(), motion), video, truth)
 
 
 def demo(args: argparse.Namespace) -> None:
-    """Film the bundled clip."""
+    """Film a bundled clip."""
     from vnect_ros.synthetic.bodies import body_model
     from vnect_ros.synthetic.demo_clip import demo_shot
     from vnect_ros.synthetic.filming import film
+    from vnect_ros.synthetic.people_clips import bundled_people_shot
 
     args.out.mkdir(parents=True, exist_ok=True)
-    video, truth = args.out / "demo.mp4", args.out / "demo_truth.npz"
-    film(body_model(), demo_shot(_captured(args.motion)), video, truth, 1.75, 22)
+    name, shot = ("people", bundled_people_shot) if args.people else ("demo", demo_shot)
+    video, truth = args.out / f"{name}.mp4", args.out / f"{name}_truth.npz"
+    film(body_model(), shot(_captured(args.motion)), video, truth, 1.75, 22)
 
 
 def test_motion(args: argparse.Namespace) -> None:

@@ -1,0 +1,1 @@
+"""One reader a data set, for training and evaluation alike."""

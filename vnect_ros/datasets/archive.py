@@ -33,7 +33,7 @@ def image_names(folder: Path) -> list[str]:
     raise VnectError(describe("images", str(folder), "a folder with one tar file or images"))
 
 
-class Images(Sequence):
+class Images(Sequence[np.ndarray]):
     """The images of some names, decoded when asked for.
 
     Args:

@@ -59,7 +59,7 @@ class Labels:
     """[N] bool: BlazePose agrees with the annotation."""
 
 
-class Lspet(Sequence):
+class Lspet(Sequence[Sample]):
     """The crops of one folder, coded images in memory.
 
     Args:

@@ -19,7 +19,7 @@ _HOUSE = re.compile(r"(.*/\d+)_(bathroom|bedroom|kitchen|frontal)\.\w+")
 """Four pictures of one house in the set of houses."""
 
 
-class Nobody(Sequence):
+class Nobody(Sequence[np.ndarray]):
     """The pictures of a folder, coded images in memory; `[i]` is [h, w, 3] uint8 RGB.
 
     Args:

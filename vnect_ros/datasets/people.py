@@ -68,7 +68,7 @@ class Labels:
         return Labels(*(getattr(self, name)[:count] for name in _FIELDS))
 
 
-class People(Sequence):
+class People(Sequence[Sample]):
     """The crops of a folder's sets as samples, coded images in memory.
 
     Args:
@@ -126,7 +126,7 @@ def _read(folder: Path, part: str, agreed: bool) -> tuple[archive.Images, Labels
     if len(names) != len(data["source"]):
         count = len(data["source"])
         raise VnectError(describe(f"{folder}: images", len(names), f"one a row, {count}"))
-    rows = held_out.rows_of(part, held_out.by_group(groups(folder.name, data["source"])))
+    rows = held_out.rows_of(part, held_out.by_group(groups(folder.name, data["source"].tolist())))
     if agreed:
         rows = rows[data["agreed"][rows]]
     images = archive.Images(folder, [names[i] for i in rows])

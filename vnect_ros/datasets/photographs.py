@@ -12,7 +12,7 @@ import numpy as np
 from vnect_ros.datasets.cropping import Truth, crop_sample
 from vnect_ros.datasets.sample import Sample
 from vnect_ros.errors import ImageError, describe
-from vnect_ros.recordings.video import VideoFrame
+from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.skeleton import NUM_JOINTS
 
 
@@ -26,7 +26,7 @@ class Entry:
     """Frame of a video, or -1 for an image file."""
 
 
-class Photographs(Sequence):
+class Photographs(Sequence[Sample]):
     """Samples cut from image or video files on demand.
 
     Args:
@@ -78,6 +78,6 @@ def placed(values: np.ndarray, joints: Sequence[int | None]) -> np.ndarray:
         joints: our index of each of the set's joints; None for one that we do not have.
     """
     out = np.full((*values.shape[:-2], NUM_JOINTS, values.shape[-1]), np.nan)
-    known = [i for i, joint in enumerate(joints) if joint is not None]
-    out[..., [joints[i] for i in known], :] = values[..., known, :]
+    known = {joint: i for i, joint in enumerate(joints) if joint is not None}
+    out[..., list(known), :] = values[..., list(known.values()), :]
     return out

@@ -28,7 +28,7 @@ _SHAPES = {
 }
 
 
-class Recording(Sequence):
+class Recording(Sequence[np.ndarray]):
     """The crops of one folder, coded images in memory; `[i]` is [S, S, 3] uint8 RGB.
 
     Raises:

@@ -34,7 +34,7 @@ class Sample:
 
 def inside(joints_px: np.ndarray, size: int) -> np.ndarray:
     """[..., 21] bool: which of the joints [..., 21, 2] lie in a picture of that edge."""
-    within: np.ndarray = ((joints_px > -0.5) & (joints_px < size - 0.5)).all(axis=-1)
+    within: np.ndarray = np.all((joints_px > -0.5) & (joints_px < size - 0.5), axis=-1)
     return within
 
 

@@ -87,7 +87,7 @@ class ShardWriter:
             return
         stem = self._folder / f"{self._split}_{self._number:04d}"
         offsets = np.cumsum([0] + [len(data) for data in self._images]).astype(np.int64)
-        stacked = {
+        stacked: dict[str, Any] = {
             key: np.stack([np.asarray(row[key], dtype) for row in self._labels])
             for key, (_, dtype) in LABELS.items()
         }
@@ -100,7 +100,7 @@ class ShardWriter:
         self._images, self._labels = [], []
 
 
-class Shards(Sequence):
+class Shards(Sequence[dict[str, Any]]):
     """The samples of one split, in order of writing.
 
     `shards[i]` is a dict: `image` uint8 [S, S, 3] RGB and the LABELS.  Labels

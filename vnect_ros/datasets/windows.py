@@ -24,7 +24,7 @@ _MOST_JOINTS = 2
 """Of a person in a window that does not show one: a hand or a foot."""
 
 
-class Nobody(Sequence):
+class Nobody(Sequence[Sample]):
     """Square windows of pictures without people.
 
     Args:
@@ -50,7 +50,7 @@ class Nobody(Sequence):
         return _sample(picture, centre, edge, np.full((NUM_JOINTS, 2), _AWAY_PX))
 
 
-class BesidePeople(Sequence):
+class BesidePeople(Sequence[Sample]):
     """Small windows of pictures of people that show no joint of them, or one or two.
 
     Args:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -151,7 +151,7 @@ def _visibility(logits: np.ndarray) -> np.ndarray:
     return seen
 
 
-def _interpreter_class():  # type: ignore[no-untyped-def]
+def _interpreter_class() -> Any:
     beside = FOLDER / "python"
     if beside.is_dir() and str(beside) not in sys.path:
         sys.path.append(str(beside))

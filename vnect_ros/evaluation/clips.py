@@ -16,7 +16,7 @@ from vnect_ros.datasets.clips import Clip
 from vnect_ros.errors import VnectError, describe
 from vnect_ros.evaluation import calibration, metrics, pck
 from vnect_ros.inference.base import Backend
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 from vnect_ros.perception import crop as cropping
 from vnect_ros.perception.reading import Reading, read
 from vnect_ros.pipeline import Pipeline
@@ -238,7 +238,7 @@ def score_clips(runs: Sequence[Run]) -> dict[str, Any]:
     rows = list(each.values())
     raw, fitted = (pooled([row[side] for row in rows]) for side in ("raw", "fitted"))
     ratio = np.concatenate([std_ratios(run) for run in runs])
-    judgements = [judged(run) for run in runs]
+    confidence, right = (np.concatenate(j) for j in zip(*(judged(run) for run in runs)))
     errors = np.concatenate([run.fitted_m - run.clip.joints_camera_m for run in runs])
     across, along = calibration.missing_std(errors, np.concatenate([r.std_m for r in runs]))
     return {
@@ -253,7 +253,7 @@ def score_clips(runs: Sequence[Run]) -> dict[str, Any]:
             "missing_across_m": across,
             "missing_along_m": along,
         },
-        "confidence": calibration.reliability(*(np.concatenate(j) for j in zip(*judgements))),
+        "confidence": calibration.reliability(confidence, right),
         "clips": each,
     }
 

@@ -25,7 +25,8 @@ def torso_px(joints14: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         [N] length [px], and [N] bool: both ends are annotated as visible.
     """
     ends = joints14[:, [_LEFT_SHOULDER, _RIGHT_HIP]]
-    return np.linalg.norm(ends[:, 0, :2] - ends[:, 1, :2], axis=-1), (ends[..., 2] > 0.5).all(1)
+    length = np.linalg.norm(ends[:, 0, :2] - ends[:, 1, :2], axis=-1)
+    return length, np.all(ends[..., 2] > 0.5, axis=1)
 
 
 def annotation(joints_px: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from vnect_ros.datasets.lspet import MIRROR14
 from vnect_ros.evaluation import metrics, pck
 from vnect_ros.skeleton import INDEX
 
@@ -42,10 +43,10 @@ def exchanged(predicted_px: np.ndarray, joints14: np.ndarray) -> np.ndarray:
     """
     predicted = pck.annotated_joints(predicted_px)
     seen = joints14[..., 2] > 0.5
-    both = (seen & seen[:, list(pck.MIRROR14)])[:, :12]
+    both = (seen & seen[:, list(MIRROR14)])[:, :12]
     own, other = (
         np.where(both, np.linalg.norm((p - joints14[..., :2])[:, :12], axis=-1), 0.0).sum(axis=1)
-        for p in (predicted, predicted[:, list(pck.MIRROR14)])
+        for p in (predicted, predicted[:, list(MIRROR14)])
     )
     torso, _ = pck.torso_px(joints14)
     gain: np.ndarray = (own - other) / np.maximum(both.sum(axis=1), 1)

@@ -87,9 +87,11 @@ class InverseKinematics:
         self._local_m = observation.local_m
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         return ((points_m - points_m[PELVIS] - self._local_m) * self._scale).ravel()
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         jacobian = moves * self._scale[:, :, None]
         # All joints shift as the pelvis does, and nothing else moves the pelvis.
         jacobian[:, :, :3] = 0.0
@@ -110,10 +112,12 @@ class Projection:
         self._factor = (scale * distance_m)[:, None]
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         depth = np.maximum(points_m[:, 2:], _NEAREST_M)
         return ((points_m[:, :2] / depth - self._rays) * self._factor).ravel()
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         depth = np.maximum(points_m[:, 2:], _NEAREST_M)
         factor = self._factor / depth
         by_point = np.zeros((NUM_JOINTS, 2, 3))
@@ -146,9 +150,11 @@ class Smoothness:
         self._root = root_information
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         return self._root @ self._kinematics.difference(self._expected_q, q)
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         jacobian = self._root.copy()
         turn = self._kinematics.root_difference_jacobian(self._expected_q, q)
         jacobian[:, :ROOT_V] = self._root[:, :ROOT_V] @ turn
@@ -172,9 +178,11 @@ class Depth:
         self._scale = root / _UNIT_DEPTH_SPEED
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         return (points_m[:, 2] - self._last) * self._scale
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         return moves[:, 2] * self._scale
 
 
@@ -205,9 +213,11 @@ class Range:
         return cls(ratio * distance_m, std * distance_m)
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         return (points_m[PELVIS, 2:] - self._depth_m) / self._std_m
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         return moves[PELVIS, 2:] / self._std_m
 
 
@@ -230,9 +240,11 @@ class Rest:
         self._jacobian = _ANGLES / std[:, None]
 
     def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         return (q[ROOT_Q:] - REST) / self._std
 
     def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """See `Term`."""
         return self._jacobian
 
 

@@ -130,8 +130,8 @@ class Motion:
         _, moves = self._kinematics.jacobian(self.q)
         speed = lengths(joint_velocities(moves, self.v))
         allowed = _UNIT_ACCELERATION / math.sqrt(max(weight_smooth, 1e-6))
-        allowed = allowed + _ACCELERATION_PER_SPEED * speed
-        rows = (moves / allowed[:, None, None]).reshape(-1, NV)
+        by_joint = allowed + _ACCELERATION_PER_SPEED * speed
+        rows = (moves / by_joint[:, None, None]).reshape(-1, NV)
         information = rows.T @ rows
         information.flat[:: NV + 1] += 1.0 / _ANGLE_ACCELERATION**2
         return symmetric.inverse(information)

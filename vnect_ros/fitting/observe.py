@@ -51,7 +51,7 @@ class Measurement:
 
     @cached_property
     def bone_lengths_m(self) -> np.ndarray:
-        """[21]"""
+        """[21] of `bones_m` [m]."""
         return lengths(self.bones_m)
 
     def with_lengths(self, lengths_m: np.ndarray) -> np.ndarray:

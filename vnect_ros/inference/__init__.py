@@ -12,7 +12,7 @@ from vnect_ros.errors import BackendError, describe
 
 if TYPE_CHECKING:
     from vnect_ros.inference.base import Backend
-    from vnect_ros.inference.bundles import Model
+    from vnect_ros.inference.model import Model
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from vnect_ros.errors import BackendError, ModelError, describe
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 from vnect_ros.records import Maps
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vnect_ros.errors import BackendError
 from vnect_ros.inference.base import RuntimeBackend
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 
 
 class OnnxRuntimeBackend(RuntimeBackend):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from vnect_ros.errors import BackendError
 from vnect_ros.inference.base import RuntimeBackend
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
+from vnect_ros.inference.tensorrt import cache
 
 
 class OpenVinoBackend(RuntimeBackend):
@@ -32,7 +39,7 @@ class OpenVinoBackend(RuntimeBackend):
             raise BackendError(
                 f"openvino is not installed ({error}): pip install openvino"
             ) from error
-        options: dict[str, object] = {
+        options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,  # a robot's cores are others' too
@@ -41,8 +48,7 @@ class OpenVinoBackend(RuntimeBackend):
         if threads > 0:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
-            core = openvino.Core()
-            compiled = core.compile_model(core.read_model(str(model.file)), "CPU", options)
+            compiled = _compiled(openvino, model, options)
             self._request = compiled.create_infer_request()
         except Exception as error:  # the runtime's errors share no narrower base
             words = " ".join(str(error).split())
@@ -61,3 +67,41 @@ class OpenVinoBackend(RuntimeBackend):
     def close(self) -> None:
         """Give the compiled network back."""
         self._request = None
+
+
+@dataclass(frozen=True)
+class _Key(cache.Built):
+    """Everything a compiled network depends on."""
+
+    processor: str
+    options: str
+
+
+def _compiled(openvino: Any, model: Model, options: dict[str, Any]) -> Any:
+    """The network compiled for this processor, which takes a second, or as it was before."""
+    core = openvino.Core()
+
+    def build() -> Any:
+        return core.compile_model(core.read_model(str(model.file)), "CPU", options)
+
+    def load(blob: bytes) -> Any:
+        try:
+            return core.import_model(io.BytesIO(blob), "CPU", options)
+        except RuntimeError as error:
+            raise BackendError(f"openvino refuses what it compiled: {error}") from error
+
+    runtime = f"openvino {openvino.__version__}"
+    key = _Key(model.sha256, model.precision, runtime, _processor(), repr(options))
+    try:
+        return cache.Cache().engine(key, lambda: build().export_model().getvalue(), load)[0]
+    except (BackendError, OSError):  # nowhere to keep it
+        return build()
+
+
+def _processor() -> str:
+    """What the instructions depend on that a network is compiled to."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    first = lines[: lines.index("") if "" in lines else None]
+    names = ("vendor_id", "model name", "flags", "CPU part", "Features")
+    return "\n".join([platform.machine(), *(line for line in first if line.startswith(names))])

@@ -1,0 +1,1 @@
+"""Training: sources, losses, the loop, and the export of bundles."""

@@ -1,0 +1,1 @@
+"""Messages of ROS as arrays and cameras, without ROS: bags hold them too."""

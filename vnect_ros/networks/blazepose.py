@@ -47,6 +47,7 @@ class Bottleneck(nn.Module):
         self.skips = stride == 1 and c_in == c_out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, c_in, H, W] to [B, c_out, H / stride, W / stride]."""
         y = F.relu6(self.depthwise(F.relu6(self.expand(x))))
         y = self.project(y)
         return x + y if self.skips else y
@@ -61,6 +62,7 @@ class Separable(nn.Module):
         self.pointwise = _conv(c_in, c_out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, c_in, H, W] to [B, c_out, H, W]."""
         return F.relu6(self.pointwise(F.relu6(self.depthwise(x))))
 
 
@@ -76,6 +78,7 @@ class Residual(nn.Module):
         self.stride = stride
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, channels, H, W] to [B, channels, H / stride, W / stride]."""
         skip = x if self.stride == 1 else F.max_pool2d(x, 2)
         padded = x if self.stride == 1 else F.pad(x, (0, 1, 0, 1))
         y = self.pointwise(F.relu6(self.depthwise(padded)))

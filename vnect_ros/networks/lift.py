@@ -70,6 +70,7 @@ class Perceptron(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, inputs] to [B, outputs]."""
         x = F.relu(self.enter(x))
         for first, second in zip(self.first, self.second):
             y = F.dropout(F.relu(first(x)), self.dropout, self.training)

@@ -54,6 +54,7 @@ class SameConv(nn.Conv2d):
         super().__init__(c_in, c_out, kernel, stride, padding, groups=groups, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, c_in, H, W] to [B, c_out, H / stride, W / stride]."""
         if self.stride[0] == 2:
             x = F.pad(x, (0, 1, 0, 1))
         return super().forward(x)
@@ -72,6 +73,7 @@ class InvertedResidual(nn.Module):
         self.expands = expansion > 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, c_in, H, W] to [B, c_out, H / stride, W / stride]."""
         y = F.relu6(self.expand(x)) if self.expands else x
         y = self.project(F.relu6(self.depthwise(y)))
         return x + y if self.skips else y
@@ -87,6 +89,7 @@ class Merge(nn.Module):
         self.pointwise = SameConv(c_coarse, c_out)
 
     def forward(self, coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+        """Map [B, c_coarse, H, W] and [B, c_fine, 2 H, 2 W] to [B, c_out, 2 H, 2 W]."""
         up = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
         return F.relu(self.pointwise(self.depthwise(up + self.lateral(fine))))
 
@@ -162,6 +165,7 @@ class KeypointHead(nn.Module):
         self.maps = SameConv(width, maps)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, channels, H, W] features to [B, maps, H, W]."""
         return self.maps(F.relu(self.pointwise(self.depthwise(x))))
 
 

@@ -7,7 +7,7 @@ the one batch normalisation are Caffe's, not TensorFlow's.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -107,7 +107,11 @@ class VNect(nn.Module):
         skip = self._apply_conv(f"{block}_branch1{new}", x) if project else x
         return functional.relu(inner + skip)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor | dict:
+    def forward(self, image: torch.Tensor) -> torch.Tensor | dict[str, Any]:
+        """Map [B, 3, S, S] images to [B, 84, S / 8, S / 8].
+
+        While training: "maps", "delta" and "intermediate", what each head gives.
+        """
         seen: dict[str, torch.Tensor] = {}
         # Caffe rounds the pooled size up and pads nothing.
         x = functional.max_pool2d(self._relu("conv1", image), 3, 2, ceil_mode=True)

@@ -1,0 +1,1 @@
+"""From images to observed joints: windows, search, reading maps, filters."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from vnect_ros.perception.decode import Keypoints
 
@@ -18,6 +17,11 @@ KNOWN_RADIUS: Final = 0.12
 """A joint of a search window this near to the same joint of somebody who is tracked is that
 one's, in parts of the size."""
 NO_MATCH: Final = 1e6
+
+
+def preload() -> None:
+    """Import what the matching of several people needs: it takes as long as several frames."""
+    _matching()
 
 
 def size_px(pixels_px: np.ndarray) -> float:
@@ -50,13 +54,14 @@ def assign(readings: Sequence[Keypoints], expected: Sequence[np.ndarray | None])
     """
     chosen = list(range(len(readings)))
     known = [i for i in chosen if expected[i] is not None]
+    known_px = [px for px in expected if px is not None]
     if len(known) < 2:
         return chosen
-    cost = np.array([[distance(readings[j], expected[i]) for j in known] for i in known])
+    cost = np.array([[distance(readings[j], px) for j in known] for px in known_px])
     cost[cost > MAX_DISTANCE] = NO_MATCH
     # The own window's reading goes first among equals, so that noise exchanges nobody.
     cost[np.arange(len(known)), np.arange(len(known))] -= 1e-3
-    for row, column in zip(*linear_sum_assignment(cost)):
+    for row, column in zip(*_matching()(cost)):
         chosen[known[row]] = known[column]
     return chosen
 
@@ -97,9 +102,15 @@ def settle_claims(
     return settled
 
 
+def _matching() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    from scipy.optimize import linear_sum_assignment  # one person needs no part of SciPy
+
+    matching: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] = linear_sum_assignment
+    return matching
+
+
 def _error(keypoints: Keypoints, expected_px: np.ndarray | None, size: float) -> np.ndarray:
-    """[21] distance of each joint from its prediction, in parts of the size, less a tenth of
-    its confidence."""
+    """[21] distance from the prediction, in parts of the size, less a tenth of the confidence."""
     if expected_px is None:
         return MAX_DISTANCE - 0.1 * keypoints.confidence
     off = keypoints.pixels_px - expected_px

@@ -68,7 +68,8 @@ def outside(points_px: np.ndarray, shape: tuple[int, ...], tolerance_px: float) 
     height, width = shape[:2]
     beyond = np.abs(points_px - ((width - 1) / 2.0, (height - 1) / 2.0))
     limit = (width / 2.0 + tolerance_px, height / 2.0 + tolerance_px)
-    return (beyond > limit).any(axis=1)
+    is_outside: np.ndarray = np.any(beyond > limit, axis=1)
+    return is_outside
 
 
 def cut(image: np.ndarray, crop: Crop) -> np.ndarray:

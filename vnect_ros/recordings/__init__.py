@@ -1,0 +1,1 @@
+"""Videos, folders of images, bags and camera files."""

@@ -173,8 +173,12 @@ def _rate(file: Path, stream: Any) -> float:
 
 
 def _orientation(frame: Any, stream: Any) -> tuple[bool, int]:
-    """How to put a frame upright: whether to mirror it, left to right, and then how many
-    turns of 90 degrees to make, counter-clockwise."""
+    """How to put a frame upright.
+
+    Returns:
+        Whether to mirror it, left to right, and then how many turns of 90 degrees to
+        make, counter-clockwise.
+    """
     matrix = next((bytes(d) for d in frame.side_data if d.type.name == "DISPLAYMATRIX"), None)
     if matrix is not None:
         (a, b), (c, d) = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2] / 65536.0

@@ -9,7 +9,6 @@ error path, from which the node can be configured again.
 
 from __future__ import annotations
 
-import gc
 import time
 import traceback
 from typing import Any
@@ -23,7 +22,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
-from vnect_ros import inference
+from vnect_ros import inference, steady
 from vnect_ros.config import NodeConfig
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.inference import bundles
@@ -72,8 +71,8 @@ class VnectNode(LifecycleNode):
         self._transforms: TransformListener | None = None
         self._processor: FrameProcessor | None = None
         self._extras = Extras()
-        self._worker: LatestWorker | None = None
-        self._subscriptions_of_active: list = []
+        self._worker: LatestWorker[Image | CompressedImage] | None = None
+        self._subscriptions_of_active: list[Any] = []
         self._is_latched_sought = False
         self._watchdog = Watchdog(
             self, self._diagnostics, lambda: self._phase, self._look, self._survey
@@ -135,8 +134,7 @@ class VnectNode(LifecycleNode):
         self._subscriptions_of_active += self._extras.subscribe(self._subscribe)
         self._phase = "active"
         if self._owns_process:
-            gc.collect()
-            gc.freeze()
+            steady.settle()
         self.get_logger().info(f"active: listening to {self.image_topic}")
         return result
 

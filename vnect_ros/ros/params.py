@@ -129,7 +129,7 @@ def yaml() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _comment(field: dataclasses.Field) -> str:
+def _comment(field: dataclasses.Field[Any]) -> str:
     low, high, choices, live = (field.metadata[k] for k in ("low", "high", "choices", "live"))
     text = field.metadata["doc"] + "."
     if choices:

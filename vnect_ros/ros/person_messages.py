@@ -14,6 +14,7 @@ from geometry_msgs.msg import TransformStamped
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
+from vnect_ros.body.kinematics import quaternion_from_rotation
 from vnect_ros.body.urdf import Q_NAMES
 from vnect_ros.msg import Joint, Skeleton
 from vnect_ros.records import Pose
@@ -53,7 +54,7 @@ class PersonMessages:
         body = pose.transform_camera_from_body
         root.header = header
         _put_xyz(root.transform.translation, body[:3, 3].tolist())
-        _put_xyzw(root.transform.rotation, body_frames.quaternion(body[:3, :3]).tolist())
+        _put_xyzw(root.transform.rotation, quaternion_from_rotation(body[:3, :3]).tolist())
         local = body_frames.local(pose.q, pose.bone_lengths_m)
         places = zip(links, local.translations_m.tolist(), local.quaternions_xyzw.tolist())
         for link, xyz, xyzw in places:
@@ -74,7 +75,7 @@ class PersonMessages:
         skeleton, body = self._skeleton, pose.transform_camera_from_body
         skeleton.header = header
         skeleton.state = getattr(Skeleton, pose.state.name)
-        turn = body_frames.quaternion(at.rotation @ body[:3, :3])
+        turn = quaternion_from_rotation(at.rotation @ body[:3, :3])
         _put_xyz(skeleton.pose.position, at.points(body[:3, 3]).tolist())
         _put_xyzw(skeleton.pose.orientation, turn.tolist())
         self._fill_joints(pose, at)

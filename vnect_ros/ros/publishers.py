@@ -165,12 +165,8 @@ class Publishers:
         if now_s - self._debug_at < 0.9 / rate or not self._debug.get_subscription_count():
             return
         self._debug_at = now_s
-        for pose in poses:
-            fitted_px = None
-            if pose.state is not State.LOST:
-                fitted_px = camera.project(pose.joints_camera_m)
-            image = drawing.overlay(image, pose, fitted_px)
-        self._debug.publish(convert.image_message(image, header))
+        people = [(pose, camera.project(pose.joints_camera_m)) for pose in poses]
+        self._debug.publish(convert.image_message(drawing.everybody(image, people), header))
 
     def destroy(self) -> None:
         """Take the publishers back."""

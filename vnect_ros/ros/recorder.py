@@ -38,7 +38,7 @@ class Recorder(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("vnect_recorder", **node_options)
-        self.rows: dict[str, list] = defaultdict(list)
+        self.rows: dict[str, list[Any]] = defaultdict(list)
         self.counts = {"joint_state_count": 0, "tf_count": 0, "marker_count": 0}
         self.tf_stamps_s: list[float] = []
         self._bodies: set[str] = set()
@@ -99,11 +99,11 @@ class Recorder(Node):
     def save(self, folder: Path) -> None:
         """Write received.npz into the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        columns = {key: np.array(values) for key, values in self.rows.items()}
+        columns: dict[str, Any] = {key: np.array(values) for key, values in self.rows.items()}
         columns["tf_stamps_s"] = np.array(self.tf_stamps_s)
         columns["stages"] = np.array(list(self._stages), dtype=str)
         columns["stages_ms"] = np.array(list(self._stages.values())).reshape(-1, 2)
-        np.savez(folder / "received.npz", **columns, **self.counts)
+        np.savez(folder / "received.npz", **{**columns, **self.counts})
 
 
 def _xyz(position: object) -> tuple[float, float, float]:

@@ -22,9 +22,11 @@ def main(args: list[str] | None = None) -> int:
     from rclpy.lifecycle import LifecycleState
     from rclpy.utilities import remove_ros_args
 
+    from vnect_ros import steady
     from vnect_ros.errors import ConfigError
     from vnect_ros.ros.node import VnectNode
 
+    steady.use_one_thread()
     arguments = sys.argv[1:] if args is None else args
     _parse(remove_ros_args(["vnect", *arguments])[1:])
     executor = node = None

@@ -41,10 +41,12 @@ class Tf2Buffer:
         self._errors, self._buffer = tf2_ros.TransformException, tf2_ros.Buffer()
 
     def put(self, transform: TransformStamped, is_static: bool) -> None:
+        """See `ChainBuffer`."""
         put = self._buffer.set_transform_static if is_static else self._buffer.set_transform
         put(transform, "vnect")
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
+        """See `ChainBuffer`."""
         try:
             found = self._buffer.lookup_transform_core(target, source, Time(nanoseconds=stamp_ns))
         except self._errors as error:
@@ -52,6 +54,7 @@ class Tf2Buffer:
         return matrix(found.transform)
 
     def clear(self) -> None:
+        """See `ChainBuffer`."""
         self._buffer.clear()
 
     def _newest_ns(self, target: str, source: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
@@ -88,7 +89,7 @@ class Watchdog:
         self._node, self._diagnostics = node, diagnostics
         self._phase, self._look, self._survey = phase, look, survey
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._timers: list = []
+        self._timers: list[Any] = []
         self._made_for: tuple[float, float] | None = None
         self.clock = Clock(clock_type=ClockType.STEADY_TIME)
 

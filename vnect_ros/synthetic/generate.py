@@ -23,7 +23,7 @@ from vnect_ros.synthetic.contact import penetration
 from vnect_ros.synthetic.poses import Pose, sample_pose
 from vnect_ros.synthetic.render import Renderer
 from vnect_ros.synthetic.retarget import bone_rotations
-from vnect_ros.synthetic.scene import Person, Scene, View, dress
+from vnect_ros.synthetic.scene import Person, Scene, Solid, View, dress
 from vnect_ros.synthetic.visibility import hidden
 
 
@@ -52,7 +52,7 @@ class Generator:
         self.size = size
         self.model = body_model()
         # Drawn finer and averaged: on a CPU a third of the cost of multisampling.
-        self._last: tuple | None = None
+        self._last: tuple[int, Any] | None = None
         self._bodies: dict[int, tuple[Shape, float]] = {}
         self._fine = round(size * 1.25)
         self.renderer = Renderer(self.model, self._fine, self._fine)
@@ -157,9 +157,16 @@ class Generator:
             "seed": np.int64(seed),
         }
 
-    def _scene(self, rng, person: Person, body: int, joints: np.ndarray, eye: np.ndarray) -> Scene:
+    def _scene(
+        self,
+        rng: np.random.Generator,
+        person: Person,
+        body: int,
+        joints: np.ndarray,
+        eye: np.ndarray,
+    ) -> Scene:
         kind = rng.choice(["room", "outdoors", "flat"], p=[0.38, 0.2, 0.42])
-        solids: list = []
+        solids: list[Solid] = []
         backdrop = None
         floor = 0.0
         if kind == "room":
@@ -176,7 +183,9 @@ class Generator:
         lighting = scenery.sample_lighting(rng)
         return Scene(tuple(people), tuple(solids), lighting, backdrop)
 
-    def _other(self, rng, body: int, joints: np.ndarray, eye: np.ndarray) -> Person:
+    def _other(
+        self, rng: np.random.Generator, body: int, joints: np.ndarray, eye: np.ndarray
+    ) -> Person:
         """Somebody else beside, behind or partly before the person."""
         other = self._person(rng, body)[0]
         to_eye = (eye - joints[INDEX["pelvis"]]) * [1, 1, 0]

@@ -76,7 +76,9 @@ def arm(joints: np.ndarray, chest: np.ndarray, side: str, direction: np.ndarray,
     _arm_of(joints, side, *(chest @ _sided(side, v) for v in (direction, fore, hand)))
 
 
-def _arm_of(joints: np.ndarray, side: str, upper, fore, hand) -> None:
+def _arm_of(
+    joints: np.ndarray, side: str, upper: np.ndarray, fore: np.ndarray, hand: np.ndarray
+) -> None:
     at = joints[INDEX[f"{side}_shoulder"]]
     joints[INDEX[f"{side}_elbow"]] = at = at + _UPPER_ARM * unit(upper)
     joints[INDEX[f"{side}_wrist"]] = at = at + _FOREARM * unit(fore)

@@ -102,7 +102,7 @@ class Renderer:
             self._programs["backdrop"], [(context.buffer(quad.tobytes()), "2f", "in_position")]
         )
 
-    def _arrays(self, kind: str, vertices: np.ndarray, names: list[str]) -> dict:
+    def _arrays(self, kind: str, vertices: np.ndarray, names: list[str]) -> dict[str, Any]:
         buffer = self._gl.buffer(vertices.tobytes())
         arrays = {}
         for suffix in ("", "_depth"):
@@ -113,7 +113,7 @@ class Renderer:
             arrays[suffix] = self._gl.vertex_array(program, [(buffer, formats, *used)])
         return arrays
 
-    def _person_arrays(self, name: str) -> tuple:
+    def _person_arrays(self, name: str) -> tuple[Any, dict[str, Any]]:
         mesh, at = self._model.meshes[name], coordinates(self._model)
         moving = self._gl.buffer(reserve=len(mesh.vertices) * 24, dynamic=True)
         fixed = np.concatenate(
@@ -138,7 +138,7 @@ class Renderer:
         return moving, arrays
 
     @staticmethod
-    def _set(program, values: dict) -> None:
+    def _set(program: Any, values: dict[str, Any]) -> None:
         for name, value in values.items():
             if name not in program:
                 continue
@@ -150,7 +150,7 @@ class Renderer:
             else:
                 program[name].value = value
 
-    def _draw(self, scene: Scene, suffix: str, shared: dict) -> None:
+    def _draw(self, scene: Scene, suffix: str, shared: dict[str, Any]) -> None:
         """Draw solids and people with the programs of one pass."""
         # people and small things first: what they hide need not be shaded
         for person in scene.people:

@@ -8,6 +8,7 @@ the plane is unknown and the one carried over from the parent is used.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +77,7 @@ def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     return a @ about(axis, share * math.atan2(sine, cosine))
 
 
-def about(axis: np.ndarray, angle_rad: float) -> np.ndarray:
+def about(axis: Sequence[float] | np.ndarray, angle_rad: float) -> np.ndarray:
     """[3, 3] rotation about a direction (Rodrigues' formula)."""
     x, y, z = (float(v) for v in axis)
     length = math.sqrt(x * x + y * y + z * z) or 1.0
@@ -90,7 +91,9 @@ def about(axis: np.ndarray, angle_rad: float) -> np.ndarray:
     ])  # fmt: skip
 
 
-def _limb(rest, target, parent: np.ndarray, sure_sine: float):
+def _limb(
+    rest: Sequence[np.ndarray], target: Sequence[np.ndarray], parent: np.ndarray, sure_sine: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rotations of the two bones of an arm or a leg.
 
     Args:
@@ -111,7 +114,7 @@ def _limb(rest, target, parent: np.ndarray, sure_sine: float):
     trust *= 1.0 - against * (1.0 - np.clip((sine - sure_sine) / 0.2, 0.0, 1.0))
     hinge = unit(trust * own + (1.0 - trust) * default + 1e-9 * default)
 
-    def oriented(direction, rest_direction):
+    def oriented(direction: np.ndarray, rest_direction: np.ndarray) -> np.ndarray:
         # frame() puts z on the bone exactly and x on the hinge as near as may be
         return frame(direction, hinge) @ frame(rest_direction, hinge_rest).T
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vnect_ros.synthetic.appearance import cloth_colour
 from vnect_ros.synthetic.retarget import about, unit
@@ -15,7 +16,9 @@ from vnect_ros.synthetic.scene import Lighting, Solid
 TILES, PLANKS, BRICKS, CARPET, STRIPES, CHEQUERS, GRASS, FADE, BLOCKS, SHELVES = range(1, 11)
 
 
-def box(centre, size, turn: float = 0.0, tilt: np.ndarray | None = None) -> np.ndarray:
+def box(
+    centre: ArrayLike, size: ArrayLike, turn: float = 0.0, tilt: np.ndarray | None = None
+) -> np.ndarray:
     """[4, 4] transform of the unit cube: centre [m], edges [m], turn about z [rad]."""
     transform = np.eye(4)
     rotation = about([0, 0, 1], turn) if tilt is None else tilt
@@ -118,7 +121,9 @@ def _solid(rng: np.random.Generator, transform: np.ndarray, ball: bool = False) 
     )  # fmt: skip
 
 
-def furniture(rng, floor_z: float, half: np.ndarray, spin: np.ndarray, count: int) -> list[Solid]:
+def furniture(
+    rng: np.random.Generator, floor_z: float, half: np.ndarray, spin: np.ndarray, count: int
+) -> list[Solid]:
     """Boxes and balls that stand about, clear of the person at the origin."""
     solids = []
     for _ in range(count):
@@ -222,7 +227,7 @@ def _photo(rng: np.random.Generator, size: int, strips: Sequence[np.ndarray]) ->
     upright = rng.random() < 0.5
     pieces = []
     for _ in range(count):
-        strip = strips[rng.integers(len(strips))]
+        strip = strips[int(rng.integers(len(strips)))]
         edge = -(-size // count)
         shape = (edge, size) if upright else (size, edge)
         if rng.random() < 0.5:

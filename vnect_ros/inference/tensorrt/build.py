@@ -66,6 +66,8 @@ def build(onnx_bytes: bytes, progress: Progress | None = None) -> bytes:
 
 
 def make_logger(messages: list[str]) -> trt.ILogger:
+    """Make a logger that appends TensorRT's errors to `messages`."""
+
     class Logger(trt.ILogger):
         """Hands TensorRT's words to Python's logging, and keeps the errors."""
 

@@ -30,24 +30,30 @@ KEEP: Final = 8
 
 
 @dataclass(frozen=True)
-class Key:
-    """Everything a built engine depends on."""
+class Built:
+    """What every built engine depends on; a runtime adds what else its own depend on."""
 
     model_sha256: str
     precision: str
     runtime: str
     """Module and version, e.g. "tensorrt 10.3.0"."""
-    gpu: str
-    compute_capability: str
-    driver: str
-    batch: int = 1
-    format: int = FORMAT
 
     @property
     def digest(self) -> str:
         """64 hexadecimal digits that stand for the key."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Key(Built):
+    """Everything a TensorRT engine depends on."""
+
+    gpu: str
+    compute_capability: str
+    driver: str
+    batch: int = 1
+    format: int = FORMAT
 
 
 def folder() -> Path:
@@ -66,17 +72,17 @@ class Cache:
         Raises:
             BackendError: it cannot be made.
         """
-        self.folder = folder() if where is None else where
         try:
+            self.folder = folder() if where is None else where
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise BackendError(f"engine cache {self.folder} cannot be made: {error}") from error
+        except (OSError, RuntimeError) as error:  # the latter: nobody's home is known
+            raise BackendError(f"engine cache {where or ''} cannot be made: {error}") from error
 
-    def path(self, key: Key) -> Path:
+    def path(self, key: Built) -> Path:
         """The file of an entry."""
         return self.folder / (key.digest[:32] + SUFFIX)
 
-    def read(self, key: Key) -> bytes | None:
+    def read(self, key: Built) -> bytes | None:
         """The engine of a key; None if there is none, or it is damaged."""
         path = self.path(key)
         try:
@@ -94,7 +100,7 @@ class Cache:
             os.utime(path)
         return engine
 
-    def write(self, key: Key, engine: bytes) -> None:
+    def write(self, key: Built, engine: bytes) -> None:
         """Put an engine under its key, at once or not at all.
 
         Raises:
@@ -115,19 +121,19 @@ class Cache:
             raise BackendError(f"engine cache {self.folder}: cannot write: {error}") from error
         self._prune()
 
-    def drop(self, key: Key) -> None:
+    def drop(self, key: Built) -> None:
         """Forget an entry."""
         self.path(key).unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def lock(self, key: Key) -> Iterator[None]:
+    def lock(self, key: Built) -> Iterator[None]:
         """Keep other processes from building the same engine meanwhile."""
         with open(self.path(key).with_suffix(".lock"), "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield  # closing the file releases the lock
 
     def engine(
-        self, key: Key, build: Callable[[], bytes], load: Callable[[bytes], Engine]
+        self, key: Built, build: Callable[[], bytes], load: Callable[[bytes], Engine]
     ) -> tuple[Engine, bool]:
         """The loaded engine of a key, built if the cache has none that loads.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from vnect_ros.errors import BackendError
 from vnect_ros.inference.base import undeclared
-from vnect_ros.inference.bundles import Model
+from vnect_ros.inference.model import Model
 
 if TYPE_CHECKING:
     import onnx

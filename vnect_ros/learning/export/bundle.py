@@ -13,6 +13,7 @@ import numpy as np
 
 from vnect_ros.errors import ModelError, describe
 from vnect_ros.inference import bundles, create
+from vnect_ros.inference.model import Model
 from vnect_ros.learning.export import graph
 from vnect_ros.learning.export.compare import Difference, difference
 from vnect_ros.perception.reading import Reading, read
@@ -83,7 +84,7 @@ def export_bundle(
     training: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
     card_text: str = "",
-) -> tuple[bundles.Model, list[Row]]:
+) -> tuple[Model, list[Row]]:
     """Write a bundle and hold each of its files against torch.
 
     Args:
@@ -112,7 +113,7 @@ def export_bundle(
         files = {"fp32": Path(scratch) / "model.onnx"}
         graph.export_onnx(network, int(fields["input_size"]), files["fp32"])
 
-        def bundle() -> bundles.Model:
+        def bundle() -> Model:
             return bundles.write_bundle(
                 out, files, licence=licence, training=training or {}, **fields
             )
@@ -139,7 +140,7 @@ def export_bundle(
     return model, rows
 
 
-def check(network: nn.Module, model: bundles.Model, crops: Sequence[np.ndarray]) -> list[Row]:
+def check(network: nn.Module, model: Model, crops: Sequence[np.ndarray]) -> list[Row]:
     """Run every precision of a bundle beside torch.
 
     Raises:
@@ -170,7 +171,7 @@ def check(network: nn.Module, model: bundles.Model, crops: Sequence[np.ndarray])
 
 
 def _row(
-    model: bundles.Model,
+    model: Model,
     crops: Sequence[np.ndarray],
     truth: Sequence[np.ndarray],
     expected: Sequence[Reading],
@@ -218,9 +219,7 @@ def _short(values: Sequence[float]) -> str:
     return "[" + ", ".join(f"{v:.4g}" for v in values) + "]"
 
 
-def model_card(
-    model: bundles.Model, rows: Sequence[Row], card: Mapping[str, Any], middle: str = ""
-) -> str:
+def model_card(model: Model, rows: Sequence[Row], card: Mapping[str, Any], middle: str = "") -> str:
     """MODEL_CARD.md: what the bundle is, what it was made from, how its files differ."""
     parts = [
         f"# {model.name}",
