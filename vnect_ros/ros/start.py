@@ -29,6 +29,7 @@ def main(args: list[str] | None = None) -> int:
     steady.use_one_thread()
     arguments = sys.argv[1:] if args is None else args
     _parse(remove_ros_args(["vnect", *arguments])[1:])
+    steady.use_one_thread()
     executor = node = None
     try:
         for number, handler in before.items():
