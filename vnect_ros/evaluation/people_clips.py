@@ -218,8 +218,8 @@ def summary(scores: dict[str, Score]) -> dict[str, Any]:
 
 def _mean(people: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean of people's figures, each person alike."""
-    keys = ("mpjpe_mm", "root_mm", "root_share", "root_share_settled", "height_error_cm")
-    keys += ("height_measured",)
+    keys = ["mpjpe_mm", "root_mm", "root_share", "root_share_settled"]
+    keys += ["height_error_cm", "height_measured"]
     return {key: metrics.mean(np.array([person[key] for person in people])) for key in keys}
 
 
