@@ -17,7 +17,7 @@ from vnect_ros.datasets.lspet import JOINTS, TO_VNECT
 from vnect_ros.datasets.people import People
 from vnect_ros.datasets.recording import Recording
 from vnect_ros.errors import VnectError
-from vnect_ros.evaluation import metrics, nobody, pck, people, recording, sides
+from vnect_ros.evaluation import metrics, nobody, pck, people, presence, recording, sides
 from vnect_ros.evaluation.reading import Readings
 from vnect_ros.inference import bundles, create
 from vnect_ros.pipeline import Pipeline
@@ -220,3 +220,25 @@ def test_evaluate_prints_and_writes_them(tmp_path, capsys):
     for words in ("sides exchanged", "camera 1", "Pictures without people"):
         assert words in shown
     assert (tmp_path / "plots" / "people_worst.png").is_file()
+
+
+def test_presence_is_stated_as_probability_with_a_threshold_few_pictures_reach():
+    random = np.random.default_rng(4)
+
+    def draw(odds, count):
+        """Presence whose true log odds are half of, and 1 more than, what it states."""
+        return 1.0 / (1.0 + np.exp(-2.0 * (random.normal(odds, 1.0, count) - 1.0)))
+
+    people_, windows = draw(2.0, 4000), [draw(-2.0, 10) for _ in range(400)]
+    found = presence.score(people_, windows)
+    # two normal densities 4 apart: the log odds are 4 times the value
+    heights, probabilities = np.transpose(found["presence_curve"])
+    for value in (0.02, 0.1, 0.3, 0.7):
+        true = 1.0 / (1.0 + np.exp(-4.0 * (0.5 * np.log(value / (1.0 - value)) + 1.0)))
+        assert np.interp(value, heights, probabilities) == pytest.approx(true, abs=0.03)
+    assert 0.0 < found["reached"] <= presence.ALLOWED
+    assert 0.0 < found["missed"] < 0.5
+    lower = presence.score(people_, [draw(-9.0, 10) for _ in range(50)])
+    assert lower["presence_threshold"] == 0.5 and lower["missed"] < found["missed"]
+    with pytest.raises(VnectError, match="presence output"):
+        presence.score(np.array([np.nan]), windows)

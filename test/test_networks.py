@@ -14,7 +14,7 @@ from vnect_ros.errors import ModelError  # noqa: E402
 from vnect_ros.networks import NETWORKS, build_network  # noqa: E402
 from vnect_ros.networks.blazepose import BlazePose  # noqa: E402
 from vnect_ros.networks.head import bone_length_maps  # noqa: E402
-from vnect_ros.networks.movenet import KEYPOINTS, MoveNet  # noqa: E402
+from vnect_ros.networks.movenet import KEYPOINTS, MoveNet, SameConv  # noqa: E402
 from vnect_ros.networks.weights.blazepose import load_blazepose  # noqa: E402
 from vnect_ros.networks.weights.movenet import layer_names, load_movenet  # noqa: E402
 from vnect_ros.skeleton import INDEX  # noqa: E402
@@ -91,6 +91,23 @@ def test_weights_load_by_the_layers_names_and_other_files_are_refused(tmp_path):
     (tmp_path / "text.onnx").write_text("no protobuf")
     with pytest.raises(ModelError, match="ONNX"):
         load_movenet(other, tmp_path / "text.onnx")
+
+
+@pytest.mark.parametrize(("c_in", "groups"), [(8, 8), (8, 1)])
+def test_strided_convolutions_give_the_same_with_and_without_a_gradient(c_in, groups):
+    """Padded as TensorFlow does, one pixel to the right and below, on both ways."""
+    torch.manual_seed(0)
+    conv = SameConv(c_in, 8, 3, stride=2, groups=groups)
+    x = torch.randn(2, c_in, 12, 12)
+    padded = torch.nn.functional.pad(x, (0, 1, 0, 1)).requires_grad_()
+    expected = torch.nn.functional.conv2d(padded, conv.weight, conv.bias, 2, groups=groups)
+    (slope,) = torch.autograd.grad(expected.square().sum(), padded)
+    torch.testing.assert_close(conv(x), expected)
+    x.requires_grad_()
+    found = conv(x)
+    torch.testing.assert_close(found, expected)
+    (own,) = torch.autograd.grad(found.square().sum(), x)
+    torch.testing.assert_close(own, slope[..., :-1, :-1])
 
 
 def test_widths_are_those_of_the_published_files():

@@ -141,6 +141,18 @@ def test_the_trunk_is_held_for_its_share_of_the_training(lspet):
         assert ("trunk" in moved()) == expected and "head" in moved()
 
 
+def test_the_trunks_first_blocks_are_held_throughout(lspet):
+    learner = loop.Learner(recipe(lspet, held_blocks=3), Team())
+    batch = of_recipe(recipe(lspet)).batch(0, 4)
+    before = {k: v.clone() for k, v in learner.network.trunk.state_dict().items()}
+    learner.step({k: torch.from_numpy(v) for k, v in batch.items()})
+    now = learner.network.trunk.state_dict()
+    moved = {k for k, v in before.items() if not torch.equal(v, now[k])}
+    held = ("stem.", "blocks.0.", "blocks.1.", "blocks.2.")
+    assert not [k for k in moved if k.startswith(held)]
+    assert "blocks.3.expand.weight" in moved and "top.weight" in moved
+
+
 def test_the_lifter_learns_from_poses_without_images(lspet):
     poses = {"count": 40, "batch": 16}
     learner = loop.Learner(recipe(lspet, poses=poses, trunk_held=1.0), Team())

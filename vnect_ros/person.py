@@ -29,8 +29,9 @@ NO_FILTER_HZ: Final = 1e9
 MAX_RESIDUAL: Final = 0.12
 """A fit whose joints are this far from the detected ones, in parts of the window's edge,
 does not explain what was seen."""
-STILL_PRESENT: Final = 0.5
-"""Presence below which the window of a person who is tracked does not show anybody."""
+STILL_PRESENT: Final = 0.05
+"""Presence below which the window of a person who is tracked does not show anybody: it is
+stated as if nothing were known before, but who was there a frame ago is likely still there."""
 MIN_EVIDENCE: Final = 4.5
 """The same by the summed confidence of the joints, of a network without presence."""
 SLOWEST_PERIOD_S: Final = 2.0
@@ -178,7 +179,7 @@ class Person:
             None for a find that is not confirmed.
         """
         unseen_s = frame.stamp_s - self.observed_s
-        if unseen_s > SLOWEST_PERIOD_S and self.pose is not None:
+        if self.pose is not None and frame.stamp_s - self.pose.stamp_s > SLOWEST_PERIOD_S:
             self.id = new_id()  # whoever is seen after so long a gap
         around = Surroundings(frame.floor, frame.depth_m)
         pose = self._fitter.update(frame.stamp_s, joints, frame.camera, around)

@@ -14,7 +14,8 @@ from vnect_ros.config import PipelineConfig
 from vnect_ros.datasets import human36m, mpi_inf_3dhp
 from vnect_ros.datasets.clips import Clip, PeopleClip, load_clips
 from vnect_ros.datasets.nobody import Nobody
-from vnect_ros.evaluation import clips, nobody, people_clips, plots
+from vnect_ros.datasets.people import People
+from vnect_ros.evaluation import clips, nobody, people_clips, plots, presence
 from vnect_ros.inference.base import Backend
 
 
@@ -29,6 +30,25 @@ def on_nobody(
         f"Pictures without people, split {args.split}: a person is published in "
         f"{scores['phantoms']:.1%} of {scores['n']} (95 % interval "
         f"{scores['phantoms_low']:.1%} to {scores['phantoms_high']:.1%})\n"
+    )
+    return {"split": args.split, **scores}
+
+
+def on_presence(
+    backend: Backend, config: PipelineConfig, args: argparse.Namespace, folder: Path | None
+) -> dict[str, Any]:
+    """What a bundle should state of its presence output."""
+    crops, pictures = People(args.presence[0], args.split), Nobody(args.presence[1], args.split)
+    count = args.limit or None
+    scores = presence.score(
+        presence.of_crops((crops.image(i) for i in range(len(crops))[:count]), backend),
+        presence.of_searches((pictures[i] for i in range(len(pictures))[:count]), backend, config),
+    )
+    print(
+        f"Presence, split {args.split}: threshold {scores['presence_threshold']}, reached in "
+        f"{scores['reached']:.1%} of {scores['n_pictures']} pictures without people, missed by "
+        f"{scores['missed']:.1%} of {scores['n_people']} people\n"
+        f"presence curve: {scores['presence_curve']}\n"
     )
     return {"split": args.split, **scores}
 

@@ -24,6 +24,7 @@ CROPS: Final = {
 """Sets of crops: every reader is measured on them."""
 VIDEOS: Final = {
     "nobody": _evaluate_videos.on_nobody,
+    "presence": _evaluate_videos.on_presence,
     "clips": _evaluate_videos.on_clips,
     "mpi_inf_3dhp": _evaluate_videos.on_mpi_inf_3dhp,
     "human36m": _evaluate_videos.on_human36m,
@@ -49,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     sets.add_argument(
         "--nobody", metavar="DIR", help="pictures without people, through the whole pipeline"
     )
+    sets.add_argument(
+        "--presence", nargs=2, metavar=("PEOPLE", "NOBODY"),
+        help="those two kinds of sets: the curve and threshold that a bundle should state; "
+        "of a bundle without a presence_curve",
+    )  # fmt: skip
     sets.add_argument("--clips", metavar="DIR", help="folder of NAME.mp4 with NAME.npz")
     sets.add_argument("--mpi-inf-3dhp", metavar="DIR", help="the test set: TS1 ... TS6")
     sets.add_argument("--human36m", metavar="DIR", help="images and annotations of S9 and S11")
@@ -56,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "--split",
         choices=PARTS,
         default="all",
-        help="rows of --lspet, --people and --nobody: all, or of the full sets those that "
+        help="rows of the sets of real pictures: all, or of the full sets those that "
         "training leaves out or the others (default: all)",
     )
     sets.add_argument(

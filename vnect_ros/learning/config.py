@@ -58,6 +58,8 @@ class TrainConfig:
     bundle on MoveNet's trunk; "" for none."""
     trunk_held: float = 0.0
     """Share of the training, from its start, in which the trunk does not learn."""
+    held_blocks: int = 0
+    """So many blocks from the trunk's start never learn: half of a step's time is theirs."""
     size: int = 192
     """Edge of the input [px]."""
     poses: PoseConfig | None = None

@@ -109,6 +109,7 @@ class Learner:
         inputs = [normalise(batch["image"], self.network)]
         if hasattr(self.network, "lifter"):
             self.network.trunk_held = self.progress.value < config.trunk_held
+            self.network.trunk.held_blocks = config.held_blocks
             known = torch.rand(len(batch["gravity"]), 1, device=self.device) < _GRAVITY_GIVEN
             inputs.append(batch["gravity"] * known)
         with torch.autocast(kind, torch.bfloat16, enabled=config.bfloat16):
@@ -242,7 +243,9 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
                 log.write(json.dumps({"validation": learner.validation[-1]}) + "\n")
                 log.flush()
                 print("\n" + validation.table(learner.validation), flush=True)
-            last = time.perf_counter()
+            now = time.perf_counter()
+            p.elapsed_s += team.from_leader(now - last)
+            last = now
         if team.leads and (
             p.elapsed_s - since["checkpoint"] > config.checkpoint_minutes * 60 or p.done or due
         ):
