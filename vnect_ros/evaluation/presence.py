@@ -17,7 +17,7 @@ from tqdm import tqdm
 from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import ModelError, describe
 from vnect_ros.inference.base import Backend
-from vnect_ros.inference.bundles import Curve
+from vnect_ros.inference.model import Curve
 from vnect_ros.perception.crop import cut
 from vnect_ros.perception.reading import whole
 from vnect_ros.perception.search import grid
