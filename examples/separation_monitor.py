@@ -11,6 +11,8 @@ that what is not known stops the robot:
 | MEASURED, nearer                      | less, down to 0 at stop_distance          |
 | PREDICTED (briefly unseen)            | likewise, and predicted_scale at most     |
 | LOST                                  | stop, until measured again or `~/clear`   |
+|                                       | (or `clear_after`), though others be seen:|
+|                                       | they may hide who is lost                 |
 | nobody has been seen yet              | stop, until measured or `~/clear`         |
 | nothing new for max_age               | stop                                      |
 | no calibrated camera, no robot in TF  | stop                                      |
@@ -26,16 +28,20 @@ It is not a certified safety function: a camera may miss a person.
 
 from __future__ import annotations
 
+import argparse
 import math
+import sys
 from typing import NamedTuple
 
 import numpy as np
 import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
+from rclpy.utilities import remove_ros_args
 from std_msgs.msg import Float64, String
 from std_srvs.srv import Trigger
 
@@ -62,7 +68,10 @@ DEFAULTS = {
     "sigmas": (2.0, "Stated standard deviations taken off the distance"),
     "unsure_margin": (0.15, "Taken off for joints that are not MEASURED [m]"),
     "predicted_scale": (0.25, "Speed at most while the person is PREDICTED"),
-    "clear_after": (0.0, "Nobody seen for so long releases the robot; 0: only ~/clear does [s]"),
+    "clear_after": (
+        0.0,
+        "Nobody seen, or somebody lost, for so long releases the robot; 0: only ~/clear does [s]",
+    ),
     "recovery": (1.0, "Rise of the speed scale a second; it falls at once [1/s]"),
     "rate": (50.0, "Messages a second [Hz]"),
 }
@@ -119,12 +128,13 @@ class SeparationMonitor(Node):
 
     def __init__(self, **node_options) -> None:
         super().__init__("separation_monitor", **node_options)
-        for name, (default, _) in DEFAULTS.items():
-            self.declare_parameter(name, default)
+        for name, (default, text) in DEFAULTS.items():
+            self.declare_parameter(name, default, ParameterDescriptor(description=text))
         self._get = lambda name: self.get_parameter(name).value
         self._array: SkeletonArray | None = None
         self._nobody_since_s: float | None = None
         self._cleared = False
+        self._lost_at_s: dict[str, float] = {}
         self._scale, self._reason = 0.0, ""
         self._frames = frames_of(self)
         self._to_robot = self.create_publisher(Float64, "speed_scale", 1)
@@ -147,17 +157,23 @@ class SeparationMonitor(Node):
         if stamp_s < last_s <= self._now_s():
             return  # behind a younger one; were that of the future, the clock was set back
         self._array = array
+        for person in array.skeletons:
+            if person.state == Skeleton.LOST:
+                self._lost_at_s[person.id] = stamp_s
+            elif person.state == Skeleton.MEASURED:
+                self._lost_at_s.pop(person.id, None)
         if array.skeletons:
             self._nobody_since_s, self._cleared = None, False
         elif self._nobody_since_s is None or stamp_s < self._nobody_since_s:
             self._nobody_since_s = stamp_s
 
     def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Somebody has looked: there is nobody near the robot."""
+        """Somebody has looked: nobody is near the robot but who is seen."""
         self._cleared = self._nobody_since_s is not None
-        response.success = self._cleared
-        if not self._cleared:
-            response.message = "the camera must work, and see nobody"
+        response.success = self._cleared or bool(self._lost_at_s)
+        self._lost_at_s.clear()
+        if not response.success:
+            response.message = "the camera must work, and see nobody, or somebody must be lost"
         return response
 
     def _publish(self) -> None:
@@ -180,10 +196,19 @@ class SeparationMonitor(Node):
             return Verdict(0.0, "stop: the last skeletons are too old, or of another clock")
         if not self._array.skeletons:
             return self._nobody()
-        return min(
-            (self._judge_person(person, age_s) for person in self._array.skeletons),
-            key=lambda verdict: verdict.scale,
-        )
+        verdicts = [self._judge_person(person, age_s) for person in self._array.skeletons]
+        worst = min(verdicts, key=lambda verdict: verdict.scale)
+        if worst.scale > 0.0 and (lost := self._lost()):
+            return Verdict(0.0, f"stop: {lost} is lost, perhaps hidden by others")
+        nearest_m = np.min([verdict.distance_m for verdict in verdicts])  # NaN if one is
+        return worst._replace(distance_m=float(nearest_m))
+
+    def _lost(self) -> str:
+        """Somebody who is lost and not cleared, though others are seen; "" for nobody."""
+        now_s, clear_after = seconds(self._array.header.stamp), self._get("clear_after")
+        since = now_s - (clear_after or math.inf)
+        self._lost_at_s = {who: at_s for who, at_s in self._lost_at_s.items() if at_s > since}
+        return next(iter(self._lost_at_s), "")
 
     def _nobody(self) -> Verdict:
         clear_after = self._get("clear_after")
@@ -306,6 +331,12 @@ def rotation(x: float, y: float, z: float, w: float) -> np.ndarray:
 
 def main() -> None:
     """Run the monitor until it is interrupted."""
+    lines = [f"  {name} ({default}): {text}" for name, (default, text) in DEFAULTS.items()]
+    argparse.ArgumentParser(
+        description=__doc__,
+        epilog="parameters (defaults):\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(remove_ros_args(sys.argv)[1:])
     rclpy.init()
     try:
         rclpy.spin(SeparationMonitor())

@@ -96,6 +96,43 @@ def test_frames_are_matched_by_stamp():
     assert demo.frame_indices(np.zeros(0), stamps).tolist() == [-1] * 4
 
 
+def test_several_people_are_told_apart_or_not(tmp_path):
+    pytest.importorskip("motmetrics", reason="scores identities (requirements/tracking.txt)")
+    people = np.stack([STANDING_M + (-0.7, 0.0, 4.0), STANDING_M + (0.7, 0.0, 4.5)])
+    with VideoWriter(tmp_path / "two.mp4", 25.0) as writer:
+        for _ in range(FRAMES):
+            writer.write(np.zeros((120, 160, 3), np.uint8))
+    np.savez(
+        tmp_path / "two_truth.npz", joints_camera_m=np.tile(people, (FRAMES, 1, 1, 1)),
+        joints_px=np.tile(CAMERA.project(people), (FRAMES, 1, 1, 1)), fps=25.0,
+        height_m=[1.7, 1.7], occluded=np.zeros((FRAMES, 2, 21), bool),
+        **{key: getattr(CAMERA, key) for key in ("fx", "fy", "cx", "cy", "width", "height")},
+    )  # fmt: skip
+    count = 2 * FRAMES
+    ids = np.tile(["aaaaa", "bbbbb"], FRAMES)
+    received = {
+        "stamps_s": np.repeat(PUBLISHED_S, 2), "received_s": np.repeat(PUBLISHED_S, 2) + 0.04,
+        "state": np.full(count, State.MEASURED.value), "id": ids,
+        "joints_m": np.tile(people, (FRAMES, 1, 1)), "joints_px": np.zeros((count, 21, 2)),
+        "height_m": np.full(count, 1.7), "height_std_m": np.zeros(count),
+        "residual_px": np.ones(count), "confidence": np.ones((count, 21)),
+        **{f"{key}_count": np.array(1) for key in ("tf", "marker", "joint_state")},
+    }  # fmt: skip
+    truth = demo.load_truth(tmp_path / "two.mp4")
+    summary = demo.summarise(PUBLISHED_S, received, truth)
+    assert summary["skeletons_out"] == count and summary["rate_out_hz"] == pytest.approx(25.0)
+    assert not any(key.startswith("error") for key in summary)
+    found = demo.identities(tmp_path / "two.mp4", PUBLISHED_S, received)
+    assert (found["people"], found["idf1"], found["mota"], found["switches"]) == (2, 1.0, 1.0, 0)
+    assert found["error_mpjpe_mm"] == pytest.approx(0.0, abs=1e-6)
+    received["id"] = np.where(np.arange(count) < count // 2, ids, np.roll(ids, 1))
+    received["state"][:2] = State.LOST.value
+    found = demo.identities(tmp_path / "two.mp4", PUBLISHED_S, received)
+    assert found["switches"] == 2 and found["mota"] == pytest.approx(1.0 - 4 / count)
+    demo.draw(tmp_path / "overlay.mp4", Video(tmp_path / "two.mp4"), CAMERA, PUBLISHED_S, received)
+    assert len(list(Video(tmp_path / "overlay.mp4"))) == FRAMES
+
+
 def test_the_truth_beside_a_video(tmp_path, truth):
     assert demo.load_truth(tmp_path / "a.mp4") is None
     np.savez(tmp_path / "a_truth.npz", **truth)

@@ -21,7 +21,7 @@ from vnect_ros.recordings.writer import VideoWriter
 from vnect_ros.records import Plane
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length
 
-pytest.importorskip("motmetrics", reason="identities are scored by it (requirements/train.txt)")
+pytest.importorskip("motmetrics", reason="identities are scored by it (requirements/tracking.txt)")
 
 CAMERA = Camera(640, 480, 600.0, 600.0, 319.5, 239.5)
 FPS, FRAMES = 30.0, 120

@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 pytest.importorskip("launch.actions", reason="launch has no wheel: a stock ROS has it")
 pytest.importorskip("launch_ros", reason="launch_ros has no wheel: a stock ROS has it")
+from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument
+from launch_ros.utilities import evaluate_parameters
 
 from vnect_ros.config import NodeConfig, flatten
 from vnect_ros.errors import ConfigError
@@ -49,11 +52,15 @@ def generate_launch_description():
 """
 
 
-def arguments_of(file: Path) -> dict[str, DeclareLaunchArgument]:
+def module_of(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("launch_file", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    entities = module.generate_launch_description().entities
+    return module
+
+
+def arguments_of(file: Path) -> dict[str, DeclareLaunchArgument]:
+    entities = module_of(file).generate_launch_description().entities
     return {each.name: each for each in entities if isinstance(each, DeclareLaunchArgument)}
 
 
@@ -137,6 +144,20 @@ def test_parameters_reach_the_node_and_the_arguments_of_who_includes_it_are_left
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert output.count(STARTED) == 1
+
+
+@pytest.mark.parametrize("depth", ["true", "false"])
+def test_a_realsense_gives_depth_where_it_is_asked_for(depth):
+    realsense = module_of(LAUNCH / "realsense.launch.py")
+    own = {name: default for name, (default, _) in realsense.ARGUMENTS.items()}
+    parameters = {}
+    for node in realsense.start(values(**own) | {"depth": depth}):
+        for given in evaluate_parameters(LaunchContext(), node._Node__parameters):
+            parameters |= given
+    on = depth == "true"
+    assert parameters["enable_depth"] is on and parameters["align_depth.enable"] is on
+    assert ("depth_image" in parameters) is on
+    assert not on or parameters["depth_image"] == realsense.ALIGNED
 
 
 def prefix_with(folder: Path, **packages: list[str]) -> Path:

@@ -152,6 +152,20 @@ def test_a_short_absence_is_bridged_and_a_long_one_is_lost(scene):
     assert np.abs(again[-1].joints_px - scene.pixels_px).max() < 3.0
 
 
+def test_whoever_is_predicted_for_long_stays_the_same_person(scene):
+    """Two frames that are far apart do not belong to one track; many without the person do."""
+    pipeline = scene.pipeline(fit__predict_for_s=3.0)
+    before = scene.run(pipeline, 30)[-1]
+    scene.hidden = True
+    gap = scene.run(pipeline, 80, first=30)
+    assert set(states(gap)) == {State.PREDICTED} and {pose.id for pose in gap} == {before.id}
+    scene.hidden = False
+    again = scene.run(pipeline, 10, first=110)
+    assert {pose.id for pose in again} == {before.id} and again[-1].state is State.MEASURED
+    later = scene.run(pipeline, 3, first=120 + 80)
+    assert later[-1].id != before.id
+
+
 def test_unseen_joints_lose_confidence_and_do_not_pull(scene):
     pipeline = scene.pipeline()
     scene.run(pipeline, 30)

@@ -211,7 +211,7 @@ def test_node_and_video_publisher_in_silence(trap, tmp_path, images, rig):
     bundle = standing_bundle(tmp_path / "bundle").folder
     heard = Heard(rig, "")
     commands = (
-        ["-m", "vnect_ros.ros.node", "--ros-args", "-p", f"model:={bundle}"],
+        ["-m", "vnect_ros.ros.start", "--ros-args", "-p", f"model:={bundle}"],
         ["-m", "vnect_ros.ros.video_publisher", images, "--fps", "10"],
     )
     started = []

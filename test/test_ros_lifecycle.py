@@ -23,11 +23,11 @@ def fake(tmp_path):
     return {"model": fake_bundle(tmp_path), "backend": "fake", "diagnostics_period": 0.1}
 
 
-def follow(rig, heard, count=5):
+def follow(rig, heard, count=5, namespace=""):
     """Images until so many skeletons came."""
     heard.clear()
-    rig.camera().await_node()
-    wait(lambda: rig.camera().play(3) and len(heard.tracked()) >= count, "skeletons",
+    rig.camera(namespace).await_node()
+    wait(lambda: rig.camera(namespace).play(3) and len(heard.tracked()) >= count, "skeletons",
          after=heard.last_diagnostics)  # fmt: skip
 
 

@@ -287,7 +287,7 @@ def test_skeletons_go_out_before_what_is_made_of_them(one):
     (person,) = publishers._people.values()
     order = []
     shared = (publishers._skeletons, publishers._tf, publishers._markers)
-    for publisher in (*shared, person._states):
+    for publisher in (*shared, *person._states):
         publish = publisher.publish
         publisher.publish = partial(
             lambda publish, topic, sent: order.append(topic) or publish(sent),

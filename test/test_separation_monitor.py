@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_rig import Rig, wait
 from std_msgs.msg import Float64, Header, String
+from test_ros_people import THREE, hall  # noqa: F401
 from tf2_msgs.msg import TFMessage
 
 from vnect_ros.msg import Joint, Skeleton, SkeletonArray
@@ -174,8 +176,10 @@ def rclpy_duration(seconds: float):
     return Duration(nanoseconds=round(seconds * 1e9))
 
 
-def person(z=4.0, state=Skeleton.MEASURED, std=0.0, joint_state=Joint.MEASURED) -> Skeleton:
-    skeleton = Skeleton(id="human", state=state, camera_calibrated=True)
+def person(
+    z=4.0, state=Skeleton.MEASURED, std=0.0, joint_state=Joint.MEASURED, body_id="human"
+) -> Skeleton:
+    skeleton = Skeleton(id=body_id, state=state, camera_calibrated=True)
     for name, xyz in zip(JOINT_NAMES, STANDING_M):
         joint = Joint(name=name, position_std=std, state=joint_state)
         joint.pose.position.x, joint.pose.position.y = float(xyz[0]), float(xyz[1])
@@ -229,6 +233,57 @@ def test_old_and_future_skeletons_stop(spoken_to):
     wait(lambda: watch.scale == 0.0, "stop")
     # The clock that was ahead is set right again.
     watch.say_until(lambda: watch.scale == 1.0, person(5.0), what="full speed")
+
+
+def test_the_nearest_of_several_people_counts_also_when_it_is_hidden(rig, spoken_to):
+    watch = spoken_to
+    far, near = person(9.0, body_id="faraw"), person(1.8, body_id="nearb")
+    watch.say_until(
+        lambda: watch.scale == 1.0, far, person(6.0, body_id="midwy"), what="full speed"
+    )
+    watch.say_until(lambda: 5.0 < watch.distances[-1] < 6.0, far, person(6.0, body_id="midwy"))
+    watch.say_until(lambda: 0.0 < watch.scale < 1.0, far, near, what="slow")
+    hidden = person(1.8, Skeleton.PREDICTED, body_id="nearb")
+    watch.say_until(lambda: "briefly unseen" in watch.reason, far, hidden)
+    assert watch.scale <= 0.25 and watch.distances[-1] < 2.0
+    watch.say_until(lambda: "the person is lost" in watch.reason, far, Skeleton(id="nearb"))
+    for _ in range(10):
+        watch.say_until(lambda: "nearb is lost" in watch.reason, far)
+        assert watch.scale == 0.0 and np.isnan(watch.distances[-1])
+    # Another person in the image does not stand for the one who is lost.
+    watch.say_until(lambda: "nearb is lost" in watch.reason, far, person(6.0, body_id="other"))
+    watch.say_until(lambda: 0.0 < watch.scale < 1.0, far, near, what="slow, for it is seen again")
+    watch.say_until(lambda: "the person is lost" in watch.reason, far, Skeleton(id="nearb"))
+    assert rig.trigger("/separation_monitor/clear")[0]
+    watch.say_until(lambda: watch.scale == 1.0, far, what="full speed, cleared")
+    assert not rig.trigger("/separation_monitor/clear")[0]
+
+
+def test_who_is_hidden_from_the_camera_stops_the_robot(rig, hall):  # noqa: F811
+    """The real node: the nearer of two people vanishes behind the other."""
+    watch = Watch(rig, robot_frames=["camera_optical_frame"], max_age=60.0, clear_after=0.0)
+    rig.watches.append(watch)
+    hall = hall(fit__predict_for_s=0.2)
+    people = {"ann": THREE["ann"], "bob": (0.5, 0.0, 3.0)}
+    near, far = sorted(hall.until(2, people), key=lambda s: s.pose.position.z)
+    wait(lambda: hall.show() and watch.scale == 1.0, "full speed", 20.0, lambda: watch.reason)
+    wait(lambda: 0.0 < watch.distances[-1] < near.pose.position.z, "the nearer one's distance")
+    wait(lambda: hall.show({"ann": THREE["ann"]}) and near.id in watch.reason, "lost")
+    assert {s.id for s in hall.show(frames=10)[-1].skeletons} == {far.id}
+    assert watch.scale == 0.0
+
+
+def test_it_explains_itself_and_starts_nothing():
+    done = subprocess.run(
+        [sys.executable, FILE, "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ") and all(n in done.stdout for n in monitor.DEFAULTS)
+    wrong = subprocess.run(
+        [sys.executable, FILE, "--max-age", "1", "--ros-args", "-p", "rate:=10.0"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert wrong.returncode == 2 and "--max-age" in wrong.stderr
 
 
 def test_an_old_transform_of_a_moving_robot_stops(rig, spoken_to):

@@ -218,6 +218,10 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
     publish_tf: bool = option(True, "Publish the body's frames on /tf")
     publish_markers: bool = option(True, "Publish markers for RViz")
     publish_joint_states: bool = option(True, "Publish the body's joint angles")
+    publish_hri: bool = option(
+        False, "Publish bodies on /humans/bodies as ROS4HRI (REP-155) has them; needs hri_msgs",
+        live=False,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -179,7 +179,7 @@ class Person:
             None for a find that is not confirmed.
         """
         unseen_s = frame.stamp_s - self.observed_s
-        if unseen_s > SLOWEST_PERIOD_S and self.pose is not None:
+        if self.pose is not None and frame.stamp_s - self.pose.stamp_s > SLOWEST_PERIOD_S:
             self.id = new_id()  # whoever is seen after so long a gap
         around = Surroundings(frame.floor, frame.depth_m)
         pose = self._fitter.update(frame.stamp_s, joints, frame.camera, around)

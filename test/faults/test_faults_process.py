@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from fake_backend import standing_bundle
-from ros_rig import Heard, Rig, ScriptedCamera
+from ros_rig import Heard, Rig, ScriptedCamera, fake_bundle, wait
+from std_msgs.msg import String
+from test_ros_lifecycle import follow
 
 pytestmark = pytest.mark.ros
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -22,7 +26,7 @@ class Apart:
     """A node in its own process, seen from here."""
 
     def __init__(self, domain: int, folder: Path) -> None:
-        command = [sys.executable, "-m", "vnect_ros.ros.node", "--ros-args"]
+        command = [sys.executable, "-m", "vnect_ros.ros.start", "--ros-args"]
         command += ["--log-level", "error", "-p", "backend:=onnxruntime"]
         command += ["-p", f"model:={standing_bundle(folder / 'standing').folder}"]
         self.process = subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
@@ -80,4 +84,85 @@ def test_an_interrupted_node_ends_well(apart, fault_table):
         "The node is interrupted (SIGINT, SIGTERM)",
         "the process ends with status 0",
         "with a new process",
+    )
+
+
+@pytest.mark.parametrize("at", ["imports", "constructor", "configure"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_that_is_interrupted_while_it_starts_ends_well(
+    ros_domain, tmp_path, fault_table, at, number
+):
+    """The signal comes at a line of the program, not after a time."""
+    code = f"""
+import builtins, os, signal, sys
+from vnect_ros.ros import start
+
+def interrupt():
+    os.kill(os.getpid(), {int(number)})
+
+if {at!r} == "imports":
+    original = builtins.__import__
+
+    def imported(name, *args, **kwargs):
+        if name == "vnect_ros.ros.node":
+            interrupt()
+        return original(name, *args, **kwargs)
+
+    builtins.__import__ = imported
+else:
+    from vnect_ros import inference
+    from vnect_ros.ros import params
+
+    module, name = (params, "declare") if {at!r} == "constructor" else (inference, "create")
+    original = getattr(module, name)
+
+    def wrapped(*args, **kwargs):
+        interrupt()
+        return original(*args, **kwargs)
+
+    setattr(module, name, wrapped)
+sys.exit(start.main(sys.argv[1:]))
+"""
+    model = standing_bundle(tmp_path / "standing").folder
+    command = [sys.executable, "-c", code, "--ros-args", "-p", f"model:={model}"]
+    command += ["-p", "backend:=onnxruntime"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr and "active: " not in done.stderr
+    if (at, number) == ("configure", signal.SIGINT):
+        fault_table.add(
+            "The node is interrupted while it starts", "the process ends at once with status 0",
+            "with a new process",
+        )  # fmt: skip
+
+
+def test_two_nodes_with_the_same_body_are_warned_of(rig, tmp_path, fault_table):
+    """Whatever their namespaces: /tf has one `body_human`."""
+    fake = {"model": fake_bundle(tmp_path), "backend": "fake", "diagnostics_period": 0.1}
+    heard = {name: rig.start(name, body_id="human", **fake) for name in ("/left", "/right")}
+    for name in heard:
+        follow(rig, heard[name], namespace=name)
+    for name, other in (("/left", "/right"), ("/right", "/left")):
+        text = f"body_human is published by {other}/vnect too"
+        heard[name].await_diagnostics(DiagnosticStatus.WARN, text)
+    assert rig.change("deactivate", "/right/vnect") and rig.change("cleanup", "/right/vnect")
+    heard["/left"].clear()
+
+    def is_alone():
+        rig.camera("/left").play(3)
+        messages = [s.message for m in heard["/left"]["/diagnostics"] for s in m.status]
+        return "MEASURED" in messages
+
+    wait(is_alone, "no warning any more", after=heard["/left"].last_diagnostics)
+    # Another node of the very same name, as two robots' without namespaces are.
+    twin = rclpy.create_node("vnect", namespace="/left", context=rig.context)
+    twin.create_publisher(String, "bodies/human/urdf", 1)
+    heard["/left"].await_diagnostics(
+        DiagnosticStatus.WARN, "body_human is published by /left/vnect too"
+    )
+    twin.destroy_node()
+    fault_table.add(
+        "Two nodes publish bodies of the same id, in whatever namespaces",
+        "WARN “body_… is published by … too: give each a body_id”",
+        "–",
     )

@@ -45,9 +45,13 @@ def positive(text: str) -> int:
     return value
 
 
-def demo_clip() -> str:
-    """The bundled clip, in a checkout or where it is installed; "" if it is not there."""
-    return str(share.find("assets/demo.mp4") or "")
+def demo_clip(people: bool = False) -> str:
+    """The bundled clip, in a checkout or where it is installed; "" if it is not there.
+
+    Args:
+        people: that of several people.
+    """
+    return str(share.find("assets/people.mp4" if people else "assets/demo.mp4") or "")
 
 
 def add_model(to: argparse.ArgumentParser) -> None:

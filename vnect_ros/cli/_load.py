@@ -22,7 +22,15 @@ from vnect_ros.errors import BackendError, describe
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame, State
 
-BUSY: Final = "while True: pass"
+BUSY: Final = """
+import os
+
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(1_000_000):
+        pass
+"""
+"""Ends with whoever started it, however that ends."""
 MEDIAPIPE: Final = {"MediaPipe Pose full": 1, "MediaPipe Pose heavy": 2}
 """Name to its complexity."""
 CHILD_TIMEOUT_S: Final = 600.0

@@ -19,8 +19,10 @@ from vnect_ros import drawing
 from vnect_ros.camera import Camera
 from vnect_ros.cli import _common
 from vnect_ros.config import ModelConfig, flatten
+from vnect_ros.datasets.clips import PeopleClip, read_clip
 from vnect_ros.errors import ImageError, VnectError, describe
-from vnect_ros.evaluation import metrics
+from vnect_ros.evaluation import metrics, people_clips
+from vnect_ros.evaluation.people_clips import MAX_PEOPLE
 from vnect_ros.inference import bundles
 from vnect_ros.recordings.video import Video
 from vnect_ros.recordings.writer import VideoWriter
@@ -31,7 +33,8 @@ DESCRIPTION = """
 Start the video publisher, the node and a listener as processes of their own,
 play a video once through ROS, and sum up what was received: frames, states,
 rates, latency from the image's stamp to receipt, reprojection residual, and,
-where the truth lies beside the video (NAME_truth.npz), the error in mm.  DIR
+where the truth lies beside the video (NAME_truth.npz), the error in mm, and of
+several people how well they were told apart (IDF1, MOTA, switches).  DIR
 gets received.npz and overlay.mp4.
 """
 NAMESPACE = "/demo"
@@ -47,9 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "video",
         nargs="?",
-        default=_common.demo_clip(),
         metavar="VIDEO",
-        help="a video file (default: the bundled clip, a rendered person)",
+        help="a video file (default: a bundled clip of rendered people)",
+    )
+    parser.add_argument(
+        "--people",
+        action="store_true",
+        help="follow everybody (max_people is 6), by default in the clip of three people",
     )
     parser.add_argument(
         "--out", default="demo_out", metavar="DIR", help="for the results (default: demo_out)"
@@ -63,6 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _demo(args: argparse.Namespace) -> None:
+    args.video = args.video or _common.demo_clip(args.people)
+    if args.people:
+        args.set = [f"max_people={MAX_PEOPLE}", *args.set]
     if not args.video:
         raise ImageError(describe("VIDEO", "", "a video file: the bundled clip is not installed"))
     _common.settings(args.set)
@@ -74,6 +84,11 @@ def _demo(args: argparse.Namespace) -> None:
     received = dict(np.load(out / "received.npz"))
     truth = load_truth(args.video)
     summary = summarise(published, received, truth)
+    if truth is not None and truth["joints_camera_m"].ndim == 4:
+        try:
+            summary.update(identities(Path(args.video), published, received))
+        except VnectError as error:  # motmetrics need not be installed
+            print(f"demo: {error}", file=sys.stderr)
     print(_common.table(("demo", ""), rows(summary)))
     if not args.no_overlay:
         camera = _camera(args, video, truth)
@@ -90,7 +105,7 @@ def _play(args: argparse.Namespace, out: Path) -> None:
     """
     for file in ("published.npz", "received.npz"):
         (out / file).unlink(missing_ok=True)
-    node = ["vnect_ros.ros.node", "--ros-args"]
+    node = ["vnect_ros.ros.start", "--ros-args"]
     for key in flatten(ModelConfig()):
         if getattr(args, key) not in ("", 0):
             node += ["-p", f"{key}:={getattr(args, key)}"]
@@ -160,13 +175,20 @@ def _last_words(name: str, out: Path) -> str:
     return "\n  ".join([f"the {name} failed; its last words ({out / name}.log):", *lines])
 
 
+def truth_file(video: str | Path) -> Path:
+    """The file of the truth beside a video, whether it is there or not."""
+    return Path(video).with_name(Path(video).stem + "_truth.npz")
+
+
 def load_truth(video: str | Path) -> dict[str, np.ndarray] | None:
-    """The truth beside a video, NAME_truth.npz: joints_camera_m [F,21,3] and intrinsics.
+    """The truth beside a video: NAME_truth.npz.
+
+    Its joints_camera_m are [F, 21, 3], or [F, P, 21, 3] of several people; with intrinsics.
 
     Raises:
         VnectError: the file is there but lacks an array.
     """
-    file = Path(video).with_name(Path(video).stem + "_truth.npz")
+    file = truth_file(video)
     if not file.is_file():
         return None
     content = dict(np.load(file))
@@ -194,7 +216,7 @@ def summarise(
         "skeletons_out": len(stamps_s),
         **{state.value: int((states == state.value).sum()) for state in State},
         "rate_in_hz": _rate(published_s),
-        "rate_out_hz": _rate(stamps_s),
+        "rate_out_hz": _rate(np.unique(stamps_s)),
         "latency_p50_ms": _percentile(latency_ms, 50.0),
         "latency_p95_ms": _percentile(latency_ms, 95.0),
         "residual_median_px": _percentile(received["residual_px"][tracked], 50.0),
@@ -203,7 +225,8 @@ def summarise(
         "joint_state_messages": int(received["joint_state_count"]),
     }
     summary.update(_stages(received, latency_ms))
-    if truth is not None:
+    several = truth is not None and truth["joints_camera_m"].ndim == 4
+    if truth is not None and not several:
         frames = frame_indices(published_s, stamps_s)
         valid = tracked & (frames >= 0) & (frames < len(truth["joints_camera_m"]))
         fitted = received["joints_m"][valid]
@@ -217,6 +240,31 @@ def summarise(
             summary["error_root_mm"] = float(np.nanmean(root_m)) * 1e3
             summary["error_root_share_of_distance"] = float(np.nanmean(root_m / distance_m))
     return summary
+
+
+def identities(
+    video: Path, published_s: np.ndarray, received: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """How well several people were told apart, and the errors of their joints.
+
+    Args:
+        video: with the truth of several people beside it.
+        published_s, received: as of `summarise`.
+    """
+    clip = read_clip(video, truth_file(video))
+    assert isinstance(clip, PeopleClip)
+    frames = frame_indices(published_s, received["stamps_s"])
+    kept = (received["state"].astype(str) != State.LOST.value) & (frames >= 0)
+    keys = ("id", "joints_m", "height_m", "height_std_m")
+    tracks = people_clips.Tracks(frames[kept], *(received[key][kept] for key in keys))
+    found = people_clips.summary({clip.name: people_clips.score(clip, tracks)})
+    return {
+        "people": found["n"],
+        **{key: found[key] for key in ("idf1", "mota", "switches")},
+        "error_mpjpe_mm": found["mpjpe_mm"],
+        "error_root_mm": found["root_mm"],
+        "error_root_share_of_distance": found["root_share"],
+    }
 
 
 def _stages(received: dict[str, np.ndarray], latency_ms: np.ndarray) -> dict[str, Any]:
@@ -245,7 +293,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The summary as lines of the table."""
     shown = {
         "rate_in_hz": "{:.1f}", "rate_out_hz": "{:.1f}",
-        "residual_median_px": "{:.2f}",
+        "residual_median_px": "{:.2f}", "idf1": "{:.3f}", "mota": "{:.3f}",
         "error_mpjpe_mm": "{:.1f}", "error_3dpck_150mm": "{:.3f}",
         "error_root_mm": "{:.0f}", "error_root_share_of_distance": "{:.1%}",
     }  # fmt: skip
@@ -267,22 +315,28 @@ def draw(
     received: dict[str, np.ndarray],
 ) -> None:
     """Write the video with the received skeletons; skipped frames keep the last one's."""
-    row_of_frame = {f: i for i, f in enumerate(frame_indices(published_s, received["stamps_s"]))}
-    people: list[tuple[drawing.Drawable, np.ndarray | None]] = []
+    frame_of_row = frame_indices(published_s, received["stamps_s"])
+    shown: list[tuple[drawing.Drawable, np.ndarray | None]] = []
     frames = itertools.islice(video, len(published_s))
     with VideoWriter(file, video.fps) as writer:
         for index, frame in enumerate(tqdm(frames, total=len(published_s), unit="frame")):
-            row = row_of_frame.get(index)
-            if row is not None:
-                picture = drawing.Picture(
-                    State(str(received["state"][row])),
-                    received["joints_px"][row],
-                    received["confidence"][row],
-                    received["joints_m"][row],
-                    float(received["residual_px"][row]),
-                )
-                people = [(picture, camera.project(received["joints_m"][row]))]
-            writer.write(drawing.side_by_side(frame.image, people))
+            rows = np.flatnonzero(frame_of_row == index)
+            shown = [_picture(int(row), camera, received) for row in rows] or shown
+            writer.write(drawing.side_by_side(frame.image, shown))
+
+
+def _picture(
+    row: int, camera: Camera, received: dict[str, np.ndarray]
+) -> tuple[drawing.Drawable, np.ndarray | None]:
+    """What is drawn of a received skeleton, and its fitted joints in the image [px]."""
+    picture = drawing.Picture(
+        State(str(received["state"][row])),
+        received["joints_px"][row],
+        received["confidence"][row],
+        received["joints_m"][row],
+        float(received["residual_px"][row]),
+    )
+    return picture, camera.project(received["joints_m"][row])
 
 
 def _camera(args: argparse.Namespace, video: Video, truth: dict[str, np.ndarray] | None) -> Camera:

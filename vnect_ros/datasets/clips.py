@@ -76,14 +76,19 @@ def load_clips(folder: str | Path) -> list[Clip | PeopleClip]:
     for video in sorted(Path(folder).glob("*.mp4")):
         for truth in (video.with_suffix(".npz"), video.with_name(f"{video.stem}_truth.npz")):
             if truth.is_file():
-                found.append(_clip(video, truth))
+                found.append(read_clip(video, truth))
                 break
     if not found:
         raise VnectError(describe("clips", str(folder), "a folder with NAME.mp4 and NAME.npz"))
     return found
 
 
-def _clip(video: Path, truth: Path) -> Clip | PeopleClip:
+def read_clip(video: Path, truth: Path) -> Clip | PeopleClip:
+    """A video and its truth.
+
+    Raises:
+        VnectError: the truth lacks a field, or the video has no frame.
+    """
     with np.load(truth, allow_pickle=False) as data:
         values = {key: data[key] for key in data.files}
     needed = ["joints_camera_m", "joints_px", "fx", "fy", "cx", "cy", "fps"]

@@ -18,6 +18,7 @@ from vnect_ros.records import Frame
 from vnect_ros.ros.diagnostics import Diagnostics
 from vnect_ros.ros.extras import Extras
 from vnect_ros.ros.image_input import ImageInput, Refusal
+from vnect_ros.ros.neighbours import conflicts
 from vnect_ros.ros.publishers import Publishers
 from vnect_ros.ros.stage_times import STAGES
 from vnect_ros.ros.watchdog import Freshness
@@ -120,7 +121,7 @@ class FrameProcessor:
             timings, skipped = dict(pipeline.timings_s), pipeline.skipped
         stepped_s = time.monotonic()
         with self._output_lock:
-            latency_s = publishers.publish(poses, frame.camera, message.header, config)
+            latency_s = publishers.publish(poses, frame.camera, message.header, config, frame.image)
             self._freshness.renew()
             self._stale = False
         end_s = time.monotonic()
@@ -165,6 +166,15 @@ class FrameProcessor:
             if busy_s > timeout_s
             else f"no usable image on {self._topic} for {timeout_s:g} s"
         )
+
+    def survey(self) -> None:
+        """Look for other nodes that publish the same bodies."""
+        with self._output_lock:
+            ids = [] if self._publishers is None else self._publishers.ids
+        conflict = conflicts(self._node, ids)
+        if conflict and conflict != self._diagnostics.neighbour:
+            self._node.get_logger().warning(conflict)
+        self._diagnostics.neighbour = conflict
 
     def forget(self) -> None:
         """Begin tracking anew with the next image; what was published stands."""

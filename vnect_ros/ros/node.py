@@ -9,15 +9,12 @@ error path, from which the node can be configured again.
 
 from __future__ import annotations
 
-import signal
 import time
 import traceback
 from typing import Any
 
 import numpy as np
-import rclpy
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -27,7 +24,7 @@ from std_srvs.srv import Trigger
 
 from vnect_ros import inference, steady
 from vnect_ros.config import NodeConfig
-from vnect_ros.errors import BackendError, ConfigError, VnectError
+from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
 from vnect_ros.pipeline import Pipeline
@@ -77,7 +74,9 @@ class VnectNode(LifecycleNode):
         self._worker: LatestWorker[Image | CompressedImage] | None = None
         self._subscriptions_of_active: list[Any] = []
         self._is_latched_sought = False
-        self._watchdog = Watchdog(self, self._diagnostics, lambda: self._phase, self._look)
+        self._watchdog = Watchdog(
+            self, self._diagnostics, lambda: self._phase, self._look, self._survey
+        )
         self._watchdog.configure(self.config)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(Trigger, "~/calibrate", self._on_calibrate)
@@ -104,7 +103,7 @@ class VnectNode(LifecycleNode):
             pipeline = Pipeline(config, self._backend)
             target, self._extras = self._optional_inputs(config)
             named = body_id(config.body_id, self.get_namespace())
-            publishers = Publishers(self, named, target)
+            publishers = Publishers(self, named, target, config.publish_hri)
             self._processor = FrameProcessor(
                 self, config, pipeline, publishers, self._diagnostics, self._extras
             )
@@ -180,6 +179,8 @@ class VnectNode(LifecycleNode):
 
     def _refuse(self, error: Exception) -> TransitionCallbackReturn:
         """Say why the node cannot be configured."""
+        if not self.context.ok():
+            return ERROR  # interrupted
         known = isinstance(error, (VnectError, ImportError))
         text = str(error) if known else repr(error)
         self._diagnostics.failed(text)
@@ -286,6 +287,10 @@ class VnectNode(LifecycleNode):
             if self._processor.camera_info is None and not self._is_latched_sought:
                 self._seek_latched_camera_info()
 
+    def _survey(self) -> None:
+        if self._phase == "active" and self._processor is not None:
+            self._processor.survey()
+
     # -- parameters and services -------------------------------------------------------
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
@@ -321,33 +326,3 @@ class VnectNode(LifecycleNode):
     def _inactive(self, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = False, f"the node is {self._phase}, not active"
         return response
-
-
-def main(args: list[str] | None = None) -> int:
-    """Run the node until it is interrupted."""
-    steady.use_one_thread()
-    rclpy.init(args=args)
-    executor = SingleThreadedExecutor()
-    node = None
-    try:
-        node = VnectNode(owns_process=True)
-        executor.add_node(node)
-        executor.spin()
-    except ConfigError as error:
-        rclpy.logging.get_logger("vnect").fatal(str(error))
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        # A launch file and the terminal both interrupt: once is enough.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.on_shutdown(LifecycleState(label="finalized", state_id=4))
-            executor.shutdown(timeout_sec=1.0)
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -14,11 +14,13 @@ from std_msgs.msg import Header, String
 from visualization_msgs.msg import Marker
 
 from vnect_ros.body import urdf
+from vnect_ros.camera import Camera
 from vnect_ros.config import NodeConfig
 from vnect_ros.msg import Skeleton
 from vnect_ros.records import Pose
-from vnect_ros.ros import convert, markers
+from vnect_ros.ros import convert, hri, markers
 from vnect_ros.ros.convert import Placement
+from vnect_ros.ros.hri import HriBody
 from vnect_ros.ros.markers import PersonMarkers
 from vnect_ros.ros.person_messages import PersonMessages
 
@@ -31,11 +33,15 @@ LATCHED: Final = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL
 class PersonPublisher:
     """Publishes whoever is known by an id."""
 
-    def __init__(self, node: LifecycleNode, body_id: str) -> None:
+    def __init__(self, node: LifecycleNode, body_id: str, publish_hri: bool = False) -> None:
         """Make the publishers of `bodies/<id>/...`; the node is active.
 
         Args:
             body_id: of 5 characters (REP-155).
+            publish_hri: under `/humans/bodies/<id>` as well.
+
+        Raises:
+            ConfigError: hri_msgs is not installed.
         """
         self.body_id = body_id
         self.person = ""
@@ -46,12 +52,13 @@ class PersonPublisher:
         """When the person was lost, by a steady clock [s]."""
         self._node = node
         self._messages, self._markers = PersonMessages(body_id), PersonMarkers(body_id)
-        self._states = node.create_lifecycle_publisher(
-            JointState, f"bodies/{body_id}/joint_states", 10
-        )
-        self._urdf = node.create_lifecycle_publisher(String, f"bodies/{body_id}/urdf", LATCHED)
-        for publisher in (self._states, self._urdf):
+        make = node.create_lifecycle_publisher
+        names = [f"{root}/{body_id}" for root in ("bodies", hri.ROOT)[: 1 + publish_hri]]
+        self._states = [make(JointState, f"{name}/joint_states", 10) for name in names]
+        self._urdfs = [make(String, f"{name}/urdf", LATCHED) for name in names]
+        for publisher in (*self._states, *self._urdfs):
             publisher.on_activate(None)
+        self._hri = HriBody(node, body_id) if publish_hri else None
         self._lengths_m = np.empty(0)
 
     def skeleton(self, pose: Pose, placed: Header, at: Placement, calibrated: bool) -> Skeleton:
@@ -85,10 +92,21 @@ class PersonPublisher:
             header: the image's.
         """
         if not np.array_equal(pose.bone_lengths_m, self._lengths_m):
-            self._urdf.publish(String(data=urdf.urdf(pose.bone_lengths_m, self.body_id)))
+            self._describe(urdf.urdf(pose.bone_lengths_m, self.body_id))
             self._lengths_m = pose.bone_lengths_m.copy()
         if config.publish_joint_states:
-            self._states.publish(self._messages.joint_state(pose, header))
+            angles = self._messages.joint_state(pose, header)
+            for publisher in self._states:
+                publisher.publish(angles)
+
+    def publish_hri(self, pose: Pose, image: np.ndarray, camera: Camera, header: Header) -> None:
+        """Where the body is in the image, if that is wanted; see `HriBody.publish`."""
+        if self._hri is not None:
+            self._hri.publish(pose, image, camera, header)
+
+    def _describe(self, description: str) -> None:
+        for publisher in self._urdfs:
+            publisher.publish(String(data=description))
 
     def lose(self, stamp: object | None) -> tuple[Skeleton, list[Marker]]:
         """Nobody is tracked under this id any more; the body in RViz vanishes.
@@ -103,12 +121,13 @@ class PersonPublisher:
         placed = Header(stamp=stamp or self.header.stamp, frame_id=self.header.frame_id)
         self.person, self.lost_at = "", time.monotonic()
         if len(self._lengths_m):
-            unseen = urdf.urdf(self._lengths_m, self.body_id, visuals=False)
-            self._urdf.publish(String(data=unseen))
+            self._describe(urdf.urdf(self._lengths_m, self.body_id, visuals=False))
             self._lengths_m = np.empty(0)
         return convert.lost_skeleton(placed, self.body_id), markers.removal(placed, self.body_id)
 
     def destroy(self) -> None:
         """Take the publishers back."""
-        for publisher in (self._states, self._urdf):
+        for publisher in (*self._states, *self._urdfs):
             self._node.destroy_lifecycle_publisher(publisher)
+        if self._hri is not None:
+            self._hri.destroy()

@@ -19,7 +19,7 @@ from vnect_ros.config import NodeConfig
 from vnect_ros.errors import describe
 from vnect_ros.msg import Skeleton, SkeletonArray
 from vnect_ros.records import Pose, State
-from vnect_ros.ros import convert
+from vnect_ros.ros import convert, hri
 from vnect_ros.ros.person_publisher import PersonPublisher
 
 if TYPE_CHECKING:
@@ -34,13 +34,23 @@ KEPT_S: Final = 10.0
 class Publishers:
     """Publishes everybody's poses; whoever is in them no longer is LOST, once."""
 
-    def __init__(self, node: LifecycleNode, body_id: str, target: TargetFrame | None) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        body_id: str,
+        target: TargetFrame | None,
+        publish_hri: bool = False,
+    ) -> None:
         """Make the publishers that all people share.
 
         Args:
             body_id: of the one person, while one at most is tracked; "" takes each
                 person's own, as with several people.
             target: places skeletons and markers in another frame; None: the image's.
+            publish_hri: publish bodies as ROS4HRI has them as well.
+
+        Raises:
+            ConfigError: hri_msgs is not installed.
         """
         self._node, self._fixed_id, self._target = node, body_id, target
         make = node.create_lifecycle_publisher
@@ -48,10 +58,16 @@ class Publishers:
         self._markers = make(MarkerArray, "markers", 10)
         self._tf = make(TFMessage, "/tf", 100)
         self._debug = make(Image, "debug/image", 1)
+        self._hri = make(hri.messages().IdsList, f"{hri.ROOT}/tracked", 1) if publish_hri else None
         self._people: dict[str, PersonPublisher] = {}
         self.published_s = -np.inf
         """When the last skeletons were handed over, by a steady clock [s]."""
         self._debug_at = -np.inf
+
+    @property
+    def ids(self) -> list[str]:
+        """Of everybody who has topics, people who are lost among them."""
+        return list(self._people)
 
     def by_name(self, poses: list[Pose], config: NodeConfig) -> dict[str, Pose]:
         """Everybody who is tracked, by the id that the person is published under."""
@@ -59,12 +75,18 @@ class Publishers:
         return {fixed or pose.id: pose for pose in poses if pose.state is not State.LOST}
 
     def publish(
-        self, poses: list[Pose], camera: Camera, header: Header, config: NodeConfig
+        self,
+        poses: list[Pose],
+        camera: Camera,
+        header: Header,
+        config: NodeConfig,
+        image: np.ndarray | None = None,
     ) -> float:
         """Publish one image's poses.
 
         Args:
             header: the image's.
+            image: [H, W, 3] uint8 RGB, for ROS4HRI's crops.
 
         Returns:
             The latency from the image's stamp to publishing [s].
@@ -103,6 +125,10 @@ class Publishers:
                 shown += person.markers(pose, placed, at, lifetime)
         if shown:
             self._markers.publish(MarkerArray(markers=shown))
+        if self._hri is not None and image is not None:
+            self._publish_ids(header, [person.body_id for person, _ in people])
+            for person, pose in people:
+                person.publish_hri(pose, image, camera, header)
         return latency_s
 
     def lose(self) -> None:
@@ -114,6 +140,7 @@ class Publishers:
         shown = [marker for _, removals in last_words for marker in removals]
         self._markers.publish(MarkerArray(markers=shown))
         self._publish_skeletons(ended[-1].header, [lost for lost, _ in last_words])
+        self._publish_ids(ended[-1].header, [])
 
     def retire(self, now_s: float) -> None:
         """Take back the topics of people who are gone for long.
@@ -146,12 +173,13 @@ class Publishers:
         for person in self._people.values():
             person.destroy()
         self._people.clear()
-        for publisher in (self._skeletons, self._markers, self._tf, self._debug):
-            self._node.destroy_lifecycle_publisher(publisher)
+        for publisher in (self._skeletons, self._markers, self._tf, self._debug, self._hri):
+            if publisher is not None:
+                self._node.destroy_lifecycle_publisher(publisher)
 
     def _person(self, name: str) -> PersonPublisher:
         if name not in self._people:
-            self._people[name] = PersonPublisher(self._node, name)
+            self._people[name] = PersonPublisher(self._node, name, self._hri is not None)
         return self._people[name]
 
     def _ended(self, tracked: dict[str, Pose]) -> list[PersonPublisher]:
@@ -170,6 +198,11 @@ class Publishers:
             skeleton.latency = latency_s
         self._skeletons.publish(SkeletonArray(header=header, skeletons=skeletons))
         return latency_s
+
+    def _publish_ids(self, header: Header, ids: list[str]) -> None:
+        """Who is tracked, to ROS4HRI."""
+        if self._hri is not None:
+            self._hri.publish(hri.messages().IdsList(header=header, ids=ids))
 
 
 def _check(pose: Pose) -> None:

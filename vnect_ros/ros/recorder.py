@@ -51,11 +51,16 @@ class Recorder(Node):
 
     def _on_skeletons(self, message: SkeletonArray) -> None:
         received_s = time.time()
-        skeleton = next(iter(message.skeletons), Skeleton())
+        for skeleton in message.skeletons or [Skeleton()]:
+            self._add(stamp_s(message.header.stamp), received_s, skeleton)
+
+    def _add(self, image_s: float, received_s: float, skeleton: Skeleton) -> None:
+        """A row for somebody, or for an image in which nobody is."""
         joints = skeleton.joints
         row = {
-            "stamps_s": stamp_s(message.header.stamp),
+            "stamps_s": image_s,
             "received_s": received_s,
+            "id": skeleton.id,
             "state": STATES[skeleton.state],
             "joints_px": [j.pixel for j in joints],
             "joints_m": [_xyz(j.pose.position) for j in joints],
@@ -64,6 +69,8 @@ class Recorder(Node):
             "joint_states": [j.state for j in joints],
             "latency_s": skeleton.latency,
             "residual_px": skeleton.residual if joints else np.nan,
+            "height_m": skeleton.height,
+            "height_std_m": skeleton.height_std,
         }
         shapes = {"joints_px": (NUM_JOINTS, 2), "joints_m": (NUM_JOINTS, 3)}
         for key in ("joints_px", "joints_m", "confidence", "std_m", "joint_states"):

@@ -77,15 +77,17 @@ class Watchdog:
         diagnostics: Diagnostics,
         phase: Callable[[], str],
         look: Callable[[], None],
+        survey: Callable[[], None],
     ) -> None:
         """Make the publisher; `configure` starts the timers.
 
         Args:
             phase: gives the state of the lifecycle, for the reports.
             look: sees whether images still come.
+            survey: looks around for other nodes before each report.
         """
         self._node, self._diagnostics = node, diagnostics
-        self._phase, self._look = phase, look
+        self._phase, self._look, self._survey = phase, look, survey
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timers: list[Any] = []
         self._made_for: tuple[float, float] | None = None
@@ -110,6 +112,7 @@ class Watchdog:
 
     def report(self) -> None:
         """Publish the diagnostics as they stand."""
+        self._survey()
         stamp = self._node.get_clock().now().to_msg()
         name = self._node.get_fully_qualified_name().lstrip("/")
         self._publisher.publish(
