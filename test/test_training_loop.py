@@ -17,7 +17,7 @@ from vnect_ros.cli import train as tool  # noqa: E402
 from vnect_ros.errors import ConfigError  # noqa: E402
 from vnect_ros.learning import checkpoints, config, loop, losses, plots, validation  # noqa: E402
 from vnect_ros.learning.batches import made_ahead  # noqa: E402
-from vnect_ros.learning.distributed import Team  # noqa: E402
+from vnect_ros.learning.distributed import Distributed  # noqa: E402
 from vnect_ros.learning.schedule import Progress, rate_share  # noqa: E402
 from vnect_ros.learning.sources import of_recipe  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
@@ -77,8 +77,8 @@ def weights(file: Path) -> dict[str, torch.Tensor]:
 def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(lspet, tmp_path):
     whole = loop.train(recipe(lspet), tmp_path / "whole")
     mixture = of_recipe(recipe(lspet))
-    learner = loop.Learner(recipe(lspet), Team())
-    stream = made_ahead(mixture, recipe(lspet), Team(), 0, torch.device("cpu"))
+    learner = loop.Learner(recipe(lspet), Distributed())
+    stream = made_ahead(mixture, recipe(lspet), Distributed(), 0, torch.device("cpu"))
     for _ in range(2):
         learner.step(next(stream))
         learner.progress.advance(0.1)
@@ -93,12 +93,12 @@ def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(lspet, tmp_
 def test_a_start_takes_the_averaged_weights_and_refuses_another_networks(lspet, tmp_path):
     file = loop.train(recipe(lspet, steps=1), tmp_path)
     content = checkpoints.read(file)
-    learner = loop.Learner(recipe(lspet, start_from=str(file)), Team())
+    learner = loop.Learner(recipe(lspet, start_from=str(file)), Distributed())
     for name, value in learner.network.state_dict().items():
         assert torch.equal(value, content["average"][name]), name
     with pytest.raises(ConfigError, match="start_from"):
         other = {"network": "vnect_large", "start_from": str(file)}
-        loop.Learner(recipe(lspet, **other), Team())
+        loop.Learner(recipe(lspet, **other), Distributed())
 
 
 def test_two_processes_learn_what_one_learns(lspet, tmp_path):
@@ -127,7 +127,7 @@ def test_vnect_trains_with_the_same_loss():
 
 
 def test_the_trunk_is_held_for_its_share_of_the_training(lspet):
-    learner = loop.Learner(recipe(lspet, steps=2, trunk_held=0.5), Team())
+    learner = loop.Learner(recipe(lspet, steps=2, trunk_held=0.5), Distributed())
     mixture = of_recipe(recipe(lspet))
     before = {k: v.clone() for k, v in learner.network.state_dict().items()}
 
@@ -142,7 +142,7 @@ def test_the_trunk_is_held_for_its_share_of_the_training(lspet):
 
 
 def test_the_trunks_first_blocks_are_held_throughout(lspet):
-    learner = loop.Learner(recipe(lspet, held_blocks=3), Team())
+    learner = loop.Learner(recipe(lspet, held_blocks=3), Distributed())
     batch = of_recipe(recipe(lspet)).batch(0, 4)
     before = {k: v.clone() for k, v in learner.network.trunk.state_dict().items()}
     learner.step({k: torch.from_numpy(v) for k, v in batch.items()})
@@ -155,7 +155,7 @@ def test_the_trunks_first_blocks_are_held_throughout(lspet):
 
 def test_the_lifter_learns_from_poses_without_images(lspet):
     poses = {"count": 40, "batch": 16}
-    learner = loop.Learner(recipe(lspet, poses=poses, trunk_held=1.0), Team())
+    learner = loop.Learner(recipe(lspet, poses=poses, trunk_held=1.0), Distributed())
     batch = {k: torch.from_numpy(v) for k, v in of_recipe(recipe(lspet)).batch(0, 4).items()}
     first = learner.step(batch)["poses"]
     for _ in range(15):

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from vnect_ros.learning.config import TrainConfig
-from vnect_ros.learning.distributed import Team
+from vnect_ros.learning.distributed import Distributed
 from vnect_ros.learning.mixture import Mixture
 from vnect_ros.learning.sources import of_recipe
 
@@ -30,7 +30,7 @@ def normalise(image: torch.Tensor, network: nn.Module) -> torch.Tensor:
 
 
 def made_ahead(
-    mixture: Mixture, config: TrainConfig, team: Team, step: int, device: torch.device
+    mixture: Mixture, config: TrainConfig, distributed: Distributed, step: int, device: torch.device
 ) -> Iterator[dict[str, torch.Tensor]]:
     """This process's share of each batch from `step` on, made ahead.
 
@@ -38,11 +38,11 @@ def made_ahead(
         mixture: what the samples come from; without effect where `config.loaders` open it
             themselves.
         config: the recipe.
-        team: the processes that share each batch.
+        distributed: the processes that share each batch.
         step: number of the first batch.
         device: where the tensors go.
     """
-    own = config.batch // team.size
+    own = config.batch // distributed.size
     pool: Executor
     if config.loaders:
         pool = ProcessPoolExecutor(
@@ -57,7 +57,7 @@ def made_ahead(
         try:
             while True:
                 while len(ahead) < 2 + 2 * config.loaders:
-                    first = (step + len(ahead)) * config.batch + team.rank * own
+                    first = (step + len(ahead)) * config.batch + distributed.rank * own
                     ahead.append(pool.submit(make, first, own))
                 batch = ahead.popleft().result()
                 step += 1

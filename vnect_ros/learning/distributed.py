@@ -17,14 +17,14 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 
-class Team:
+class Distributed:
     """This process's place among those that train together."""
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size = rank, size
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process logs, and writes files."""
         return self.rank == 0
 
@@ -40,8 +40,8 @@ class Team:
             t.copy_(flat[at : at + t.numel()].view_as(t))
             at += t.numel()
 
-    def from_leader(self, value: float) -> float:
-        """The leader's value, in every process."""
+    def broadcast(self, value: float) -> float:
+        """The main process's value, in every process."""
         if self.size == 1:
             return value
         held = torch.tensor([value], dtype=torch.float64)
@@ -69,15 +69,15 @@ def _member(
         timeout=datetime.timedelta(minutes=20),
     )
     try:
-        work(Team(rank, size), *args)
+        work(Distributed(rank, size), *args)
     finally:
         dist.destroy_process_group()
 
 
 def run(size: int, work: Callable[..., None], *args: Any) -> None:
-    """Call `work(team, *args)` in `size` processes (one: in this one) and wait."""
+    """Call `work(distributed, *args)` in `size` processes (one: in this one) and wait."""
     if size == 1:
-        work(Team(), *args)
+        work(Distributed(), *args)
         return
     with tempfile.TemporaryDirectory() as folder:
         meet = str(Path(folder) / "meet")

@@ -16,7 +16,7 @@ from vnect_ros.errors import ConfigError, describe
 from vnect_ros.learning import checkpoints, losses, validation
 from vnect_ros.learning.batches import made_ahead, normalise
 from vnect_ros.learning.config import TrainConfig, to_mapping
-from vnect_ros.learning.distributed import Team, run
+from vnect_ros.learning.distributed import Distributed, run
 from vnect_ros.learning.poses import PoseSampler, world_poses
 from vnect_ros.learning.schedule import Progress, rate_share
 from vnect_ros.learning.sources import of_recipe, open_source
@@ -32,8 +32,8 @@ LOG = "log.jsonl"
 class Learner:
     """Network, averaged copy, optimiser and schedule of one process."""
 
-    def __init__(self, config: TrainConfig, team: Team) -> None:
-        self.config, self.team = config, team
+    def __init__(self, config: TrainConfig, distributed: Distributed) -> None:
+        self.config, self.distributed = config, distributed
         torch.manual_seed(config.seed)
         self.device = torch.device(config.device)
         self.network = build_network(config.network, config.size, **config.network_options)
@@ -76,7 +76,7 @@ class Learner:
         if poses is None:
             return None
         drawn = world_poses(poses.motion, poses.count, self.config.seed)
-        return PoseSampler(drawn, 1000 * self.config.seed + self.team.rank)
+        return PoseSampler(drawn, 1000 * self.config.seed + self.distributed.rank)
 
     def _optimizer(self, trunk: Any) -> torch.optim.Optimizer:
         config = self.config
@@ -122,7 +122,7 @@ class Learner:
         loss.backward()
         learning = [p for g in self.optimizer.param_groups for p in g["params"]]
         grads = [p.grad for p in learning if p.grad is not None]
-        self.team.mean(grads)
+        self.distributed.mean(grads)
         norm = nn.utils.clip_grad_norm_(learning, config.clip_norm)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -139,7 +139,8 @@ class Learner:
         """Add the gradients of the lifter's error on poses without images; returns it [dm]."""
         assert self.config.poses is not None
         features, gravity, locations = (
-            t.to(self.device) for t in sampler.batch(self.config.poses.batch // self.team.size)
+            t.to(self.device)
+            for t in sampler.batch(self.config.poses.batch // self.distributed.size)
         )
         found = self.network.lifter.pose(torch.cat([features, gravity], dim=1))
         everywhere = torch.ones(len(found), NUM_JOINTS, device=self.device)
@@ -192,20 +193,20 @@ class Learner:
         self.validation = list(content["validation"])
 
 
-def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
+def _train(distributed: Distributed, config: TrainConfig, folder: Path, resume: bool) -> None:
     import cv2
     from tqdm import tqdm
 
     cv2.setNumThreads(1)
-    learner = Learner(config, team)
+    learner = Learner(config, distributed)
     if resume and (folder / LATEST).exists():
         learner.restore(checkpoints.read(folder / LATEST))
     mixture = of_recipe(config)
     held_out = [(v.kind, open_source(v)) for v in config.validation]
     p = learner.progress
-    log = (folder / LOG).open("a") if team.leads else None
+    log = (folder / LOG).open("a") if distributed.is_main else None
     bar = tqdm(
-        disable=not team.leads,
+        disable=not distributed.is_main,
         unit="img",
         initial=p.step * config.batch,
         mininterval=20,
@@ -213,12 +214,12 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
     )
     since = dict.fromkeys(("validate", "checkpoint"), p.elapsed_s)
     smooth: dict[str, float] = {}
-    stream = made_ahead(mixture, config, team, p.step, learner.device)
+    stream = made_ahead(mixture, config, distributed, p.step, learner.device)
     last = time.perf_counter()
     while not p.done:
         terms = learner.step(next(stream))
         now = time.perf_counter()
-        p.advance(team.from_leader(now - last))
+        p.advance(distributed.broadcast(now - last))
         last = now
         for k, v in terms.items():
             smooth[k] = v if k not in smooth else 0.95 * smooth[k] + 0.05 * v
@@ -237,16 +238,16 @@ def _train(team: Team, config: TrainConfig, folder: Path, resume: bool) -> None:
             since["validate"] = p.elapsed_s
             mixture.refresh()
             with learner.averaged() as network:
-                row = validation.validate(network, held_out, config, team)
+                row = validation.validate(network, held_out, config, distributed)
             learner.validation.append({"step": p.step, "minutes": p.elapsed_s / 60} | row)
             if log is not None:
                 log.write(json.dumps({"validation": learner.validation[-1]}) + "\n")
                 log.flush()
                 print("\n" + validation.table(learner.validation), flush=True)
             now = time.perf_counter()
-            p.elapsed_s += team.from_leader(now - last)
+            p.elapsed_s += distributed.broadcast(now - last)
             last = now
-        if team.leads and (
+        if distributed.is_main and (
             p.elapsed_s - since["checkpoint"] > config.checkpoint_minutes * 60 or p.done or due
         ):
             since["checkpoint"] = p.elapsed_s

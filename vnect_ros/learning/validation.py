@@ -12,7 +12,7 @@ from vnect_ros.evaluation import metrics, pck
 from vnect_ros.learning.augmentation import plain
 from vnect_ros.learning.batches import normalise
 from vnect_ros.learning.config import TrainConfig
-from vnect_ros.learning.distributed import Team
+from vnect_ros.learning.distributed import Distributed
 from vnect_ros.learning.mixture import Source, collate
 from vnect_ros.learning.targets import DECIMETRES_PER_METRE
 from vnect_ros.perception.reading import read
@@ -44,7 +44,10 @@ def read_output(output: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def validate(
-    network: nn.Module, held_out: Sequence[tuple[str, Source]], config: TrainConfig, team: Team
+    network: nn.Module,
+    held_out: Sequence[tuple[str, Source]],
+    config: TrainConfig,
+    distributed: Distributed,
 ) -> dict[str, float]:
     """Measure a network on held-out sets; the processes share the work.
 
@@ -52,7 +55,7 @@ def validate(
         network: in eval mode.
         held_out: name and set; each is used whole, unaugmented.
         config: the recipe (size and precision).
-        team: the processes.
+        distributed: the processes.
 
     Returns:
         "<set> pck02" and "<set> pck05" over the 12 limb joints, of crops whose torso
@@ -64,7 +67,7 @@ def validate(
     row: dict[str, float] = {}
     device = next(network.parameters()).device
     for name, source in held_out:
-        mine = range(team.rank, len(source), team.size)
+        mine = range(distributed.rank, len(source), distributed.size)
         kept: list[dict[str, np.ndarray]] = []
         for start in range(0, len(mine), _BATCH):
             samples = [plain(source[i], config.size) for i in mine[start : start + _BATCH]]
@@ -80,7 +83,7 @@ def validate(
             kept.append(batch | {"pixels": pixels, "locations": locations})
             if presence is not None:
                 kept[-1]["presence"] = presence.float().cpu().numpy()[:, 0]
-        parts = [p for member in team.gather(kept) for p in member]
+        parts = [p for member in distributed.gather(kept) for p in member]
         if not parts:
             continue
         every = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
@@ -88,7 +91,9 @@ def validate(
             row[f"{name} present"] = float((every["presence"] > 0.5).mean())
         if not every["present"].any():
             continue
-        row |= {f"{name} {k}": v for k, v in _pck(every, source, config.size, team.size).items()}
+        row |= {
+            f"{name} {k}": v for k, v in _pck(every, source, config.size, distributed.size).items()
+        }
         if (every["weight_3d"] > 0).any():
             row |= {f"{name} {k}": v for k, v in _locations(every).items()}
     return row
