@@ -9,7 +9,7 @@ import numpy as np
 
 from vnect_ros.perception.decode import Keypoints
 
-MAX_DISTANCE: Final = 0.35
+MAX_DISTANCE: Final = 0.22
 """A reading this far from a prediction, in parts of the person's size, is not that person's."""
 CLAIM_RADIUS: Final = 0.05
 """The same joint of two people nearer than this is one joint, in parts of the smaller size."""
