@@ -33,9 +33,9 @@ from vnect_ros.cli import _common
 from vnect_ros.cli._pictures import pictures
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.inference import bundles, create
+from vnect_ros.inference.cache import Cache
 from vnect_ros.inference.tensorrt import graph, loader, probe
 from vnect_ros.inference.tensorrt.backend import TensorRTBackend
-from vnect_ros.inference.tensorrt.cache import Cache
 from vnect_ros.learning.export.compare import difference
 from vnect_ros.perception.reading import read
 

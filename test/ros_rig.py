@@ -150,7 +150,7 @@ class ScriptedCamera:
         topic = f"{namespace}/{topic}" + ("/compressed" if compressed else "")
         kind = CompressedImage if compressed else Image
         make = rig.here.create_publisher
-        self._rig = rig
+        self._rig, self._namespace = rig, namespace
         self.images = make(kind, topic, qos_profile_sensor_data)
         self.infos = make(CameraInfo, f"{namespace}/camera_info", qos_profile_sensor_data)
         self.frame = "camera_optical_frame"
@@ -196,6 +196,16 @@ class ScriptedCamera:
             due += 1.0 / rate_hz
             time.sleep(max(due - time.monotonic(), 0.0))
         return headers
+
+    def follow(self, count: int = 5) -> list:
+        """Images until so many skeletons were heard, however slow the machine is."""
+        heard = self._rig.heard[self._namespace]
+        wait(
+            lambda: bool(self.play(3)) and len(heard.tracked()) >= count,
+            f"{count} skeletons",
+            after=heard.last_diagnostics,
+        )
+        return heard.tracked()
 
 
 class Heard:

@@ -125,6 +125,7 @@ def test_metres_and_heights_are_of_the_person_that_the_track_is_on():
     assert second["root_mm"] == pytest.approx(100.0)
     distance = np.linalg.norm(clip.joints_camera_m[0, 1, PELVIS])
     assert second["root_share"] == pytest.approx(0.1 / distance)
+    assert second["root_share_settled"] == pytest.approx(0.1 / distance)
     assert second["mpjpe_mm"] == pytest.approx(70.0 / 14)
     assert second["height_error_cm"] == pytest.approx(3.0), "once tracked for 3 s"
 

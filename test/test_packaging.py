@@ -187,6 +187,16 @@ def test_the_docs_name_real_launch_arguments():
             assert name in known[file], f"{file}: {name}"
 
 
+def test_the_docs_name_files_that_exist():
+    folders = (
+        "docs|scripts|config|test|vnect_ros|examples|launch|models|docker|requirements|.github"
+    )
+    for file in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        names = re.findall(rf"(?:`|\]\()((?:{folders})/[\w./*-]+)[`)]", file.read_text())
+        for name in set(names) - {"vnect_ros/SkeletonArray"}:  # a message
+            assert list(ROOT.glob(name.rstrip("/"))), f"{file.name}: {name}"
+
+
 def test_pip_would_install_the_core():
     pytest.importorskip("setuptools", minversion="77", reason="as [build-system] asks for")
     done = subprocess.run(

@@ -23,12 +23,11 @@ def fake(tmp_path):
     return {"model": fake_bundle(tmp_path), "backend": "fake", "diagnostics_period": 0.1}
 
 
-def follow(rig, heard, count=5, namespace=""):
-    """Images until so many skeletons came."""
+def follow(rig, heard, count=5):
+    """Images until so many new skeletons came."""
     heard.clear()
-    rig.camera(namespace).await_node()
-    wait(lambda: rig.camera(namespace).play(3) and len(heard.tracked()) >= count, "skeletons",
-         after=heard.last_diagnostics)  # fmt: skip
+    rig.camera().await_node()
+    rig.camera().follow(count)
 
 
 def test_round_trips(rig, fake):
@@ -59,10 +58,9 @@ def test_an_inactive_node_hears_nothing_and_refuses_services(rig, fake):
 def test_whoever_is_tracked_is_lost_when_the_node_deactivates(rig, fake):
     heard = rig.start(**fake)
     follow(rig, heard)
-    last = heard.tracked()[-1]
     assert rig.change("deactivate")
-    wait(lambda: heard.skeletons()[-1].state == last.LOST, "LOST")
-    lost = heard.skeletons()[-1]
+    wait(lambda: heard.skeletons()[-1].state == heard.skeletons()[-1].LOST, "LOST")
+    last, lost = heard.tracked()[-1], heard.skeletons()[-1]
     assert lost.header == last.header and lost.id == last.id and not lost.joints
     wait(lambda: all(m.action == m.DELETE for m in heard["markers"][-1].markers), "no markers")
     assert {(m.ns, m.id) for m in heard["markers"][-1].markers} == {

@@ -223,8 +223,7 @@ def test_a_change_of_resolution_begins_anew(rig, fake):
     heard = rig.start(**fake)
     camera = rig.camera()
     camera.await_node()
-    camera.play(20)
-    heard.await_tracked(5)
+    camera.follow(5)
     heard.clear()
     small = CAMERA.scaled(160, 120)
     camera.play(30, np.zeros((120, 160, 3), np.uint8), small)
@@ -239,10 +238,9 @@ def test_two_nodes_in_two_namespaces(rig, fake):
     for name in names:
         heard[name].listen_to_body(body_id("auto", name))
         rig.camera(name).await_node()
-    rig.camera("/left").play(15)
-    assert heard["/left"].await_tracked(3) and not heard["/right"]["skeletons"]
-    rig.camera("/right").play(15)
-    ids = {name: heard[name].await_tracked(3)[0].id for name in names}
+    assert rig.camera("/left").follow() and not heard["/right"]["skeletons"]
+    assert rig.camera("/right").follow()
+    ids = {name: heard[name].tracked()[0].id for name in names}
     assert len(set(ids.values())) == 2
     children = {t.child_frame_id for m in heard["/left"]["/tf"] for t in m.transforms}
     assert {f"body_{i}" for i in ids.values()} <= children
@@ -254,8 +252,7 @@ def test_the_debug_image_is_made_for_who_looks(rig, fake):
     heard = rig.start(debug_rate=1000.0, **fake)
     camera = rig.camera()
     camera.await_node()
-    camera.play(10)
-    heard.await_tracked(3)
+    camera.follow(3)
     assert rig.here.count_publishers("/debug/image") == 1
     heard.listen(Image, "debug/image", 1)
     wait(lambda: rig.here.count_subscribers("/debug/image") == 1, "the subscription")
@@ -268,12 +265,10 @@ def test_a_new_person_gets_a_new_id_on_request(rig, fake):
     heard = rig.start(body_id="", **fake)
     camera = rig.camera()
     camera.await_node()
-    camera.play(15)
-    first = heard.await_tracked(3)[0].id
+    first = camera.follow(3)[0].id
     assert rig.trigger("/vnect/reset")[0]
     heard.clear()
-    camera.play(15)
-    second = heard.await_tracked(3)[0].id
+    second = camera.follow(3)[0].id
     assert re.fullmatch("[a-z0-9]{5}", first) and first != second
     heard.listen_to_body(second)
     wait(lambda: bool(heard[f"bodies/{second}/urdf"]), "the URDF, latched")
@@ -319,8 +314,7 @@ def test_the_camera_may_change_its_calibration(rig, fake):
     heard = rig.start(**fake)
     camera = rig.camera()
     camera.await_node()
-    camera.play(20)
-    near = heard.await_tracked(5)[-1].pose.position.z
+    near = camera.follow(5)[-1].pose.position.z
     heard.clear()
     camera.play(60, camera=Camera(320, 240, 600.0, 600.0, 159.5, 119.5))
     far = heard.await_tracked(20)[-1].pose.position.z

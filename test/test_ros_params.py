@@ -54,19 +54,16 @@ def test_live_parameters_change_what_is_published(rig, fake):
     heard = rig.start(**fake)
     camera = rig.camera()
     camera.await_node()
-    camera.play(15)
-    assert heard.await_tracked(3)[-1].height == pytest.approx(1.7)
+    assert camera.follow(3)[-1].height == pytest.approx(1.7)
     assert rig.set(fit__person_height=1.9) == (True, "")
     heard.clear()
-    camera.play(10)
-    assert heard.await_tracked(3)[-1].height == pytest.approx(1.9)
+    assert camera.follow(3)[-1].height == pytest.approx(1.9)
     assert rig.get("fit.person_height") == 1.9
     assert rig.set(publish_markers=False)[0] and rig.set(publish_tf=False)[0]
     assert rig.set(publish_joint_states=False)[0]
     camera.play(2)
     heard.clear()
-    camera.play(10)
-    heard.await_tracked(3)
+    camera.follow(3)
     assert not heard["markers"] and not heard["/tf"]
     assert not heard["bodies/human/joint_states"]
 

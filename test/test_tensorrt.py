@@ -20,8 +20,8 @@ import tiny_bundles
 
 from vnect_ros import inference
 from vnect_ros.errors import BackendError
-from vnect_ros.inference import bundles
-from vnect_ros.inference.tensorrt import build, cache, graph, loader, probe
+from vnect_ros.inference import bundles, cache
+from vnect_ros.inference.tensorrt import build, graph, loader, probe
 from vnect_ros.inference.tensorrt.backend import TensorRTBackend, key_of
 
 pytestmark = pytest.mark.timeout(300)  # the first export of a run takes long on a busy machine

@@ -172,6 +172,17 @@ def test_older_versions_of_pyav_tell_the_turn_elsewhere(stream):
     assert video_file._orientation(frame, stream) == (False, 0)
 
 
+def test_side_data_that_pyav_does_not_know_is_no_reason_to_fail():
+    class Frame:
+        rotation = 90
+
+        @property
+        def side_data(self):
+            raise ValueError("34 is not a valid Type")  # as PyAV 18 does
+
+    assert video_file._orientation(Frame(), SimpleNamespace()) == (False, 1)
+
+
 def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):
     for i, image in enumerate(greys(11)):
         cv2.imwrite(str(tmp_path / f"{i + 1}.png"), image)

@@ -16,6 +16,7 @@ from stage import NOBODY, Person, failing
 from vnect_ros.cli._soak import resident_mib
 from vnect_ros.errors import ModelError
 from vnect_ros.ros import convert
+from vnect_ros.ros.frame_processor import Received
 
 pytestmark = pytest.mark.ros
 ROUND = 60
@@ -47,7 +48,7 @@ def test_hundreds_of_images_leave_nothing_behind(scene, fault_table):
             if i % 10 == 3:
                 image.encoding = "magic"
             scene.stage.fail = failing(ModelError("torn maps")) if i % 10 == 7 else lambda: None
-            node._handle(image)
+            node._handle(Received(image, time.monotonic(), 0.0))
             stamp_s += 1 / 30
         scene.stage.fail = lambda: None
         stamp_s += 2.0  # longer than a track may be unseen

@@ -16,7 +16,6 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from fake_backend import standing_bundle
 from ros_rig import Heard, Rig, ScriptedCamera, fake_bundle, wait
 from std_msgs.msg import String
-from test_ros_lifecycle import follow
 
 pytestmark = pytest.mark.ros
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -141,7 +140,8 @@ def test_two_nodes_with_the_same_body_are_warned_of(rig, tmp_path, fault_table):
     fake = {"model": fake_bundle(tmp_path), "backend": "fake", "diagnostics_period": 0.1}
     heard = {name: rig.start(name, body_id="human", **fake) for name in ("/left", "/right")}
     for name in heard:
-        follow(rig, heard[name], namespace=name)
+        rig.camera(name).await_node()
+        rig.camera(name).follow()
     for name, other in (("/left", "/right"), ("/right", "/left")):
         text = f"body_human is published by {other}/vnect too"
         heard[name].await_diagnostics(DiagnosticStatus.WARN, text)

@@ -84,30 +84,21 @@ def _on_people(
         rows += [_people_row(f"{clip}, {name}", row) for clip, row in of_clips.items()]
         rows.append(_people_row(f"all, {name}", scores[name]))
     print(f"clips of several people: {len(found)}; heights after {people_clips.SETTLED_S:g} s")
-    head = [
-        "",
-        "IDF1",
-        "MOTA",
-        "switches",
-        "missed",
-        "false",
-        "MPJPE",
-        "root [mm]",
-        "root/distance",
-    ]
-    print(table([*head, "height [cm]", "measured"], rows) + "\n")
+    head = ["", "IDF1", "MOTA", "switches", "missed", "false", "MPJPE", "root [mm]"]
+    head += ["root/distance", "settled", "height [cm]", "measured"]
+    print(table(head, rows) + "\n")
     return scores
 
 
 def _people_row(name: str, figures: dict[str, Any]) -> list[str]:
     shares = [figures[key] / figures["objects"] for key in ("misses", "false_positives")]
-    keys = ("mpjpe_mm", "root_mm", "root_share", "height_error_cm", "height_measured")
+    keys = ("mpjpe_mm", "root_mm", "root_share", "root_share_settled", "height_error_cm")
     return [
         name,
         *(number(float(figures[key])) for key in ("idf1", "mota")),
         str(figures["switches"]),
         *map(number, shares),
-        *(number(figures[key]) for key in keys),
+        *(number(figures[key]) for key in (*keys, "height_measured")),
     ]
 
 

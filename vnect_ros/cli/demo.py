@@ -181,9 +181,9 @@ def truth_file(video: str | Path) -> Path:
 
 
 def load_truth(video: str | Path) -> dict[str, np.ndarray] | None:
-    """The truth beside a video: NAME_truth.npz.
+    """The truth beside a video, NAME_truth.npz: joints_camera_m and intrinsics.
 
-    Its joints_camera_m are [F, 21, 3], or [F, P, 21, 3] of several people; with intrinsics.
+    The joints are [F, 21, 3], of several people [F, P, 21, 3].
 
     Raises:
         VnectError: the file is there but lacks an array.
@@ -321,7 +321,7 @@ def draw(
     with VideoWriter(file, video.fps) as writer:
         for index, frame in enumerate(tqdm(frames, total=len(published_s), unit="frame")):
             rows = np.flatnonzero(frame_of_row == index)
-            shown = [_picture(int(row), camera, received) for row in rows] or shown
+            shown = [_picture(row, camera, received) for row in rows.tolist()] or shown
             writer.write(drawing.side_by_side(frame.image, shown))
 
 

@@ -174,7 +174,8 @@ def _person(
     truth, found = clip.joints_camera_m[frames, who], tracks.joints_m[rows]
     root_m = np.linalg.norm(found[:, PELVIS] - truth[:, PELVIS], axis=1)
     distance_m = np.linalg.norm(truth[:, PELVIS], axis=1)
-    settled = rows[frames >= frames.min(initial=0) + SETTLED_S * clip.fps]
+    late = frames >= frames.min(initial=len(clip.floors)) + SETTLED_S * clip.fps
+    settled = rows[late]
     off_m = np.abs(tracks.heights_m[settled] - clip.heights_m[who])
     return {
         "height_m": float(clip.heights_m[who]),
@@ -183,6 +184,7 @@ def _person(
         "mpjpe_mm": metrics.mpjpe(found, truth) * 1e3,
         "root_mm": metrics.mean(root_m) * 1e3,
         "root_share": metrics.mean(root_m / distance_m),
+        "root_share_settled": metrics.mean((root_m / distance_m)[late]),
         "height_error_cm": float(np.median(off_m)) * 1e2 if len(off_m) else float("nan"),
         "height_measured": metrics.mean(np.isfinite(tracks.height_std_m[settled]).astype(float)),
     }
@@ -216,7 +218,8 @@ def summary(scores: dict[str, Score]) -> dict[str, Any]:
 
 def _mean(people: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean of people's figures, each person alike."""
-    keys = ("mpjpe_mm", "root_mm", "root_share", "height_error_cm", "height_measured")
+    keys = ["mpjpe_mm", "root_mm", "root_share", "root_share_settled"]
+    keys += ["height_error_cm", "height_measured"]
     return {key: metrics.mean(np.array([person[key] for person in people])) for key in keys}
 
 

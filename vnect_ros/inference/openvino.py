@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from vnect_ros.errors import BackendError
+from vnect_ros.inference import cache
 from vnect_ros.inference.base import RuntimeBackend
 from vnect_ros.inference.model import Model
-from vnect_ros.inference.tensorrt import cache
 
 
 class OpenVinoBackend(RuntimeBackend):

@@ -179,13 +179,13 @@ def _orientation(frame: Any, stream: Any) -> tuple[bool, int]:
         Whether to mirror it, left to right, and then how many turns of 90 degrees to
         make, counter-clockwise.
     """
-    matrix = next((bytes(d) for d in frame.side_data if d.type.name == "DISPLAYMATRIX"), None)
+    matrix = _display_matrix(frame)
     if matrix is not None:
-        (a, b), (c, d) = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2] / 65536.0
+        (a, b), (c, d) = matrix
         mirrored = bool(a * d < b * c)
         sign = -1.0 if mirrored else 1.0
         return mirrored, round(math.degrees(math.atan2(-sign * b, sign * a)) / 90.0) % 4
-    # What older versions tell, which is the rotation alone.
+    # The rotation alone, as older versions give it.
     if hasattr(frame, "rotation"):  # PyAV from 13.1 on
         degrees = float(frame.rotation)
     elif hasattr(stream, "side_data"):  # 11 to 13.0
@@ -193,3 +193,15 @@ def _orientation(frame: Any, stream: Any) -> tuple[bool, int]:
     else:  # FFmpeg before 5, clockwise
         degrees = -float(stream.metadata.get("rotate", 0.0))
     return False, round(degrees / 90.0) % 4
+
+
+def _display_matrix(frame: Any) -> np.ndarray | None:
+    """[2, 2] of a frame's columns and rows to those that are shown, or None."""
+    try:
+        found = [d for d in frame.side_data if getattr(d.type, "name", "") == "DISPLAYMATRIX"]
+    except ValueError:  # side data of a kind that this PyAV does not know
+        return None
+    if not found:
+        return None
+    matrix: np.ndarray = np.frombuffer(bytes(found[0]), np.int32).reshape(3, 3)[:2, :2] / 65536.0
+    return matrix

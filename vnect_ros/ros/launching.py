@@ -60,8 +60,8 @@ def description(
         DeclareLaunchArgument(
             name,
             default_value="",
-            description=f"{known[key].metadata['doc']}; empty: the parameter file's value, else "
-            f"{known[key].default!r}",
+            description=f"{known[key].metadata['doc']} (if not given: the parameter file's value,"
+            f" else {known[key].default!r})",
         )
         for name, key in PARAMETERS.items()
     ]

@@ -26,6 +26,7 @@ def main(args: list[str] | None = None) -> int:
     from vnect_ros.errors import ConfigError
     from vnect_ros.ros.node import VnectNode
 
+    steady.use_one_thread()
     arguments = sys.argv[1:] if args is None else args
     _parse(remove_ros_args(["vnect", *arguments])[1:])
     steady.use_one_thread()

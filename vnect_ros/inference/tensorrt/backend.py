@@ -10,9 +10,9 @@ import numpy as np
 
 from vnect_ros.errors import BackendError, describe
 from vnect_ros.inference.base import RuntimeBackend
+from vnect_ros.inference.cache import Cache, Key
 from vnect_ros.inference.model import Model
 from vnect_ros.inference.tensorrt import build, loader
-from vnect_ros.inference.tensorrt.cache import Cache, Key
 from vnect_ros.inference.tensorrt.probe import Device, device
 
 if TYPE_CHECKING:
