@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from vnect_ros.errors import ModelError, describe
+from vnect_ros.inference.half_weights import store_in_half
 
 if TYPE_CHECKING:
     import onnx
@@ -171,6 +172,16 @@ def readout_nodes(model: onnx.ModelProto) -> tuple[set[str], set[str]]:
 def _sensitive_nodes(model: onnx.ModelProto) -> set[str]:
     """Names of the nodes of the `_SENSITIVE` layers."""
     return {n.name for n in model.graph.node if any(i.startswith(_SENSITIVE) for i in n.input)}
+
+
+def store_compactly(file: Path) -> None:
+    """Rewrite a file with its exact fp16 weights in fp16 (`half_weights`)."""
+    import onnx
+
+    model = onnx.load(str(file))
+    store_in_half(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(file))
 
 
 def to_fp16(source: Path, file: Path) -> None:
