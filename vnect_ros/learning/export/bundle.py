@@ -22,8 +22,12 @@ from vnect_ros.perception.reading import Reading, read
 if TYPE_CHECKING:
     from torch import nn
 
-TOLERANCE: Final = 1e-4
-"""Of the fp32 file's output against torch's, relative to the largest value (at least 1)."""
+TOLERANCE: Final = 5e-4
+"""Of the fp32 file's output against torch's, relative to the largest value (at least 1).
+
+Mostly they agree to 1e-6; where a heatmap is all but empty, its place is a matter of that noise,
+and the lifter follows it by up to 2e-4.
+"""
 
 VNECT: Final = {
     "input_size": 368,
