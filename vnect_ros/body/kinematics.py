@@ -102,8 +102,8 @@ class Kinematics:
         pin.updateFramePlacements(model, data)
         points = np.array(self._translations)
         # A point moves with the body's own axes: by the shift, and by turn x point.
-        levers = (_SHIFT + points @ _TURN).reshape(-1, 6)
-        moves: np.ndarray = (levers @ spatial).reshape(NUM_JOINTS, 3, NV)
+        levers = (_SHIFT + points.dot(_TURN)).reshape(-1, 6)
+        moves: np.ndarray = levers.dot(spatial).reshape(NUM_JOINTS, 3, NV)
         moves *= _SUPPORTS
         self._last_key, self._last_points, self._last_moves = key, points, moves
         return points, moves
@@ -167,7 +167,7 @@ def neutral() -> np.ndarray:
 def joint_velocities(moves: np.ndarray, tangent: np.ndarray) -> np.ndarray:
     """[21, 3] how joints whose derivatives are moves [21, 3, NV] go with a tangent [NV]."""
     # As one matrix: NumPy would multiply joint by joint.
-    return (moves.reshape(-1, NV) @ tangent).reshape(-1, 3)
+    return moves.reshape(-1, NV).dot(tangent).reshape(-1, 3)
 
 
 def body_transform(q: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from vnect_ros.config import FilterConfig, FitConfig
 from vnect_ros.fitting import observe
 from vnect_ros.fitting.calibration import BoneCalibration
 from vnect_ros.fitting.energy import FRAME_S, Term
+from vnect_ros.fitting.inverse import lengths
 from vnect_ros.fitting.limiter import MotionLimiter
 from vnect_ros.fitting.observe import Measurement
 from vnect_ros.fitting.scale import Body, Scale, Surroundings
@@ -53,6 +54,7 @@ _MEASURED, _PREDICTED, _REJECTED, _LIMITED = (
         JointState.LIMITED,
     )
 )
+_ALL_PREDICTED: Final = np.full(NUM_JOINTS, _PREDICTED, dtype=np.uint8)
 
 
 class Fitter:
@@ -62,14 +64,21 @@ class Fitter:
     """
 
     def __init__(
-        self, config: FitConfig | None = None, filters: FilterConfig | None = None
+        self,
+        config: FitConfig | None = None,
+        filters: FilterConfig | None = None,
+        lasting_std_m: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         """Start before the person is seen.
 
         Args:
             config: the energy's weights and the person's height.
             filters: the 1-Euro constants of the published pose.
+            lasting_std_m: the network's errors that last, which no fit can know: standard
+                deviations across and along the viewing direction [m].
         """
+        across_m, along_m = lasting_std_m
+        self._lasting_m2 = _STD_FLOOR_M**2 + np.square((across_m, across_m, along_m))
         self._config = config or FitConfig()
         self._filters = filters or FilterConfig()
         self._scale = Scale(self._config.person_height)
@@ -241,7 +250,7 @@ class Fitter:
             followed: the frame, if the fit followed it.
             limited: [21] bool: joints whose motion was bounded.
         """
-        states = np.full(NUM_JOINTS, _PREDICTED, dtype=np.uint8)
+        states = _ALL_PREDICTED.copy()
         rejected = update.rejected
         self._confidence = self._confidence * math.exp(-dt_s / _FADE_S)
         if followed is not None:
@@ -265,9 +274,10 @@ class Fitter:
         """The pose as it is published, all of it from one configuration; None if not finite."""
         q = self._limiter.q
         points, moves = self._kinematics.jacobian(q)
-        std = np.hypot(track.joint_std_m(moves) * _STD_FACTOR, _STD_FLOOR_M)
-        std[:, 2] = np.hypot(std[:, 2], _LASTING_DEPTH_STD * points[:, 2])
-        if not math.isfinite(points.sum() + std.sum()):
+        variance = track.joint_variance_m2(moves) * _STD_FACTOR**2 + self._lasting_m2
+        lasting_m = _LASTING_DEPTH_STD * points[:, 2]
+        variance[:, 2] += lasting_m * lasting_m
+        if not math.isfinite(points.sum() + variance.sum()):
             return None
         shown = _shown(given, given.camera.project(points), update.rejected)
         size = self._scale.size
@@ -281,7 +291,7 @@ class Fitter:
             orientations_xyzw=self._kinematics.orientations_xyzw(q),
             velocities_mps=self._velocities(track, moves),
             confidence=self._confidence,
-            std_m=np.sqrt((std * std) @ _THIRDS),
+            std_m=np.sqrt(variance.dot(_THIRDS)),
             joint_states=states,
             transform_camera_from_body=body_transform(q),
             q=q[ROOT_Q:].copy(),
@@ -291,16 +301,16 @@ class Fitter:
             calibration=self._bones.state,
             bone_lengths_m=self._kinematics.lengths_m.copy(),
             residual_px=shown.residual_px,
-            std_axes_m=std,
+            std_axes_m=np.sqrt(variance),
         )
 
     def _velocities(self, track: Track, moves: np.ndarray) -> np.ndarray:
         """[21, 3] of the joints, none above the bound on speed [m/s]."""
         velocities = joint_velocities(moves, track.v)
-        speed = np.sqrt(np.einsum("ij,ij->i", velocities, velocities))
-        return (
-            velocities * np.minimum(1.0, self._config.max_speed / np.maximum(speed, 1e-9))[:, None]
-        )
+        speeds, fastest = lengths(velocities), self._config.max_speed
+        if speeds.max() > fastest:
+            velocities *= np.minimum(1.0, fastest / np.maximum(speeds, 1e-9))[:, None]
+        return velocities
 
     def _lost(self, stamp_s: float) -> Pose:
         return dataclasses.replace(
@@ -351,6 +361,6 @@ def _shown(given: _Given, projected_px: np.ndarray, rejected: np.ndarray) -> _Sh
     off = projected_px - pixels_px
     counts = seen & ~rejected
     count = np.count_nonzero(counts)
-    squared = float(((off * off).sum(axis=1) * counts).sum())
+    squared = float(counts.dot(off * off).sum())
     raw_m = np.array(given.joints.root_relative_m, dtype=np.float64)
     return _Shown(pixels_px, raw_m, math.sqrt(squared / count) if count else math.nan)

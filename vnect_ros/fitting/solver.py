@@ -101,7 +101,8 @@ def _fixed(q: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Indices into the tangent of angles nothing shows, and of those pushed against a limit."""
     angles, slope = q[ROOT_Q:], gradient[ROOT_V:]
     pushed = ((angles <= LOWER) & (slope > 0.0)) | ((angles >= UPPER) & (slope < 0.0))
-    return ROOT_V + np.flatnonzero(pushed | _UNOBSERVED)
+    pushed |= _UNOBSERVED
+    return pushed.nonzero()[0] + ROOT_V
 
 
 def _step(
