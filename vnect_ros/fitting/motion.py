@@ -76,15 +76,22 @@ class Motion:
     def predict(self, dt_s: float, weight_smooth: float) -> None:
         """Advance by dt_s [s] with nothing seen."""
         kept, ahead = _coasted(dt_s)
-        noise = self._acceleration_covariance(weight_smooth) * (FRAME_S * dt_s)
+        noise = self._acceleration_covariance(weight_smooth)
+        noise *= FRAME_S * dt_s
         self.q = self.predicted_q(dt_s)
         self.v = kept * self.v
         cross, speed = self._cross, self._speed_covariance
-        moved = cross + ahead * speed
-        grown = ahead * (moved + cross.T) + noise * (dt_s**2 / 3.0)
+        moved = speed * ahead
+        moved += cross
+        grown = moved + cross.T
+        grown *= ahead
+        grown += noise * (dt_s**2 / 3.0)
         self.covariance = self.covariance + grown
-        self._cross = kept * moved + noise * (dt_s / 2.0)
-        self._speed_covariance = kept**2 * speed + noise
+        moved *= kept
+        moved += noise * (dt_s / 2.0)
+        self._cross = moved
+        noise += speed * kept**2
+        self._speed_covariance = noise
         self._bound()
 
     def information(self) -> np.ndarray:
@@ -105,7 +112,8 @@ class Motion:
         self.v = self.v + moved.dot(gain)
         cross = covariance.dot(gain)
         speed = self._speed_covariance - gain.T.dot(self._cross - cross)
-        self._speed_covariance = (speed + speed.T) * 0.5
+        self._speed_covariance = speed + speed.T
+        self._speed_covariance *= 0.5
         self._cross = cross
         self.covariance = covariance
         self.q = q

@@ -65,9 +65,10 @@ def minimise(
     small_step, small_gain, small_surprise = _TINY if thorough else _SMALL
     q = start_q.copy()
     put_within_limits(q)
-    points, moves = kinematics.jacobian(q)
+    points, _ = kinematics.jacobian(q)
     best, damping = objective.evaluate(q, points), _FIRST_DAMPING
-    for iteration in range(1, max_iterations + 1):
+    for _ in range(max_iterations):
+        _, moves = kinematics.jacobian(best.q)
         information, gradient = objective.normal_equations(best, moves)
         fixed = _fixed(best.q, gradient)
         gradient[fixed] = 0.0
@@ -87,8 +88,6 @@ def minimise(
             break
         if np.abs(step).max() < small_step:
             break
-        if iteration < max_iterations:
-            _, moves = kinematics.jacobian(best.q)
     return Solution(best.q, best.points_m, best.agreement, best.cost, information)
 
 
@@ -98,7 +97,8 @@ def _moved(
     """The energy at the end of a step [NV] from q [NQ], cut off at the limits."""
     moved = kinematics.integrate(q, step)
     put_within_limits(moved)
-    return objective.evaluate(moved, kinematics.forward(moved))
+    # Most steps are taken, and then the Jacobian is needed: by the next, or the next frame.
+    return objective.evaluate(moved, kinematics.jacobian(moved)[0])
 
 
 def _fixed(q: np.ndarray, gradient: np.ndarray) -> np.ndarray:
