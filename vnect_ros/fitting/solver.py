@@ -22,11 +22,14 @@ from vnect_ros.fitting.objective import Evaluation, Objective
 
 _FIRST_DAMPING: Final = 1e-4
 _ATTEMPTS: Final = 6
-_SMALL: Final = (3e-3, 2e-2, 1e-2)
+_SMALL: Final = (3e-3, 2e-2)
 """A step with no component above the first [m, rad], or that lowers the energy by less
-than the second share of it, or by what was predicted to the third, ends the search."""
-_TINY: Final = (1e-4, 1e-4, 0.0)
+than the second share of it, ends the search."""
+_TINY: Final = (1e-4, 1e-4)
 """Likewise for a thorough search."""
+_FORESEEN: Final = (0.13, 1e-2)
+"""So does, unless it is thorough, a step with no component above the first [m, rad] that lowers
+the energy by what was predicted, to the second share of it: so near it is quadratic."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def minimise(
         thorough: go on until nothing changes; else until what changes is far below
             the noise, as suits a frame whose start is the last one's answer.
     """
-    small_step, small_gain, small_surprise = _TINY if thorough else _SMALL
+    small_step, small_gain = _TINY if thorough else _SMALL
     q = start_q.copy()
     put_within_limits(q)
     points, _ = kinematics.jacobian(q)
@@ -82,11 +85,11 @@ def minimise(
             break
         damping = max(damping / 10.0, 1e-9)
         gain, best = best.cost - trial.cost, trial
-        # Where the energy is as quadratic as it was taken for, one step leads to its minimum.
-        surprise = abs(gain + 0.5 * float(gradient.dot(step)))
-        if gain < small_gain * best.cost or surprise < small_surprise * best.cost:
+        length = float(np.abs(step).max())
+        if length < small_step or gain < small_gain * best.cost:
             break
-        if np.abs(step).max() < small_step:
+        surprise = abs(gain + 0.5 * float(gradient.dot(step)))
+        if not thorough and length < _FORESEEN[0] and surprise < _FORESEEN[1] * best.cost:
             break
     return Solution(best.q, best.points_m, best.agreement, best.cost, information)
 
