@@ -150,6 +150,16 @@ def _template() -> tuple[Any, dict[str, int]]:
     return model, joints
 
 
+@functools.lru_cache(maxsize=1)
+def shown_by() -> np.ndarray:
+    """[21, N] 1.0 where an angle moves a joint, at all but singular configurations; else 0.0."""
+    q = neutral()
+    q[ROOT_Q:] += np.linspace(0.1, 0.3, NUM_ANGLES)
+    _, moves = Kinematics(np.ones(NUM_JOINTS)).jacobian(q)
+    shown = np.abs(moves[:, :, ROOT_V:]).max(axis=1) > 1e-9
+    return shown.astype(np.float64)
+
+
 def put_within_limits(q: np.ndarray) -> None:
     """Change the angles of q [NQ] that are past a limit to that limit."""
     angles = q[ROOT_Q:]

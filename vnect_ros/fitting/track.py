@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body.kinematics import NV, ROOT_V, Kinematics, neutral
+from vnect_ros.body.kinematics import Kinematics, neutral, shown_by
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import inverse, observe
 from vnect_ros.fitting.energy import (
@@ -219,9 +219,7 @@ class Track:
 
     def _hidden(self, observation: Observation) -> np.ndarray:
         """[N] bool: angles that move no joint seen in this frame."""
-        _, moves = self._kinematics.jacobian(self.q)
-        seen = observation.seen.repeat(3).astype(np.float64)
-        hidden: np.ndarray = seen.dot(np.abs(moves.reshape(-1, NV)))[ROOT_V:] < 1e-9
+        hidden: np.ndarray = observation.seen.dot(shown_by()) == 0.0
         return hidden
 
     def _measure_size(self, observation: Observation) -> None:
