@@ -162,7 +162,7 @@ class Person:
         if self._model.location_frame == "crop_ray":
             local_m = local_m @ frame.camera.rotation_camera_from_crop(crop.centre_px).T
         local_m = self._local_filter.filter(frame.stamp_s, local_m, unit=LOCAL_UNIT_M)
-        return Joints(pixels_px, local_m, confidence)
+        return Joints(pixels_px, local_m, confidence, self._model.guesses_hidden_joints)
 
     def _is_present(self, presence: float, confidence: np.ndarray) -> bool:
         """Whether the window shows a person; a find must be as sure as the search was."""

@@ -50,6 +50,10 @@ _HIDDEN_REST_STD_RAD: Final = 2.5
 """Likewise for an angle that moves no seen joint, a frame of FRAME_S."""
 _SPINE_REST_STD_RAD: Final = 1.0
 """Likewise for the spine: short bones show it poorly, and it mostly is near its rest."""
+_GUESSED_WEIGHT: Final = 0.1
+"""Confidence in the place of a joint that is not seen, but guessed from the others."""
+_GUESSED_BOUNDS: Final = 9.0
+"""Factor of the kernel's bounds for those: what is guessed is no outlier where it is far off."""
 _NEAREST_M: Final = 0.05
 """Points nearer than this are projected as if at it."""
 
@@ -96,8 +100,13 @@ class InverseKinematics:
     """E_IK: the body's joints relative to its pelvis are where the network's are."""
 
     def __init__(self, observation: Observation, weight: float) -> None:
-        scale = np.sqrt(weight * observation.local_weight) / UNIT_STD_M
+        guessed, local_weight = observation.measurement.guessed, observation.local_weight
+        if guessed is not None:
+            local_weight = np.where(guessed, _GUESSED_WEIGHT, local_weight)
+        scale = np.sqrt(weight * local_weight) / UNIT_STD_M
         self.bounds = _bounds(scale)
+        if guessed is not None:
+            self.bounds[guessed] *= _GUESSED_BOUNDS
         self._scale = scale[:, None]
         self._local_m = observation.local_m
 

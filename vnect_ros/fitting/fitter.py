@@ -36,8 +36,11 @@ _STD_FACTOR: Final = 1.3
 _STD_FLOOR_M: Final = 0.012
 _LASTING_DEPTH_STD: Final = 0.02
 """Error of the distance that no averaging removes, parts of it."""
+_UNSEEN_STD_M: Final = 0.25
+"""Of a joint that is not seen, in each direction, in the long run: what it is guessed from is as
+far off in one frame as in the next, so that many frames do not improve it."""
 _FADE_S: Final = 0.3
-"""Confidence in unseen joints falls with this time constant [s]."""
+"""Confidence in unseen joints falls, and their variance rises, with this time constant [s]."""
 _DISAGREES: Final = 0.25
 """An observation that the fit agrees with less than this was not followed."""
 _NOTHING: Final = Surroundings()
@@ -88,6 +91,7 @@ class Fitter:
         self._track: Track | None = None
         self._stamp_s = 0.0
         self._confidence = np.zeros(NUM_JOINTS)
+        self._unseen_s = np.zeros(NUM_JOINTS)
 
     def update(
         self,
@@ -188,6 +192,7 @@ class Fitter:
         """Begin a track with a frame; None where it does not show the person well enough."""
         if measured is not None:
             self._track = Track.begin(self._kinematics, measured, self._config)
+            self._unseen_s = np.full(NUM_JOINTS, np.inf)
             self._limiter.reset()
         if self._track is None:
             return None
@@ -253,12 +258,14 @@ class Fitter:
         states = _ALL_PREDICTED.copy()
         rejected = update.rejected
         self._confidence = self._confidence * math.exp(-dt_s / _FADE_S)
+        self._unseen_s += dt_s
         if followed is not None:
             rejected = rejected | (followed.seen & (update.agreement < _DISAGREES))
             agrees = followed.seen & ~rejected
             states[agrees] = _MEASURED
             trusted = followed.confidence * update.agreement
             np.copyto(self._confidence, trusted, where=agrees)
+            self._unseen_s[agrees] = 0.0
         states[rejected] = _REJECTED
         states[limited] = _LIMITED
         return states
@@ -277,6 +284,7 @@ class Fitter:
         variance = track.joint_variance_m2(moves) * _STD_FACTOR**2 + self._lasting_m2
         lasting_m = _LASTING_DEPTH_STD * points[:, 2]
         variance[:, 2] += lasting_m * lasting_m
+        variance += (_UNSEEN_STD_M**2 * (1.0 - np.exp(-self._unseen_s / _FADE_S)))[:, None]
         if not math.isfinite(points.sum() + variance.sum()):
             return None
         shown = _shown(given, given.camera.project(points), update.rejected)

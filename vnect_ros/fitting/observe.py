@@ -38,6 +38,9 @@ class Measurement:
     """[21, 2] undistorted, on the plane z = 1."""
     confidence: np.ndarray
     """[21]; 0 is not seen."""
+    guessed: np.ndarray | None = None
+    """[21] bool: not seen, but `local_m` is where the other joints let it be expected; None: no
+    joint is."""
 
     @cached_property
     def seen(self) -> np.ndarray:
@@ -105,10 +108,14 @@ def measurement(joints: Joints | None, camera: Camera) -> Measurement | None:
     bounded = np.abs(np.concatenate([rays, local], axis=1)) < _LARGEST
     if np.count_nonzero(bounded) < bounded.size:
         unusable = ~bounded.all(axis=1)
-        confidence[unusable] = local[unusable] = rays[unusable] = 0.0
-    if np.count_nonzero(confidence) < MIN_SEEN:
+        confidence[unusable] = rays[unusable] = 0.0
+        local[~bounded[:, 2:].all(axis=1)] = 0.0
+    count = np.count_nonzero(confidence)
+    if count < MIN_SEEN:
         return None
-    return Measurement(local, rays, confidence)
+    if not joints.guessed or count == NUM_JOINTS:
+        return Measurement(local, rays, confidence)
+    return Measurement(local, rays, confidence, (confidence == 0.0) & local.any(axis=1))
 
 
 def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> np.ndarray | None:

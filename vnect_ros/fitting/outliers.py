@@ -216,4 +216,4 @@ def _with_sides_exchanged(
     flips = exchanged @ _LIMBS > 0.0
     local = np.where(flips[0, :, None], measured.local_m[_MIRROR], measured.local_m)
     rays = np.where(flips[1, :, None], measured.rays[_MIRROR], measured.rays)
-    return Measurement(local, rays, measured.confidence), flips.any(axis=0)
+    return Measurement(local, rays, measured.confidence, measured.guessed), flips.any(axis=0)
