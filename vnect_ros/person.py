@@ -77,7 +77,7 @@ class Person:
         self._window = Window(config.crop, model.input_size, seen_px, stamp_s)
         self._pixels_filter = OneEuro(*_pixels_constants(config.filter))
         self._local_filter = OneEuro(*_local_constants(config.filter))
-        self._fitter = Fitter(config.fit, config.filter)
+        self._fitter = Fitter(config.fit, config.filter, model.position_std_m)
 
     @property
     def crop(self) -> Crop:
@@ -162,7 +162,7 @@ class Person:
         if self._model.location_frame == "crop_ray":
             local_m = local_m @ frame.camera.rotation_camera_from_crop(crop.centre_px).T
         local_m = self._local_filter.filter(frame.stamp_s, local_m, unit=LOCAL_UNIT_M)
-        return Joints(pixels_px, local_m, confidence)
+        return Joints(pixels_px, local_m, confidence, self._model.guesses_hidden_joints)
 
     def _is_present(self, presence: float, confidence: np.ndarray) -> bool:
         """Whether the window shows a person; a find must be as sure as the search was."""
@@ -193,14 +193,11 @@ class Person:
             return None
         if pose.state is State.MEASURED:
             self.observed_s = frame.stamp_s
-        std_axes_m, std_m = _with_network_std(pose, self._model.position_std_m)
         self.pose = dataclasses.replace(
             pose,
             id=self.id,
             crop=self.crop,
             observation_age_s=frame.stamp_s - self.observed_s,
-            std_axes_m=std_axes_m,
-            std_m=std_m,
         )
         return self.pose
 
@@ -224,21 +221,6 @@ def _not_measured(pose: Pose) -> Pose:
     states = pose.joint_states.copy()
     states[states == JointState.MEASURED] = JointState.REJECTED
     return dataclasses.replace(pose, state=State.PREDICTED, joint_states=states)
-
-
-def _with_network_std(
-    pose: Pose, position_std_m: tuple[float, float]
-) -> tuple[np.ndarray | None, np.ndarray]:
-    """A pose's `std_axes_m` and `std_m` with the network's lasting errors, which no fit can know.
-
-    Args:
-        position_std_m: across and along the viewing direction [m].
-    """
-    if pose.std_axes_m is None:
-        return None, pose.std_m
-    across_m, along_m = position_std_m
-    axes = np.hypot(pose.std_axes_m, (across_m, across_m, along_m))
-    return axes, np.sqrt(np.mean(axes**2, axis=1))
 
 
 def _pixels_constants(filters: FilterConfig) -> tuple[float, float]:

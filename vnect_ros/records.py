@@ -163,6 +163,8 @@ class Joints:
     """[21, 3] float64 relative to the pelvis, camera axes, the network's body size."""
     confidence: np.ndarray
     """[21] float64 in [0, 1]."""
+    guessed: bool = False
+    """Whether `root_relative_m` of joints of confidence 0 are guesses from the other joints."""
 
 
 class State(str, Enum):
