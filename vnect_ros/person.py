@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import secrets
 import string
@@ -109,12 +108,12 @@ class Person:
         """
         self.id = former.id
         self._fitter.inherit(former._fitter)
-        self.pose = dataclasses.replace(pose, id=self.id)
+        self.pose = pose.changed(id=self.id)
         return self.pose
 
     def lose(self, stamp_s: float) -> Pose:
         """Give the person up.  Returns the LOST pose."""
-        self.pose = dataclasses.replace(self._fitter.lose(stamp_s), id=self.id)
+        self.pose = self._fitter.lose(stamp_s).changed(id=self.id)
         return self.pose
 
     def expect(self, frame: Frame) -> Crop:
@@ -193,8 +192,7 @@ class Person:
             return None
         if pose.state is State.MEASURED:
             self.observed_s = frame.stamp_s
-        self.pose = dataclasses.replace(
-            pose,
+        self.pose = pose.changed(
             id=self.id,
             crop=self.crop,
             observation_age_s=frame.stamp_s - self.observed_s,
@@ -220,7 +218,7 @@ def _not_measured(pose: Pose) -> Pose:
     """The pose where what was seen does not support it."""
     states = pose.joint_states.copy()
     states[states == JointState.MEASURED] = JointState.REJECTED
-    return dataclasses.replace(pose, state=State.PREDICTED, joint_states=states)
+    return pose.changed(state=State.PREDICTED, joint_states=states)
 
 
 def _pixels_constants(filters: FilterConfig) -> tuple[float, float]:

@@ -130,7 +130,9 @@ class Fitter:
         if self._track is None:
             return None
         ahead_s = min(max(stamp_s - self._stamp_s, 0.0), _MAX_PERIOD_S)
-        pixels = camera.project(self._kinematics.forward(self._track.predicted_q(ahead_s)))
+        # The fit of that frame needs the Jacobian there too.
+        points_m, _ = self._kinematics.jacobian(self._track.predicted_q(ahead_s))
+        pixels = camera.project(points_m)
         return pixels if np.isfinite(pixels).all() else None
 
     def lose(self, stamp_s: float) -> Pose:

@@ -27,9 +27,6 @@ _SMALL: Final = (3e-3, 2e-2)
 than the second share of it, ends the search."""
 _TINY: Final = (1e-4, 1e-4)
 """Likewise for a thorough search."""
-_FORESEEN: Final = (0.13, 1e-2)
-"""So does, unless it is thorough, a step with no component above the first [m, rad] that lowers
-the energy by what was predicted, to the second share of it: so near it is quadratic."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +82,7 @@ def minimise(
             break
         damping = max(damping / 10.0, 1e-9)
         gain, best = best.cost - trial.cost, trial
-        length = float(np.abs(step).max())
-        if length < small_step or gain < small_gain * best.cost:
-            break
-        surprise = abs(gain + 0.5 * float(gradient.dot(step)))
-        if not thorough and length < _FORESEEN[0] and surprise < _FORESEEN[1] * best.cost:
+        if gain < small_gain * best.cost or np.abs(step).max() < small_step:
             break
     return Solution(best.q, best.points_m, best.agreement, best.cost, information)
 
