@@ -13,8 +13,8 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="export folds and checks
 pytest.importorskip("onnxscript", reason="torch.onnx exports through onnxscript")
 
 from vnect_ros.errors import ImageError, ModelError  # noqa: E402
+from vnect_ros.halves import restore, store_in_half  # noqa: E402
 from vnect_ros.inference import bundles  # noqa: E402
-from vnect_ros.inference.half_weights import restore, store_in_half  # noqa: E402
 from vnect_ros.inference.model import Model  # noqa: E402
 from vnect_ros.learning.export import graph  # noqa: E402
 from vnect_ros.learning.export.bundle import VNECT, export_bundle, table  # noqa: E402
@@ -111,7 +111,7 @@ def test_the_output_of_int8_is_not_quantised() -> None:
         assert len(wide) == count, f"{network}: {[n.name for n in wide]} are not quantised"
 
 
-def test_exact_half_weights_are_stored_in_half_and_give_the_same() -> None:
+def test_exact_halves_are_stored_in_half_and_give_the_same() -> None:
     import tiny_bundles
 
     for precision in ("fp32", "int8"):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from vnect_ros.errors import BackendError
+from vnect_ros.halves import restore
 from vnect_ros.inference.base import undeclared
-from vnect_ros.inference.half_weights import restore
 from vnect_ros.inference.model import Model
 
 if TYPE_CHECKING:

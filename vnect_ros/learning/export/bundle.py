@@ -151,7 +151,7 @@ def export_bundle(
 def _rounded(network: nn.Module) -> nn.Module:
     """A copy whose weights fp16 holds exactly, where nothing is folded into them later.
 
-    It halves the files (`half_weights`); the difference is far below that of bfloat16, in
+    It halves the files (`halves`); the difference is far below that of bfloat16, in
     which these networks learn.
     """
     from vnect_ros.networks.lite import VNectLite

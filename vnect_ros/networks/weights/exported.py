@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from vnect_ros.errors import ModelError, describe
-from vnect_ros.inference.half_weights import restore
+from vnect_ros.halves import restore
 
 
 def load_exported(network: nn.Module, file: str | Path) -> None:
