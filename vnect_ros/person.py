@@ -69,6 +69,8 @@ class Person:
         """[21, 2] where the joints are expected in the frame at hand; None: not confirmed."""
         self.looked_s = stamp_s
         """Stamp of the last image in which the network looked for this person [s]."""
+        self.surveyed_s = -math.inf
+        """Stamp of the last image whose window was searched for others too [s]."""
         self.apart_s = stamp_s
         """Stamp of the last frame in which nobody else was tracked at the same place [s]."""
         self._config, self._model = config, model
@@ -88,6 +90,11 @@ class Person:
     def joints_px(self) -> np.ndarray:
         """[21, 2] the joints in the last frame, or where the search saw them [px]."""
         return self._found.pixels_px if self.pose is None else self.pose.joints_px
+
+    @property
+    def expected_or_found_px(self) -> np.ndarray:
+        """[21, 2] the joints as expected in the frame at hand, or as the search saw them [px]."""
+        return self.joints_px if self.expected_px is None else self.expected_px
 
     def configure(self, config: PipelineConfig) -> None:
         """Take other settings from the next frame on, and go on tracking."""

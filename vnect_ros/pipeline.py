@@ -13,8 +13,9 @@ from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.inference.base import Backend
 from vnect_ros.memory import Memory
-from vnect_ros.perception import assignment, decode
+from vnect_ros.perception import assignment, decode, grouping
 from vnect_ros.perception import crop as cropping
+from vnect_ros.perception.decode import Keypoints
 from vnect_ros.perception.search import Find, PersonSearch
 from vnect_ros.person import Person, Sighting
 from vnect_ros.records import Crop, Frame, Maps, Pose, State
@@ -23,6 +24,8 @@ SECOND_SCALE: Final = 0.7
 """The smaller of the two scales whose maps are averaged (paper, section 5)."""
 FIND_RADIUS: Final = 0.25
 """A find this near to somebody who is tracked is no new person, in parts of the smaller size."""
+SURVEY_S: Final = 0.1
+"""A tracked person's window is searched for further people once in this time [s]."""
 DUPLICATE_RADIUS: Final = 0.12
 """Two tracks this near are on one person, in parts of the smaller size ..."""
 DUPLICATE_S: Final = 0.4
@@ -78,6 +81,7 @@ class Pipeline:
         windows = self._windows(frame)
         maps = self._infer(frame, crops + windows)
         finds = self._finds(frame, windows, maps[len(crops) :])
+        self._look_around(frame, people, maps)
         sightings = self._read(frame, people, maps)
         self._poses = self._follow(frame, sightings)
         self._admit(finds, frame.stamp_s)
@@ -172,23 +176,32 @@ class Pipeline:
 
     def _finds(self, frame: Frame, windows: Sequence[Crop], maps: Sequence[Maps]) -> list[Find]:
         """The people that search windows show, the best first."""
-        finds = []
-        known_px = [person.expected_px for person in self.people if person.expected_px is not None]
+        finds: list[Find] = []
+        known_px = [person.expected_or_found_px for person in self.people]
         for window, its_maps in zip(windows, maps):
-            keypoints = decode.read_keypoints(
-                its_maps,
-                window,
-                frame.image.shape,
-                self.model.confidence_curve,
-                self.config.decode,
-                rivals_px=known_px,
-            )
-            keypoints = assignment.unclaimed(keypoints, known_px)
-            find = self._search.judge(its_maps, keypoints, window)
-            if find is not None:
-                finds.append(find)
+            groups = self._groups(window, its_maps, known_px)
+            finds += self._search.judge(its_maps, groups, window)
         self._watch.lap("decode")
         return sorted(finds, key=lambda find: -find.score)
+
+    def _groups(
+        self, window: Crop, maps: Maps, known_px: Sequence[np.ndarray]
+    ) -> list[Keypoints]:
+        """The people in a window whom nobody follows."""
+        curve = self.model.confidence_curve
+        return grouping.people_in(maps, window, curve, self.config.decode, known_px)
+
+    def _look_around(self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]) -> None:
+        """Notice further people in the window of one of those who are tracked, by turns."""
+        if len(self.people) >= self.config.max_people or frame.boxes_px is not None or not people:
+            return
+        person, its_maps = min(zip(people, maps), key=lambda pair: pair[0].surveyed_s)
+        if frame.stamp_s - person.surveyed_s < SURVEY_S:
+            return
+        person.surveyed_s = frame.stamp_s
+        known_px = [other.expected_or_found_px for other in self.people]
+        self._search.notice(self._groups(person.crop, its_maps, known_px))
+        self._watch.lap("decode")
 
     def _read(
         self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]

@@ -28,6 +28,13 @@ MIN_AGREEMENT: Final = 0.2
 """Least agreement of flat and spatial joints of a find of a network without presence ..."""
 MIN_EVIDENCE: Final = 6.0
 """... and the least summed confidence times agreement."""
+TRY_AGAIN_S: Final = 0.5
+"""Where somebody seemed to be, a window is tried once in this time [s] ..."""
+SAME_PLACE: Final = 0.5
+"""... windows whose overlap is above this being one."""
+CLOSER: Final = 0.75
+"""A window that is not sure of a person is followed by one about the person if that is smaller
+by this."""
 SAME_BOX: Final = 0.35
 """A detector's box whose window overlaps a tracked person's by more is that person's."""
 
@@ -46,7 +53,7 @@ class Find(NamedTuple):
 
 
 class PersonSearch:
-    """Goes over the whole frame, a few windows of several sizes at a time, without end."""
+    """Looks where maps show further people, and goes over the whole frame without end."""
 
     def __init__(
         self, config: PipelineConfig, input_size: int, presence_threshold: float = 0.0
@@ -60,18 +67,25 @@ class PersonSearch:
         self.config, self.input_size = config, input_size
         self.presence_threshold = presence_threshold
         self._left: list[Crop] = []
-        self._lost: list[Crop] = []
+        self._next: list[Crop] = []
+        self._tried: list[tuple[float, Crop]] = []
         self._next_s = -math.inf
 
     def restart(self, lost: Crop | None = None) -> None:
         """Begin anew, at the window where a person was last seen if one is given."""
         self._left = []
         if lost is not None:
-            self._lost.append(wider(lost, 1.0 / REACQUIRE_GROWTH))
+            self._next.append(wider(lost, 1.0 / REACQUIRE_GROWTH))
 
     def reset(self) -> None:
-        """Begin anew, and forget where people were lost."""
-        self._left, self._lost, self._next_s = [], [], -math.inf
+        """Begin anew, and forget where people were lost or noticed."""
+        self._left, self._next, self._tried, self._next_s = [], [], [], -math.inf
+
+    def notice(self, groups: Sequence[Keypoints]) -> None:
+        """Look next where a window shows people besides the one that it is about."""
+        for group in groups:
+            seen_px = group.pixels_px[group.confidence > 0.0]
+            self._next.append(around(seen_px, self.config.crop, self.input_size))
 
     def windows(
         self, width: int, height: int, stamp_s: float, tracked: Sequence[Crop]
@@ -84,26 +98,38 @@ class PersonSearch:
             tracked: windows of the people who are tracked; what they cover is left out.
 
         Returns:
-            At most `crop.windows_per_frame`; while somebody is tracked at most one,
-            `crop.search_rate` times a second.
+            At most `crop.windows_per_frame`: first those where somebody was lost or
+            noticed, then the next ones over the frame, while somebody is tracked at
+            most one of these, `crop.search_rate` times a second.
         """
         count = self.config.crop.windows_per_frame
-        if tracked:
+        chosen = self._noticed(stamp_s, count)
+        if tracked and len(chosen) < count:
             if stamp_s < self._next_s or not self.config.crop.search_rate:
-                return []
+                return chosen
             self._next_s = stamp_s + 1.0 / self.config.crop.search_rate
-            count = 1
-        chosen: list[Crop] = []
+            count = len(chosen) + 1
         for _ in range(2):  # the rest of this round, else the next one
             if not self._left:
-                self._left = self._lost + grid(width, height, self.config.crop, self.input_size)
-                self._lost = []
+                self._left = grid(width, height, self.config.crop, self.input_size)
             while self._left and len(chosen) < count:
                 window = self._left.pop(0)
                 if not any(_overlap(window, other) > COVERED for other in tracked):
                     chosen.append(window)
             if chosen:
                 break
+        return chosen
+
+    def _noticed(self, stamp_s: float, count: int) -> list[Crop]:
+        """The windows where somebody was lost or noticed, none that was tried just now."""
+        self._tried = [(s, crop) for s, crop in self._tried if 0.0 <= stamp_s - s < TRY_AGAIN_S]
+        chosen: list[Crop] = []
+        for window in self._next:
+            known = chosen + [crop for _, crop in self._tried]
+            if len(chosen) < count and all(_overlap(window, o) < SAME_PLACE for o in known):
+                chosen.append(window)
+        self._next = []
+        self._tried += [(stamp_s, window) for window in chosen]
         return chosen
 
     def windows_of(self, boxes_px: np.ndarray, tracked: Sequence[Crop]) -> list[Crop]:
@@ -122,19 +148,30 @@ class PersonSearch:
         new.sort(key=lambda window: -window.size_px)
         return new[: self.config.crop.windows_per_frame]
 
-    def judge(self, maps: Maps, keypoints: Keypoints, window: Crop) -> Find | None:
-        """The find that a window's maps show, or None where they show nobody."""
-        pixels_px, confidence = keypoints
-        if (confidence > 0.0).sum() < self.config.decode.min_joints:
-            return None
+    def judge(self, maps: Maps, groups: Sequence[Keypoints], window: Crop) -> list[Find]:
+        """The people whom a window shows; where it is not sure of them, look closer next.
+
+        Args:
+            groups: the joints of those whom the maps show, see `grouping.people_in`.
+        """
+        finds = [Find(group, self._score(maps, group, window)) for group in groups]
+        if math.isnan(maps.presence):
+            return [find for find in finds if find.score >= MIN_EVIDENCE]
+        if maps.presence >= self.presence_threshold:
+            return finds
+        self.notice([group for group in groups if self._is_small(group, window)])
+        return []
+
+    def _score(self, maps: Maps, group: Keypoints, window: Crop) -> float:
+        pixels_px, confidence = group
         local_m = decode.read_locations(maps, window.input_from_image(pixels_px))
         agreement = decode.shape_consistency(pixels_px, local_m, confidence)
-        score = float(confidence.sum()) * agreement
-        if math.isnan(maps.presence):
-            found = agreement >= MIN_AGREEMENT and score >= MIN_EVIDENCE
-        else:
-            found = maps.presence >= self.presence_threshold
-        return Find(keypoints, score) if found else None
+        return float(confidence.sum()) * agreement if agreement >= MIN_AGREEMENT else 0.0
+
+    def _is_small(self, group: Keypoints, window: Crop) -> bool:
+        """Whether a window about a person would show more than the one at hand."""
+        seen_px = group.pixels_px[group.confidence > 0.0]
+        return around(seen_px, self.config.crop, self.input_size).size_px < CLOSER * window.size_px
 
 
 def grid(width: int, height: int, config: CropConfig, input_size: int) -> list[Crop]:
