@@ -96,6 +96,11 @@ class Person:
         """[21, 2] the joints as expected in the frame at hand, or as the search saw them [px]."""
         return self.joints_px if self.expected_px is None else self.expected_px
 
+    def is_in(self, crop: Crop) -> bool:
+        """Whether a window shows a part of the box about the joints."""
+        inside = crop.input_from_image(self.expected_or_found_px)
+        return bool((inside.max(axis=0) > 0.0).all() and (inside.min(axis=0) < crop.input_size).all())
+
     def configure(self, config: PipelineConfig) -> None:
         """Take other settings from the next frame on, and go on tracking."""
         self._config = config
@@ -131,13 +136,8 @@ class Person:
             return self._window.crop
         return self._window.follow(self.expected_px, frame.stamp_s)
 
-    def read(self, frame: Frame, maps: Maps, rivals_px: Sequence[np.ndarray] = ()) -> Sighting:
-        """The joints that the window's maps show; of like maxima those that are expected.
-
-        Args:
-            rivals_px: [21, 2] each: where other people's joints are expected.
-        """
-        self.looked_s = frame.stamp_s
+    def read(self, frame: Frame, maps: Maps) -> Sighting:
+        """The joints that the window's maps show; of like maxima those that are expected."""
         keypoints = decode.read_keypoints(
             maps,
             self.crop,
@@ -145,7 +145,6 @@ class Person:
             self._model.confidence_curve,
             self._config.decode,
             self.expected_px,
-            rivals_px,
         )
         return Sighting(self.crop, maps, keypoints)
 

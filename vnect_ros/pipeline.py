@@ -179,17 +179,17 @@ class Pipeline:
         finds: list[Find] = []
         known_px = [person.expected_or_found_px for person in self.people]
         for window, its_maps in zip(windows, maps):
-            groups = self._groups(window, its_maps, known_px)
+            groups = self._groups(frame, window, its_maps, known_px)
             finds += self._search.judge(its_maps, groups, window)
         self._watch.lap("decode")
         return sorted(finds, key=lambda find: -find.score)
 
     def _groups(
-        self, window: Crop, maps: Maps, known_px: Sequence[np.ndarray]
+        self, frame: Frame, window: Crop, maps: Maps, known_px: Sequence[np.ndarray] = ()
     ) -> list[Keypoints]:
-        """The people in a window whom nobody follows."""
-        curve = self.model.confidence_curve
-        return grouping.people_in(maps, window, curve, self.config.decode, known_px)
+        """The people in a window, those left out who are known."""
+        curve, shape = self.model.confidence_curve, frame.image.shape
+        return grouping.people_in(maps, window, shape, curve, self.config.decode, known_px)
 
     def _look_around(self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]) -> None:
         """Notice further people in the window of one of those who are tracked, by turns."""
@@ -200,37 +200,47 @@ class Pipeline:
             return
         person.surveyed_s = frame.stamp_s
         known_px = [other.expected_or_found_px for other in self.people]
-        self._search.notice(self._groups(person.crop, its_maps, known_px))
+        self._search.notice(self._groups(frame, person.crop, its_maps, known_px))
         self._watch.lap("decode")
 
     def _read(
         self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]
-    ) -> dict[Person, Sighting]:
-        """What this frame shows of each person, no joint of it twice."""
-        expected = [person.expected_px for person in people]
-        sightings = []
+    ) -> dict[Person, Sighting | None]:
+        """What this frame shows of each person, nothing of it twice; None: hidden."""
+        sightings: dict[Person, Sighting | None] = {}
+        crowd: list[Person] = []
+        shown: list[Sighting] = []
         for person, its_maps in zip(people, maps):
-            rivals = [
-                other.expected_px
-                for other in self.people
-                if other is not person and other.expected_px is not None
-            ]
-            sightings.append(person.read(frame, its_maps, rivals))
-        if len(people) > 1:
-            chosen = assignment.assign([s.keypoints for s in sightings], expected)
-            sightings = [sightings[i] for i in chosen]
-            claims = assignment.settle_claims([s.keypoints for s in sightings], expected)
-            sightings = [s._replace(keypoints=k) for s, k in zip(sightings, claims)]
+            person.looked_s = frame.stamp_s
+            if any(other.is_in(person.crop) for other in self.people if other is not person):
+                crowd.append(person)
+                groups = self._groups(frame, person.crop, its_maps)
+                shown += [Sighting(person.crop, its_maps, group) for group in groups]
+            else:
+                sightings[person] = person.read(frame, its_maps)
+        if crowd:
+            sightings.update(self._tell_apart(crowd, shown))
         self._watch.lap("decode")
-        return dict(zip(people, sightings))
+        return sightings
 
-    def _follow(self, frame: Frame, sightings: Mapping[Person, Sighting]) -> list[Pose]:
+    def _tell_apart(
+        self, crowd: Sequence[Person], shown: Sequence[Sighting]
+    ) -> dict[Person, Sighting | None]:
+        """Which of those whom the windows of people near each other show is which of them."""
+        shown = [shown[i] for i in assignment.distinct([s.keypoints for s in shown])]
+        expected = [person.expected_or_found_px for person in crowd]
+        chosen = assignment.assign([s.keypoints for s in shown], expected)
+        return {
+            person: None if i is None else shown[i] for person, i in zip(crowd, chosen)
+        }
+
+    def _follow(self, frame: Frame, sightings: Mapping[Person, Sighting | None]) -> list[Pose]:
         """Everybody's pose; people who are lost, and finds that are not confirmed, end."""
         poses: list[Pose] = []
         remaining: list[Person] = []
         for person in self.people:
             last, sighting = person.pose, sightings.get(person)
-            if last is None and sighting is None:
+            if last is None and person not in sightings:
                 remaining.append(person)  # a find whose turn has not come
                 continue
             joints = None if sighting is None else person.observe(frame, sighting)

@@ -23,6 +23,7 @@ _PAIR_CELLS = 2.0
 """Standard deviation of "one place" [cells]."""
 LEFT_RIGHT_PAIRS = np.array([(j, m) for j, m in enumerate(MIRROR) if j < m]).T
 """[2, P] pairs of a left and a right joint."""
+_ALL = np.arange(NUM_JOINTS)
 _REACH = 0.1
 """Distance from where a joint is expected at which `spatial_prior` falls [share of the input]."""
 _RIVAL_FLOOR = 0.05
@@ -88,9 +89,23 @@ def find_joints(maps: Maps, prior: np.ndarray | None = None) -> tuple[np.ndarray
         of each top, 0 or more, about 1 for a joint that is plainly seen.
     """
     heat = maps.heatmaps
-    _, height, width = heat.shape
     cells = _maxima(heat if prior is None else heat * prior)
-    patch = heat[_about(cells, heat.shape)].astype(np.float64)
+    return tops(maps, _ALL, cells)
+
+
+def tops(maps: Maps, joints: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tops of the heat about given cells, one Newton step from them.
+
+    Args:
+        joints: [N] the map of each.
+        cells: [N] flat index of each in its map.
+
+    Returns:
+        pixels [N, 2] float64 of the input, and heights [N] float64.
+    """
+    heat = maps.heatmaps
+    _, height, width = heat.shape
+    patch = heat[_about(joints, cells, heat.shape)].astype(np.float64)
     y, x = np.divmod(cells, width)
     highest = np.maximum(patch[:, 1, 1], 1e-6)
     log = np.log(np.maximum(patch, _FLOOR * highest[:, None, None]))
@@ -181,17 +196,19 @@ def _square(a: np.ndarray, b: np.ndarray, width: int) -> np.ndarray:
 def _second(heat: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """[21] the highest cell of each map [21, h, w] that is not about the one given [21]."""
     rest = heat.copy()
-    rest[_about(cells, heat.shape)] = -np.inf
+    rest[_about(_ALL, cells, heat.shape)] = -np.inf
     return rest.reshape(NUM_JOINTS, -1).argmax(axis=1)
 
 
-def _about(cells: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """Index of the [21, 3, 3] cells about one of each map [21, h, w]; at an edge some twice."""
+def _about(
+    joints: np.ndarray, cells: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, ...]:
+    """Index of the [N, 3, 3] cells about one of each joint's map; at an edge some twice."""
     _, height, width = shape
     y, x = np.divmod(cells, width)
     rows = np.minimum(np.maximum(y[:, None] + (-1, 0, 1), 0), height - 1)
     columns = np.minimum(np.maximum(x[:, None] + (-1, 0, 1), 0), width - 1)
-    return np.arange(NUM_JOINTS)[:, None, None], rows[:, :, None], columns[:, None, :]
+    return joints[:, None, None], rows[:, :, None], columns[:, None, :]
 
 
 def confidence(peaks: np.ndarray, curve: tuple[tuple[float, float], ...]) -> np.ndarray:

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from vnect_ros.config import DecodeConfig
-from vnect_ros.perception.decode import Keypoints, confidence
+from vnect_ros.perception.crop import outside
+from vnect_ros.perception.decode import Keypoints, confidence, tops
 from vnect_ros.records import Crop, Maps
 from vnect_ros.skeleton import INDEX, MIRROR, NUM_JOINTS
 
@@ -57,6 +58,7 @@ class Peaks(NamedTuple):
 def people_in(
     maps: Maps,
     crop: Crop,
+    shape: tuple[int, ...],
     curve: tuple[tuple[float, float], ...],
     config: DecodeConfig,
     known_px: Sequence[np.ndarray] = (),
@@ -64,13 +66,14 @@ def people_in(
     """The people whom a window shows besides those who are known, the surest first.
 
     Args:
+        shape: of the image, (height, width, ...); joints outside of it do not count.
         curve: the bundle's confidence curve, see `decode.confidence`.
         known_px: [21, 2] each: where the joints of people are who are tracked.
 
     Returns:
         The joints of each, at least `config.min_joints` of them seen.
     """
-    peaks = _unknown(find_peaks(maps, crop, curve, config.min_confidence), known_px)
+    peaks = _unknown(find_peaks(maps, crop, shape, curve, config.min_confidence), known_px)
     smallest_px = maps.stride_px * crop.scale * NUM_JOINTS / 2.0
     groups: list[Keypoints] = []
     while len(groups) < MAX_GROUPS and len(np.unique(peaks.joints)) >= config.min_joints:
@@ -86,7 +89,11 @@ def people_in(
 
 
 def find_peaks(
-    maps: Maps, crop: Crop, curve: tuple[tuple[float, float], ...], min_confidence: float
+    maps: Maps,
+    crop: Crop,
+    shape: tuple[int, ...],
+    curve: tuple[tuple[float, float], ...],
+    min_confidence: float,
 ) -> Peaks:
     """The cells of a window's heatmaps that are higher than their eight neighbours.
 
@@ -104,8 +111,10 @@ def find_peaks(
         other = padded[joints, y + down, x + right]
         # Of two equal neighbours the first is the maximum.
         highest &= (height > other) if (down, right) < (1, 1) else (height >= other)
-    joints, y, x, height = joints[highest], y[highest], x[highest], height[highest]
-    pixels_px = (np.stack([x, y], axis=1) + 0.5) * maps.stride_px - 0.5
+    joints, y, x = joints[highest], y[highest], x[highest]
+    pixels_px, height = tops(maps, joints, y * heat.shape[2] + x)
+    outer = outside(crop.image_from_input(pixels_px), shape, maps.stride_px * crop.scale / 2.0)
+    joints, y, x, pixels_px, height = (v[~outer] for v in (joints, y, x, pixels_px, height))
     return Peaks(
         joints,
         crop.image_from_input(pixels_px),
