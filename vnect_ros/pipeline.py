@@ -15,7 +15,7 @@ from vnect_ros.inference.base import Backend
 from vnect_ros.memory import Memory
 from vnect_ros.perception import assignment, decode, grouping
 from vnect_ros.perception import crop as cropping
-from vnect_ros.perception.decode import Keypoints
+from vnect_ros.perception.grouping import Group
 from vnect_ros.perception.search import Find, PersonSearch
 from vnect_ros.person import Person, Sighting
 from vnect_ros.records import Crop, Frame, Maps, Pose, State
@@ -26,6 +26,8 @@ FIND_RADIUS: Final = 0.25
 """A find this near to somebody who is tracked is no new person, in parts of the smaller size."""
 SURVEY_S: Final = 0.1
 """A tracked person's window is searched for further people once in this time [s]."""
+NOTICED_JOINTS: Final = 4
+"""Joints by which somebody is noticed, where fewer are seen than make a person."""
 DUPLICATE_RADIUS: Final = 0.12
 """Two tracks this near are on one person, in parts of the smaller size ..."""
 DUPLICATE_S: Final = 0.4
@@ -141,8 +143,7 @@ class Pipeline:
         tracked = [person.crop for person in self.people]
         if frame.boxes_px is not None:
             return self._search.windows_of(frame.boxes_px, tracked)
-        height, width = frame.image.shape[:2]
-        return self._search.windows(width, height, frame.stamp_s, tracked)
+        return self._search.windows(frame, tracked)
 
     def _infer(self, frame: Frame, crops: Sequence[Crop]) -> list[Maps]:
         """The network's maps of every crop, averaged over two scales if so configured."""
@@ -179,17 +180,22 @@ class Pipeline:
         finds: list[Find] = []
         known_px = [person.expected_or_found_px for person in self.people]
         for window, its_maps in zip(windows, maps):
-            groups = self._groups(frame, window, its_maps, known_px)
+            groups = self._groups(frame, window, its_maps, known_px, NOTICED_JOINTS)
             finds += self._search.judge(its_maps, groups, window)
         self._watch.lap("decode")
         return sorted(finds, key=lambda find: -find.score)
 
     def _groups(
-        self, frame: Frame, window: Crop, maps: Maps, known_px: Sequence[np.ndarray] = ()
-    ) -> list[Keypoints]:
+        self,
+        frame: Frame,
+        window: Crop,
+        maps: Maps,
+        known_px: Sequence[np.ndarray] = (),
+        min_joints: int = 0,
+    ) -> list[Group]:
         """The people in a window, those left out who are known."""
-        curve, shape = self.model.confidence_curve, frame.image.shape
-        return grouping.people_in(maps, window, shape, curve, self.config.decode, known_px)
+        curve, shape, config = self.model.confidence_curve, frame.image.shape, self.config.decode
+        return grouping.people_in(maps, window, shape, curve, config, known_px, min_joints)
 
     def _look_around(self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]) -> None:
         """Notice further people in the window of one of those who are tracked, by turns."""
@@ -200,7 +206,8 @@ class Pipeline:
             return
         person.surveyed_s = frame.stamp_s
         known_px = [other.expected_or_found_px for other in self.people]
-        self._search.notice(self._groups(frame, person.crop, its_maps, known_px))
+        groups = self._groups(frame, person.crop, its_maps, known_px, NOTICED_JOINTS)
+        self._search.notice(groups)
         self._watch.lap("decode")
 
     def _read(
@@ -215,7 +222,7 @@ class Pipeline:
             if any(other.is_in(person.crop) for other in self.people if other is not person):
                 crowd.append(person)
                 groups = self._groups(frame, person.crop, its_maps)
-                shown += [Sighting(person.crop, its_maps, group) for group in groups]
+                shown += [Sighting(person.crop, its_maps, g.keypoints) for g in groups]
             else:
                 sightings[person] = person.read(frame, its_maps)
         if crowd:
@@ -260,7 +267,7 @@ class Pipeline:
             if pose.state is not State.LOST:
                 remaining.append(person)
                 continue
-            self._search.restart(person.crop)
+            self._search.restart(person.crop, frame.stamp_s)
             if last is not None:
                 self._memory.add(person, last)
         self.people = remaining

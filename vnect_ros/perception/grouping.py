@@ -55,6 +55,22 @@ class Peaks(NamedTuple):
         return Peaks(*(values[chosen] for values in self))
 
 
+class Group(NamedTuple):
+    """The maxima of one person."""
+
+    keypoints: Keypoints
+    """Those without a maximum are not seen, and in the middle of the others."""
+    pelvis_px: np.ndarray
+    """[2] where the person's pelvis is or would be seen in the image [px]."""
+    size_px: float
+    """Height of the person if upright [px]."""
+
+    @property
+    def seen(self) -> int:
+        """Joints that are seen."""
+        return int((self.keypoints.confidence > 0.0).sum())
+
+
 def people_in(
     maps: Maps,
     crop: Crop,
@@ -62,26 +78,28 @@ def people_in(
     curve: tuple[tuple[float, float], ...],
     config: DecodeConfig,
     known_px: Sequence[np.ndarray] = (),
-) -> list[Keypoints]:
+    min_joints: int = 0,
+) -> list[Group]:
     """The people whom a window shows besides those who are known, the surest first.
 
     Args:
         shape: of the image, (height, width, ...); joints outside of it do not count.
         curve: the bundle's confidence curve, see `decode.confidence`.
         known_px: [21, 2] each: where the joints of people are who are tracked.
-
-    Returns:
-        The joints of each, at least `config.min_joints` of them seen.
+        min_joints: least joints of each; 0: `config.min_joints`.
     """
+    min_joints = min_joints or config.min_joints
     peaks = _unknown(find_peaks(maps, crop, shape, curve, config.min_confidence), known_px)
     smallest_px = maps.stride_px * crop.scale * NUM_JOINTS / 2.0
-    groups: list[Keypoints] = []
-    while len(groups) < MAX_GROUPS and len(np.unique(peaks.joints)) >= config.min_joints:
-        weights = _best(peaks, (smallest_px / _STAND_M, _LARGEST * crop.size_px / _STAND_M))
-        if weights is None:
+    groups: list[Group] = []
+    while len(groups) < MAX_GROUPS and len(np.unique(peaks.joints)) >= min_joints:
+        best = _best(peaks, (smallest_px / _STAND_M, _LARGEST * crop.size_px / _STAND_M))
+        if best is None:
             break
-        group = _joints(peaks, weights)
-        if (group.confidence > 0.0).sum() < config.min_joints:
+        weights, about, scale = best
+        pelvis_px = peaks.pixels_px[about] - scale * peaks.locations_m[about]
+        group = Group(_joints(peaks, weights), pelvis_px, scale * _STAND_M)
+        if group.seen < min_joints:
             break
         groups.append(group)
         peaks = peaks.keep(weights == 0.0)
@@ -134,11 +152,15 @@ def _unknown(peaks: Peaks, known_px: Sequence[np.ndarray]) -> Peaks:
     return peaks.keep(new)
 
 
-def _best(peaks: Peaks, scales: tuple[float, float]) -> np.ndarray | None:
-    """[N] how well each maximum agrees with the best proposal; None where there is none.
+def _best(peaks: Peaks, scales: tuple[float, float]) -> tuple[np.ndarray, int, float] | None:
+    """The best proposal; None where there is none.
 
     Args:
         scales: least and largest pixels of a metre.
+
+    Returns:
+        [N] how well each maximum agrees with it, the one that it is put together about,
+        and its pixels of a metre.
     """
     trunk = np.flatnonzero(np.isin(peaks.joints, TRUNK))
     flat_px = peaks.pixels_px[None] - peaks.pixels_px[trunk, None]
@@ -149,14 +171,13 @@ def _best(peaks: Peaks, scales: tuple[float, float]) -> np.ndarray | None:
     about, by = np.nonzero(sound)
     if not len(about):
         return None
-    size = scale[about, by][:, None]
-    off_m = flat_px[about] / size[..., None] - solid_m[about]
+    off_m = flat_px[about] / scale[about, by][:, None, None] - solid_m[about]
     nearness = np.maximum(1.0 - (off_m**2).sum(axis=-1) / TOLERANCE_M**2, 0.0)
     weights = peaks.confidence * nearness
     first = np.flatnonzero(np.diff(peaks.joints, prepend=-1))
     score = np.maximum.reduceat(weights, first, axis=1).sum(axis=1)
-    best: np.ndarray = weights[int(score.argmax())]
-    return best
+    best = int(score.argmax())
+    return weights[best], int(trunk[about[best]]), float(scale[about[best], by[best]])
 
 
 def _joints(peaks: Peaks, weights: np.ndarray) -> Keypoints:
