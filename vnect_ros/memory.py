@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 
+from vnect_ros.perception import appearance
 from vnect_ros.person import Person
 from vnect_ros.records import Pose
 from vnect_ros.skeleton import INDEX, bone_lengths
@@ -16,6 +18,10 @@ WALKING_MPS: Final = 1.5
 """... and by how much it grows with the time since [m/s]."""
 SAME_BONES: Final = 0.15
 """Mean difference of the logarithms of two people's bones, up to which they may be one."""
+SAME_COLOURS: Final = 20.0
+"""Difference of colours (`appearance.difference`) above which two people are not one ..."""
+CLEARLY: Final = 1.5
+"""... and by how much the next one must differ more where several may be meant."""
 _LIMBS: Final = [
     INDEX[f"{side}_{name}"]
     for side in ("right", "left")
@@ -27,8 +33,9 @@ class Memory:
     """Decides whether somebody who is found is somebody who was lost.
 
     It is the same person if the place is within what can be walked since, the bones
-    have the same proportions as far as one frame shows them, and nobody else who is
-    remembered fits: in doubt a new id is given.
+    have the same proportions as far as one frame shows them, and the body and clothes
+    the same colours.  Where several who are remembered fit, their colours decide, if
+    they do clearly: in doubt a new id is given.
     """
 
     def __init__(self) -> None:
@@ -38,7 +45,7 @@ class Memory:
         """Remember a person; `last` is the pose before LOST."""
         self._lost.append((person, last))
 
-    def recall(self, pose: Pose, remember_for_s: float) -> Person | None:
+    def recall(self, found: Person, pose: Pose, remember_for_s: float) -> Person | None:
         """Who a found person is, and forget that one; None: somebody new.
 
         Args:
@@ -50,15 +57,29 @@ class Memory:
             for person, last in self._lost
             if 0.0 <= pose.stamp_s - last.stamp_s <= remember_for_s
         ]
-        fitting = [entry for entry in self._lost if _may_be(pose, entry[1])]
-        if len(fitting) != 1:
+        fitting = [
+            (_colours_apart(found, entry[0]), entry)
+            for entry in self._lost
+            if _may_be(pose, entry[1])
+        ]
+        fitting = sorted((f for f in fitting if f[0] < SAME_COLOURS), key=lambda f: f[0])
+        if not fitting or (len(fitting) > 1 and fitting[1][0] < CLEARLY * fitting[0][0]):
             return None
-        self._lost.remove(fitting[0])
-        return fitting[0][0]
+        (_, former) = fitting[0]
+        self._lost = [entry for entry in self._lost if entry is not former]
+        return former[0]
 
     def clear(self) -> None:
         """Forget everybody."""
         self._lost = []
+
+
+def _colours_apart(found: Person, lost: Person) -> float:
+    """How much the colours of two people differ; 0 where they show no part in common."""
+    if found.colours is None or lost.colours is None:
+        return 0.0
+    apart = appearance.difference(found.colours, lost.colours)
+    return 0.0 if math.isnan(apart) else apart
 
 
 def _may_be(found: Pose, last: Pose) -> bool:

@@ -15,7 +15,7 @@ from vnect_ros.config import FilterConfig, PipelineConfig
 from vnect_ros.fitting.fitter import Fitter
 from vnect_ros.fitting.scale import Surroundings
 from vnect_ros.inference.model import Model
-from vnect_ros.perception import decode
+from vnect_ros.perception import appearance, decode
 from vnect_ros.perception.crop import Window
 from vnect_ros.perception.decode import Keypoints
 from vnect_ros.perception.filters import OneEuro
@@ -36,6 +36,8 @@ MIN_EVIDENCE: Final = 4.5
 """The same by the summed confidence of the joints, of a network without presence."""
 SLOWEST_PERIOD_S: Final = 2.0
 """Frames farther apart than this do not belong to one track."""
+COLOURS_SHARE: Final = 0.1
+"""What each new look at a person's colours counts in their mean."""
 NEAREST_M: Final = 0.1
 """A pelvis that is not this far in front of the camera is no pose of a person in the image."""
 
@@ -69,10 +71,14 @@ class Person:
         """[21, 2] where the joints are expected in the frame at hand; None: not confirmed."""
         self.looked_s = stamp_s
         """Stamp of the last image in which the network looked for this person [s]."""
+        self.coloured_s = -math.inf
+        """Stamp of the last image that the colours were taken from [s]."""
         self.surveyed_s = -math.inf
         """Stamp of the last image whose window was searched for others too [s]."""
         self.apart_s = stamp_s
         """Stamp of the last frame in which nobody else was tracked at the same place [s]."""
+        self.colours: np.ndarray | None = None
+        """[5, 3] of body and clothes, see `appearance.colours`; None: not seen yet."""
         self._config, self._model = config, model
         self._found = found
         seen_px = found.pixels_px[found.confidence > 0.0]
@@ -121,6 +127,8 @@ class Person:
         """
         self.id = former.id
         self._fitter.inherit(former._fitter)
+        if former.colours is not None:
+            self.colours = former.colours
         self.pose = dataclasses.replace(pose, id=self.id)
         return self.pose
 
@@ -147,6 +155,15 @@ class Person:
             self.expected_px,
         )
         return Sighting(self.crop, maps, keypoints)
+
+    def see_colours(self, image: np.ndarray, keypoints: Keypoints) -> None:
+        """Remember the colours of body and clothes, as a mean over about a second."""
+        new = appearance.colours(image, keypoints)
+        if self.colours is None:
+            self.colours = new
+            return
+        mean = self.colours + COLOURS_SHARE * (new - self.colours)
+        self.colours = np.where(np.isnan(mean), np.where(np.isnan(new), self.colours, new), mean)
 
     def observe(self, frame: Frame, sighting: Sighting) -> Joints | None:
         """Smooth the keypoints, read the location maps there, smooth those.

@@ -13,7 +13,7 @@ from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.inference.base import Backend
 from vnect_ros.memory import Memory
-from vnect_ros.perception import assignment, decode, grouping
+from vnect_ros.perception import appearance, assignment, decode, grouping
 from vnect_ros.perception import crop as cropping
 from vnect_ros.perception.grouping import Group
 from vnect_ros.perception.search import Find, PersonSearch
@@ -225,21 +225,33 @@ class Pipeline:
                 shown += [Sighting(person.crop, its_maps, g.keypoints) for g in groups]
             else:
                 sightings[person] = person.read(frame, its_maps)
+        for person, sighting in sightings.items():
+            if sighting is not None and frame.stamp_s - person.coloured_s >= SURVEY_S:
+                person.coloured_s = frame.stamp_s
+                person.see_colours(frame.image, sighting.keypoints)
         if crowd:
-            sightings.update(self._tell_apart(crowd, shown))
+            sightings.update(self._tell_apart(frame, crowd, shown))
         self._watch.lap("decode")
         return sightings
 
     def _tell_apart(
-        self, crowd: Sequence[Person], shown: Sequence[Sighting]
+        self, frame: Frame, crowd: Sequence[Person], shown: Sequence[Sighting]
     ) -> dict[Person, Sighting | None]:
         """Which of those whom the windows of people near each other show is which of them."""
         shown = [shown[i] for i in assignment.distinct([s.keypoints for s in shown])]
         expected = [person.expected_or_found_px for person in crowd]
-        chosen = assignment.assign([s.keypoints for s in shown], expected)
-        return {
-            person: None if i is None else shown[i] for person, i in zip(crowd, chosen)
-        }
+        colours = [appearance.colours(frame.image, s.keypoints) for s in shown]
+        apart = np.array(
+            [
+                [0.0 if p.colours is None else appearance.difference(p.colours, c) for c in colours]
+                for p in crowd
+            ]
+        ).reshape(len(crowd), len(shown))
+        chosen = assignment.assign([s.keypoints for s in shown], expected, np.nan_to_num(apart))
+        for person, i in zip(crowd, chosen):
+            if i is not None and person.colours is None:
+                person.colours = colours[i]
+        return {person: None if i is None else shown[i] for person, i in zip(crowd, chosen)}
 
     def _follow(self, frame: Frame, sightings: Mapping[Person, Sighting | None]) -> list[Pose]:
         """Everybody's pose; people who are lost, and finds that are not confirmed, end."""
@@ -275,7 +287,7 @@ class Pipeline:
 
     def _recall(self, person: Person, pose: Pose) -> Pose:
         """A confirmed find's pose, under the former id if it is somebody who was lost."""
-        former = self._memory.recall(pose, self.config.remember_for_s)
+        former = self._memory.recall(person, pose, self.config.remember_for_s)
         return pose if former is None else person.inherit(former, pose)
 
     def _admit(self, finds: Sequence[Find], stamp_s: float) -> None:

@@ -19,6 +19,10 @@ claim to."""
 SAME_RADIUS: Final = 0.1
 """Readings of two windows this near, in the mean over their joints, are of one person, in parts
 of the size."""
+COLOUR_WEIGHT: Final = 0.004
+"""Distance that a difference of colours counts for."""
+NO_MATCH: Final = 10.0
+"""Cost of leaving a person without a reading: people are given as many as possible."""
 SIZE_WEIGHT: Final = 0.3
 """Distance that a size counts for which is e times another."""
 
@@ -47,12 +51,15 @@ def distance(keypoints: Keypoints, expected_px: np.ndarray) -> float:
     return float(off + SIZE_WEIGHT * abs(np.log(spread[0] / spread[1])))
 
 
-def assign(readings: Sequence[Keypoints], expected: Sequence[np.ndarray]) -> list[int | None]:
+def assign(
+    readings: Sequence[Keypoints], expected: Sequence[np.ndarray], colours_apart: np.ndarray
+) -> list[int | None]:
     """Which reading each person gets: the whole set is matched at the least distance.
 
     Args:
         readings: whoever the windows show, in no order.
         expected: [21, 2] where each person's motion predicts the joints [px].
+        colours_apart: [people, readings] difference of their colours (`appearance`).
 
     Returns:
         For each person the index of a reading, none given twice; None: hidden.
@@ -60,10 +67,11 @@ def assign(readings: Sequence[Keypoints], expected: Sequence[np.ndarray]) -> lis
     if not len(readings) or not len(expected):
         return [None] * len(expected)
     cost = np.array([[distance(k, px) for k in readings] for px in expected])
-    cost = np.minimum(cost, MAX_DISTANCE)
+    possible = cost < MAX_DISTANCE
+    cost = np.where(possible, cost + COLOUR_WEIGHT * colours_apart, NO_MATCH)
     chosen: list[int | None] = [None] * len(expected)
     for row, column in zip(*_matching()(cost)):
-        if cost[row, column] < MAX_DISTANCE:
+        if possible[row, column]:
             chosen[row] = int(column)
     return chosen
 
