@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from vnect_ros.perception import appearance
 from vnect_ros.person import Person
-from vnect_ros.records import Pose
 from vnect_ros.skeleton import INDEX, bone_lengths
 
 REACH_M: Final = 0.6
@@ -39,35 +39,34 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._lost: list[tuple[Person, Pose]] = []
+        self._lost: list[Person] = []
 
-    def add(self, person: Person, last: Pose) -> None:
-        """Remember a person; `last` is the pose before LOST."""
-        self._lost.append((person, last))
+    def add(self, person: Person) -> None:
+        """Remember a person who is lost."""
+        self._lost.append(person)
 
-    def recall(self, found: Person, pose: Pose, remember_for_s: float) -> Person | None:
-        """Who a found person is, and forget that one; None: somebody new.
+    def recall(
+        self, found: Person, hidden: Sequence[Person], remember_for_s: float
+    ) -> Person | None:
+        """Who a person is who was just found, and forget that one; None: somebody new.
 
         Args:
-            pose: the first one of the found person.
-            remember_for_s: people lost before that are forgotten.
+            hidden: people who are still tracked but were not seen where they are expected.
+            remember_for_s: people last seen before that are forgotten.
         """
-        self._lost = [
-            (person, last)
-            for person, last in self._lost
-            if 0.0 <= pose.stamp_s - last.stamp_s <= remember_for_s
-        ]
+        now_s = found.observed_s
+        self._lost = [p for p in self._lost if 0.0 <= now_s - p.observed_s <= remember_for_s]
         fitting = [
-            (_colours_apart(found, entry[0]), entry)
-            for entry in self._lost
-            if _may_be(pose, entry[1])
+            (_colours_apart(found, former), former)
+            for former in (*self._lost, *hidden)
+            if _may_be(found, former)
         ]
         fitting = sorted((f for f in fitting if f[0] < SAME_COLOURS), key=lambda f: f[0])
-        if not fitting or (len(fitting) > 1 and fitting[1][0] < CLEARLY * fitting[0][0]):
+        if not fitting or (len(fitting) > 1 and fitting[1][0] <= CLEARLY * fitting[0][0]):
             return None
         (_, former) = fitting[0]
-        self._lost = [entry for entry in self._lost if entry is not former]
-        return former[0]
+        self._lost = [person for person in self._lost if person is not former]
+        return former
 
     def clear(self) -> None:
         """Forget everybody."""
@@ -82,14 +81,16 @@ def _colours_apart(found: Person, lost: Person) -> float:
     return 0.0 if math.isnan(apart) else apart
 
 
-def _may_be(found: Pose, last: Pose) -> bool:
-    gone_s = found.stamp_s - last.stamp_s
-    apart_m = np.linalg.norm(
-        found.transform_camera_from_body[:3, 3] - last.transform_camera_from_body[:3, 3]
-    )
-    if apart_m > REACH_M + WALKING_MPS * gone_s:
+def _may_be(found: Person, former: Person) -> bool:
+    pose, last = found.measured, former.measured
+    if pose is None or last is None:
         return False
-    ratio = np.log(_limbs(bone_lengths(found.joints_raw_m)) / _limbs(last.bone_lengths_m))
+    # Of the same height both would be seen where they are: distances are in proportion to it.
+    place_m = pose.transform_camera_from_body[:3, 3] * (last.height_m / pose.height_m)
+    apart_m = np.linalg.norm(place_m - last.transform_camera_from_body[:3, 3])
+    if apart_m > REACH_M + WALKING_MPS * (pose.stamp_s - last.stamp_s):
+        return False
+    ratio = np.log(_limbs(bone_lengths(pose.joints_raw_m)) / _limbs(last.bone_lengths_m))
     return bool(np.abs(ratio - np.median(ratio)).mean() < SAME_BONES)
 
 

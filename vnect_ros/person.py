@@ -65,6 +65,8 @@ class Person:
         self.id = new_id()
         self.pose: Pose | None = None
         """The last frame's; None before the find is confirmed."""
+        self.measured: Pose | None = None
+        """The last one that rests on what was seen."""
         self.observed_s = stamp_s
         """Stamp of the last image that the network saw of this person [s]."""
         self.expected_px: np.ndarray | None = None
@@ -98,6 +100,16 @@ class Person:
         return self._found.pixels_px if self.pose is None else self.pose.joints_px
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the last frame ended the track."""
+        return self.pose is not None and self.pose.state is State.LOST
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the network looked for this person since it was last seen."""
+        return self.looked_s > self.observed_s
+
+    @property
     def expected_or_found_px(self) -> np.ndarray:
         """[21, 2] the joints as expected in the frame at hand, or as the search saw them [px]."""
         return self.joints_px if self.expected_px is None else self.expected_px
@@ -119,23 +131,18 @@ class Person:
         """Measure the bone lengths anew, and go on tracking."""
         self._fitter.recalibrate()
 
-    def inherit(self, former: Person, pose: Pose) -> Pose:
-        """Turn out to be a person who was lost: take that one's id and bone lengths.
-
-        Returns:
-            The first pose, under that id.
-        """
+    def inherit(self, former: Person) -> None:
+        """Turn out to be a person who was lost or hidden: take that one's id and bone lengths."""
         self.id = former.id
         self._fitter.inherit(former._fitter)
         if former.colours is not None:
             self.colours = former.colours
-        self.pose = dataclasses.replace(pose, id=self.id)
-        return self.pose
+        if self.pose is not None:
+            self.pose = dataclasses.replace(self.pose, id=self.id)
 
-    def lose(self, stamp_s: float) -> Pose:
-        """Give the person up.  Returns the LOST pose."""
+    def lose(self, stamp_s: float) -> None:
+        """Give the person up."""
         self.pose = dataclasses.replace(self._fitter.lose(stamp_s), id=self.id)
-        return self.pose
 
     def expect(self, frame: Frame) -> Crop:
         """The window in which the person is expected; the find's, before it is confirmed."""
@@ -214,7 +221,8 @@ class Person:
             pose = self._fitter.lose(frame.stamp_s)
         if self.pose is None and pose.state is not State.MEASURED:
             return None
-        if pose.state is State.MEASURED:
+        is_measured = pose.state is State.MEASURED
+        if is_measured:
             self.observed_s = frame.stamp_s
         std_axes_m, std_m = _with_network_std(pose, self._model.position_std_m)
         self.pose = dataclasses.replace(
@@ -225,6 +233,8 @@ class Person:
             std_axes_m=std_axes_m,
             std_m=std_m,
         )
+        if is_measured:
+            self.measured = self.pose
         return self.pose
 
 

@@ -178,7 +178,7 @@ class Pipeline:
     def _finds(self, frame: Frame, windows: Sequence[Crop], maps: Sequence[Maps]) -> list[Find]:
         """The people that search windows show, the best first."""
         finds: list[Find] = []
-        known_px = [person.expected_or_found_px for person in self.people]
+        known_px = self._known_px()
         for window, its_maps in zip(windows, maps):
             groups = self._groups(frame, window, its_maps, known_px, NOTICED_JOINTS)
             finds += self._search.judge(its_maps, groups, window)
@@ -197,6 +197,10 @@ class Pipeline:
         curve, shape, config = self.model.confidence_curve, frame.image.shape, self.config.decode
         return grouping.people_in(maps, window, shape, curve, config, known_px, min_joints)
 
+    def _known_px(self) -> list[np.ndarray]:
+        """[21, 2] each: where the joints of people are whom the last frames showed."""
+        return [p.expected_or_found_px for p in self.people if not p.is_hidden]
+
     def _look_around(self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]) -> None:
         """Notice further people in the window of one of those who are tracked, by turns."""
         if len(self.people) >= self.config.max_people or frame.boxes_px is not None or not people:
@@ -205,8 +209,7 @@ class Pipeline:
         if frame.stamp_s - person.surveyed_s < SURVEY_S:
             return
         person.surveyed_s = frame.stamp_s
-        known_px = [other.expected_or_found_px for other in self.people]
-        groups = self._groups(frame, person.crop, its_maps, known_px, NOTICED_JOINTS)
+        groups = self._groups(frame, person.crop, its_maps, self._known_px(), NOTICED_JOINTS)
         self._search.notice(groups)
         self._watch.lap("decode")
 
@@ -255,40 +258,51 @@ class Pipeline:
 
     def _follow(self, frame: Frame, sightings: Mapping[Person, Sighting | None]) -> list[Pose]:
         """Everybody's pose; people who are lost, and finds that are not confirmed, end."""
-        poses: list[Pose] = []
-        remaining: list[Person] = []
-        for person in self.people:
-            last, sighting = person.pose, sightings.get(person)
-            if last is None and person not in sightings:
-                remaining.append(person)  # a find whose turn has not come
-                continue
-            joints = None if sighting is None else person.observe(frame, sighting)
-            self._watch.lap("filter")
-            pose = person.update(frame, joints)
-            self._watch.lap("fit")
-            if pose is None or (last is None and _coincides(person, remaining)):
-                continue  # not confirmed
-            if last is None:
-                pose = self._recall(person, pose)
-            elif _coincides(person, remaining):
-                if frame.stamp_s - person.apart_s > DUPLICATE_S:
-                    pose, last = person.lose(frame.stamp_s), None
-            else:
-                person.apart_s = frame.stamp_s
-            poses.append(pose)
-            if pose.state is not State.LOST:
-                remaining.append(person)
-                continue
-            self._search.restart(person.crop, frame.stamp_s)
-            if last is not None:
-                self._memory.add(person, last)
-        self.people = remaining
-        return poses
+        waiting = [p for p in self.people if p.pose is None and p not in sightings]
+        looked_at = [p for p in self.people if p not in waiting]
+        new = [p for p in looked_at if p.pose is None]
+        for person in looked_at:
+            self._update(frame, person, sightings.get(person))
+        tracked, ended = self._sort_out(frame, [p for p in looked_at if p not in new])
+        for person in new:
+            self._confirm(person, tracked)
+        self.people = tracked + waiting
+        return [p.pose for p in tracked + ended if p.pose is not None]
 
-    def _recall(self, person: Person, pose: Pose) -> Pose:
-        """A confirmed find's pose, under the former id if it is somebody who was lost."""
-        former = self._memory.recall(person, pose, self.config.remember_for_s)
-        return pose if former is None else person.inherit(former, pose)
+    def _update(self, frame: Frame, person: Person, sighting: Sighting | None) -> None:
+        joints = None if sighting is None else person.observe(frame, sighting)
+        self._watch.lap("filter")
+        person.update(frame, joints)
+        self._watch.lap("fit")
+
+    def _sort_out(
+        self, frame: Frame, people: Sequence[Person]
+    ) -> tuple[list[Person], list[Person]]:
+        """Who goes on being tracked, and who ends: lost, or the younger of two on one person."""
+        tracked: list[Person] = []
+        ended: list[Person] = []
+        for person in people:
+            if person.is_lost:
+                self._search.restart(person.crop, frame.stamp_s)
+                self._memory.add(person)
+            elif not _coincides(person, tracked):
+                person.apart_s = frame.stamp_s
+            elif frame.stamp_s - person.apart_s > DUPLICATE_S:
+                person.lose(frame.stamp_s)
+            (ended if person.is_lost else tracked).append(person)
+        return tracked, ended
+
+    def _confirm(self, person: Person, tracked: list[Person]) -> None:
+        """Track a find that this frame confirms, as whoever was lost or is hidden if it is that."""
+        hidden = [other for other in tracked if other.is_hidden]
+        if person.pose is None or _coincides(person, [o for o in tracked if o not in hidden]):
+            return
+        former = self._memory.recall(person, hidden, self.config.remember_for_s)
+        if former is not None:
+            person.inherit(former)
+        if former in hidden:
+            tracked.remove(former)
+        tracked.append(person)
 
     def _admit(self, finds: Sequence[Find], stamp_s: float) -> None:
         """Let the best finds of new people become people, whom the next frame confirms or not."""
@@ -299,6 +313,7 @@ class Pipeline:
             if not any(
                 assignment.are_one(find.keypoints.pixels_px, person.joints_px, FIND_RADIUS, seen)
                 for person in self.people
+                if not person.is_hidden
             ):
                 person = Person(self.config, self.model, find.keypoints, stamp_s)
                 self.people.append(person)
