@@ -16,9 +16,11 @@ REACH_M: Final = 0.6
 """Distance from where a person was last seen at which the same one may be found at once [m] ..."""
 WALKING_MPS: Final = 1.5
 """... and by how much it grows with the time since [m/s]."""
-SAME_BONES: Final = 0.15
+DEPTH: Final = 1.0 / 3.0
+"""What a distance along the line of sight counts: a single frame hardly shows it."""
+SAME_BONES: Final = 0.2
 """Mean difference of the logarithms of two people's bones, up to which they may be one."""
-SAME_COLOURS: Final = 20.0
+SAME_COLOURS: Final = 12.5
 """Difference of colours (`appearance.difference`) above which two people are not one ..."""
 CLEARLY: Final = 1.5
 """... and by how much the next one must differ more where several may be meant."""
@@ -87,8 +89,10 @@ def _may_be(found: Person, former: Person) -> bool:
         return False
     # Of the same height both would be seen where they are: distances are in proportion to it.
     place_m = pose.transform_camera_from_body[:3, 3] * (last.height_m / pose.height_m)
-    apart_m = np.linalg.norm(place_m - last.transform_camera_from_body[:3, 3])
-    if apart_m > REACH_M + WALKING_MPS * (pose.stamp_s - last.stamp_s):
+    apart_m = place_m - last.transform_camera_from_body[:3, 3]
+    ray = place_m / np.linalg.norm(place_m)
+    apart_m -= (1.0 - DEPTH) * (apart_m @ ray) * ray
+    if np.linalg.norm(apart_m) > REACH_M + WALKING_MPS * (pose.stamp_s - last.stamp_s):
         return False
     ratio = np.log(_limbs(bone_lengths(pose.joints_raw_m)) / _limbs(last.bone_lengths_m))
     return bool(np.abs(ratio - np.median(ratio)).mean() < SAME_BONES)

@@ -36,6 +36,8 @@ MIN_EVIDENCE: Final = 4.5
 """The same by the summed confidence of the joints, of a network without presence."""
 SLOWEST_PERIOD_S: Final = 2.0
 """Frames farther apart than this do not belong to one track."""
+HIDDEN_S: Final = 0.12
+"""Whoever is not seen for less is still taken to be where they are expected [s]."""
 COLOURS_SHARE: Final = 0.1
 """What each new look at a person's colours counts in their mean."""
 NEAREST_M: Final = 0.1
@@ -81,6 +83,7 @@ class Person:
         """Stamp of the last frame in which nobody else was tracked at the same place [s]."""
         self.colours: np.ndarray | None = None
         """[5, 3] of body and clothes, see `appearance.colours`; None: not seen yet."""
+        self._looks = 0
         self._config, self._model = config, model
         self._found = found
         seen_px = found.pixels_px[found.confidence > 0.0]
@@ -106,8 +109,8 @@ class Person:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the network looked for this person since it was last seen."""
-        return self.looked_s > self.observed_s
+        """Whether the network looked for this person for a while and saw somebody else or nobody."""
+        return self.looked_s > self.observed_s + HIDDEN_S
 
     @property
     def expected_or_found_px(self) -> np.ndarray:
@@ -166,10 +169,11 @@ class Person:
     def see_colours(self, image: np.ndarray, keypoints: Keypoints) -> None:
         """Remember the colours of body and clothes, as a mean over about a second."""
         new = appearance.colours(image, keypoints)
+        self._looks += 1
         if self.colours is None:
             self.colours = new
             return
-        mean = self.colours + COLOURS_SHARE * (new - self.colours)
+        mean = self.colours + max(COLOURS_SHARE, 1.0 / self._looks) * (new - self.colours)
         self.colours = np.where(np.isnan(mean), np.where(np.isnan(new), self.colours, new), mean)
 
     def observe(self, frame: Frame, sighting: Sighting) -> Joints | None:
