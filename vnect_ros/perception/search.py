@@ -11,6 +11,7 @@ import numpy as np
 from vnect_ros.camera import Camera
 from vnect_ros.config import CropConfig, PipelineConfig
 from vnect_ros.perception import decode
+from vnect_ros.perception.changes import Changes
 from vnect_ros.perception.crop import around, outside, wider
 from vnect_ros.perception.decode import Keypoints
 from vnect_ros.perception.grouping import Group
@@ -40,6 +41,10 @@ STANDING_M: Final = 1.7
 """Height of the people whom the windows over a known floor are about [m]."""
 LOOKING_DOWN: Final = 0.5
 """Where the camera looks down more steeply, nobody is as high as upright people [sine]."""
+STILL_PERIODS: Final = 8
+"""Where nothing changed a window is tried once in so many periods of the search."""
+EARLY_S: Final = 1e-3
+"""Frames come a little early at times [s]."""
 SAME_PLACE: Final = 0.5
 """... windows whose overlap is above this being one."""
 CLOSER: Final = 0.75
@@ -80,7 +85,8 @@ class PersonSearch:
         self._next: list[Crop] = []
         self._lost: list[tuple[float, Crop]] = []
         self._tried: list[tuple[float, Crop]] = []
-        self._next_s = -math.inf
+        self._changes = Changes()
+        self._scanned_s = -math.inf
 
     def restart(self, lost: Crop, stamp_s: float) -> None:
         """Begin anew, and look for somebody where that person was last seen."""
@@ -89,7 +95,7 @@ class PersonSearch:
 
     def reset(self) -> None:
         """Begin anew, and forget where people were lost or noticed."""
-        self._left, self._next, self._next_s = [], [], -math.inf
+        self._left, self._next, self._scanned_s = [], [], -math.inf
         self._lost, self._tried = [], []
 
     def notice(self, groups: Sequence[Group]) -> None:
@@ -108,26 +114,49 @@ class PersonSearch:
 
         Returns:
             At most `crop.windows_per_frame`: first those where somebody was lost or
-            noticed, then the next ones over the frame, while somebody is tracked at
-            most one of these, `crop.search_rate` times a second.
+            noticed, then the next ones over the frame.  While somebody is tracked
+            there is at most one of the latter, `crop.search_rate` times a second for
+            each person where the image changed, and more seldom where it did not.
         """
         count, stamp_s = self.config.crop.windows_per_frame, frame.stamp_s
+        self._changes.update(frame.image)
         chosen = self._noticed(stamp_s, count)
-        if tracked and len(chosen) < count:
-            if stamp_s < self._next_s or not self.config.crop.search_rate:
-                return chosen
-            self._next_s = stamp_s + 1.0 / self.config.crop.search_rate
-            count = len(chosen) + 1
+        if not tracked:
+            self._scan(frame, tracked, chosen, count, still=True)
+        elif self.config.crop.search_rate and len(chosen) < count:
+            period_s = 1.0 / (self.config.crop.search_rate * len(tracked))
+            still = stamp_s - self._scanned_s >= STILL_PERIODS * period_s - EARLY_S
+            if stamp_s - self._scanned_s >= period_s - EARLY_S or stamp_s < self._scanned_s:
+                before = len(chosen)
+                self._scan(frame, tracked, chosen, before + 1, still)
+                if len(chosen) > before:
+                    self._scanned_s = stamp_s
+        return chosen
+
+    def _scan(
+        self, frame: Frame, tracked: Sequence[Crop], chosen: list[Crop], count: int, still: bool
+    ) -> None:
+        """Add the next windows over the frame until there are `count`.
+
+        Args:
+            still: take those too in which nothing changed.
+        """
         for _ in range(2):  # the rest of this round, else the next one
             if not self._left:
                 self._left = self._round(frame)
+            passed = []
             while self._left and len(chosen) < count:
                 window = self._left.pop(0)
-                if not any(_overlap(window, other) > COVERED for other in tracked):
+                if any(_overlap(window, other) > COVERED for other in tracked):
+                    continue
+                if still or self._changes.in_window(window):
+                    self._changes.looked(window)
                     chosen.append(window)
-            if chosen:
+                else:
+                    passed.append(window)
+            self._left += passed
+            if chosen or passed:
                 break
-        return chosen
 
     def _round(self, frame: Frame) -> list[Crop]:
         """The windows that cover the frame; where the floor is known, those of who stands on it."""
