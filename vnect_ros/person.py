@@ -140,8 +140,9 @@ class Person:
         self._fitter.inherit(former._fitter)
         if former.colours is not None:
             self.colours = former.colours
-        if self.pose is not None:
-            self.pose = dataclasses.replace(self.pose, id=self.id)
+        last = former.measured
+        if self.pose is not None and last is not None:
+            self.pose = self.measured = dataclasses.replace(_resized(self.pose, last), id=self.id)
 
     def lose(self, stamp_s: float) -> None:
         """Give the person up."""
@@ -254,6 +255,23 @@ def _explains(pose: Pose, crop: Crop) -> bool:
 
 def _is_in_front(pose: Pose) -> bool:
     return bool(pose.transform_camera_from_body[2, 3] > NEAREST_M)
+
+
+def _resized(pose: Pose, known: Pose) -> Pose:
+    """A pose as it is seen the same of a person of another pose's height and bones."""
+    factor = known.height_m / pose.height_m
+    transform = pose.transform_camera_from_body.copy()
+    transform[:3, 3] *= factor
+    return dataclasses.replace(
+        pose,
+        joints_camera_m=pose.joints_camera_m * factor,
+        velocities_mps=pose.velocities_mps * factor,
+        transform_camera_from_body=transform,
+        height_m=known.height_m,
+        height_std_m=known.height_std_m,
+        calibration=known.calibration,
+        bone_lengths_m=known.bone_lengths_m,
+    )
 
 
 def _not_measured(pose: Pose) -> Pose:

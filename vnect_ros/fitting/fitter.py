@@ -126,10 +126,17 @@ class Fitter:
         return self._lost(stamp_s)
 
     def inherit(self, other: Fitter) -> None:
-        """Take over what another fitter measured of the same person: bones and height."""
+        """Take over what another fitter measured of the same person: bones and height.
+
+        The track moves along the rays to where a person of that height is seen the same.
+        """
+        factor = other._kinematics.height_m / self._kinematics.height_m
         self._bones, self._scale = other._bones, other._scale
         self._scale.lose_contacts()
         self._kinematics.set_lengths(self._bones.lengths_m)
+        if self._track is not None:
+            self._track.rescale(factor)
+            self._limiter.rescale(factor)
 
     def recalibrate(self) -> None:
         """Measure the bone lengths anew; tracking goes on with the present ones."""
