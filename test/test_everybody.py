@@ -48,6 +48,14 @@ class Crowd(FakeBackend):
     def joints_px(self, name) -> np.ndarray:
         return CAMERA.project(NORMALISED_M * 1.0 + self.places[name])
 
+    def image(self) -> np.ndarray:
+        """The card with a grey stripe where each person's trunk is: people change the picture."""
+        image = CARD.copy()
+        for name in self.places:
+            (x, top), (_, bottom) = self.joints_px(name)[[1, PELVIS]].round().astype(int)
+            image[max(top, 0) : max(bottom, 0), max(x - 12, 0) : max(x + 12, 0)] = 90
+        return image
+
     def hidden(self, name) -> np.ndarray:
         """[21] bool: joints behind somebody who is nearer."""
         x, y, z = self.places[name]
@@ -108,7 +116,7 @@ def run(pipeline, crowd, seconds, move=None, begin_s=0.0):
         stamp_s = begin_s + i / RATE_HZ
         if move is not None:
             move(stamp_s)
-        frames.append(pipeline.step(Frame(CARD, CAMERA, stamp_s)))
+        frames.append(pipeline.step(Frame(crowd.image(), CAMERA, stamp_s)))
     return frames
 
 
@@ -263,7 +271,7 @@ def test_boxes_from_a_detector_take_the_place_of_the_search(crowd):
         return np.array(rows).reshape(-1, 4)
 
     def step(i, boxes_px):
-        return pipeline.step(Frame(CARD, CAMERA, i / RATE_HZ, boxes_px=boxes_px))
+        return pipeline.step(Frame(crowd.image(), CAMERA, i / RATE_HZ, boxes_px=boxes_px))
 
     for i in range(10):
         assert step(i, boxes()) == [] and crowd.windows == 0, "no boxes, no search"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from vnect_ros.perception import appearance
 from vnect_ros.person import Person
 from vnect_ros.skeleton import INDEX, bone_lengths
 
@@ -59,7 +57,7 @@ class Memory:
         now_s = found.observed_s
         self._lost = [p for p in self._lost if 0.0 <= now_s - p.observed_s <= remember_for_s]
         fitting = [
-            (_colours_apart(found, former), former)
+            (0.0 if found.colours is None else former.colours_apart(found.colours), former)
             for former in (*self._lost, *hidden)
             if _may_be(found, former)
         ]
@@ -73,14 +71,6 @@ class Memory:
     def clear(self) -> None:
         """Forget everybody."""
         self._lost = []
-
-
-def _colours_apart(found: Person, lost: Person) -> float:
-    """How much the colours of two people differ; 0 where they show no part in common."""
-    if found.colours is None or lost.colours is None:
-        return 0.0
-    apart = appearance.difference(found.colours, lost.colours)
-    return 0.0 if math.isnan(apart) else apart
 
 
 def _may_be(found: Person, former: Person) -> bool:

@@ -177,6 +177,13 @@ class Person:
         mean = self.colours + max(COLOURS_SHARE, 1.0 / self._looks) * (new - self.colours)
         self.colours = np.where(np.isnan(mean), np.where(np.isnan(new), self.colours, new), mean)
 
+    def colours_apart(self, colours: np.ndarray) -> float:
+        """How much colours [5, 3] differ from this person's; 0 where nothing can be compared."""
+        if self.colours is None:
+            return 0.0
+        apart = appearance.difference(self.colours, colours)
+        return 0.0 if math.isnan(apart) else apart
+
     def observe(self, frame: Frame, sighting: Sighting) -> Joints | None:
         """Smooth the keypoints, read the location maps there, smooth those.
 

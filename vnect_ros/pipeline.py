@@ -244,17 +244,16 @@ class Pipeline:
         shown = [shown[i] for i in assignment.distinct([s.keypoints for s in shown])]
         expected = [person.expected_or_found_px for person in crowd]
         colours = [appearance.colours(frame.image, s.keypoints) for s in shown]
-        apart = np.array(
-            [
-                [0.0 if p.colours is None else appearance.difference(p.colours, c) for c in colours]
-                for p in crowd
-            ]
-        ).reshape(len(crowd), len(shown))
-        chosen = assignment.assign([s.keypoints for s in shown], expected, np.nan_to_num(apart))
+        apart = np.array([[person.colours_apart(c) for c in colours] for person in crowd])
+        chosen = assignment.assign([s.keypoints for s in shown], expected, apart)
+        seen = {person: shown[i] for person, i in zip(crowd, chosen) if i is not None}
+        expected = [person.expected_or_found_px for person in seen]
+        claims = assignment.settle_claims([s.keypoints for s in seen.values()], expected)
         for person, i in zip(crowd, chosen):
             if i is not None and person.colours is None:
                 person.colours = colours[i]
-        return {person: None if i is None else shown[i] for person, i in zip(crowd, chosen)}
+        settled = {p: s._replace(keypoints=k) for (p, s), k in zip(seen.items(), claims)}
+        return {person: settled.get(person) for person in crowd}
 
     def _follow(self, frame: Frame, sightings: Mapping[Person, Sighting | None]) -> list[Pose]:
         """Everybody's pose; people who are lost, and finds that are not confirmed, end."""

@@ -91,7 +91,7 @@ def _show_one(one: Keypoints, other: Keypoints) -> bool:
 
 
 def settle_claims(
-    keypoints: Sequence[Keypoints], expected: Sequence[np.ndarray | None]
+    keypoints: Sequence[Keypoints], expected: Sequence[np.ndarray]
 ) -> list[Keypoints]:
     """A joint that two people claim goes to the one whose prediction it fits better.
 
@@ -130,10 +130,8 @@ def _matching() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     return matching
 
 
-def _error(keypoints: Keypoints, expected_px: np.ndarray | None, size: float) -> np.ndarray:
+def _error(keypoints: Keypoints, expected_px: np.ndarray, size: float) -> np.ndarray:
     """[21] distance from the prediction, in parts of the size, less a tenth of the confidence."""
-    if expected_px is None:
-        return MAX_DISTANCE - 0.1 * keypoints.confidence
     off = keypoints.pixels_px - expected_px
     error: np.ndarray = np.sqrt((off**2).sum(axis=1)) / size - 0.1 * keypoints.confidence
     return error
