@@ -39,11 +39,11 @@ IMPORTS = {
     "networks": {"errors", "skeleton"},
     "body": {"skeleton"},
     "inference": {"config", "errors", "options", "records", "share", "skeleton"},
-    "perception": {"config", "errors", "records", "skeleton"},
+    "perception": {"camera", "config", "errors", "records", "skeleton"},
     "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
-    "memory": {"person", "records", "skeleton"},
+    "memory": {"person", "skeleton"},
     "pipeline": {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
     },

@@ -6,7 +6,6 @@ import dataclasses
 import math
 import secrets
 import string
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -109,7 +108,7 @@ class Person:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the network looked for this person for a while and saw somebody else or nobody."""
+        """Whether the network looked for this person for a while and did not see it."""
         return self.looked_s > self.observed_s + HIDDEN_S
 
     @property
@@ -120,7 +119,9 @@ class Person:
     def is_in(self, crop: Crop) -> bool:
         """Whether a window shows a part of the box about the joints."""
         inside = crop.input_from_image(self.expected_or_found_px)
-        return bool((inside.max(axis=0) > 0.0).all() and (inside.min(axis=0) < crop.input_size).all())
+        return bool(
+            (inside.max(axis=0) > 0.0).all() and (inside.min(axis=0) < crop.input_size).all()
+        )
 
     def configure(self, config: PipelineConfig) -> None:
         """Take other settings from the next frame on, and go on tracking."""

@@ -18,7 +18,7 @@ from vnect_ros.perception import crop as cropping
 from vnect_ros.perception.grouping import Group
 from vnect_ros.perception.search import Find, PersonSearch
 from vnect_ros.person import Person, Sighting
-from vnect_ros.records import Crop, Frame, Maps, Pose, State
+from vnect_ros.records import Crop, Frame, Maps, Pose
 
 SECOND_SCALE: Final = 0.7
 """The smaller of the two scales whose maps are averaged (paper, section 5)."""
@@ -89,6 +89,11 @@ class Pipeline:
         self._admit(finds, frame.stamp_s)
         self.timings_s = self._watch.stop()
         return self._poses
+
+    @property
+    def searched(self) -> int:
+        """How many times the whole frame was searched for people."""
+        return max(self._search.rounds - 1, 0)
 
     def reset(self) -> None:
         """Forget everybody."""

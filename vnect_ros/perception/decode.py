@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -26,37 +25,26 @@ LEFT_RIGHT_PAIRS = np.array([(j, m) for j, m in enumerate(MIRROR) if j < m]).T
 _ALL = np.arange(NUM_JOINTS)
 _REACH = 0.1
 """Distance from where a joint is expected at which `spatial_prior` falls [share of the input]."""
-_RIVAL_FLOOR = 0.05
-"""Nearness that every place has to the own person: far from everybody nothing is taken away."""
 
 
 def spatial_prior(
     maps: Maps,
     expected_px: np.ndarray | None,
     hysteresis: float,
-    rivals_px: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
     """[21, h, w] float32: 1 where the last pose expects each joint, less elsewhere.
 
     Where a heatmap has two maxima of like height (the left knee and the right)
-    this keeps to the one that was followed before.  Where another tracked person
-    is in the window, that person's joints count for this one only as far as they
-    are expected here too.
+    this keeps to the one that was followed before.
 
     Args:
         expected_px: [21, 2] of the input; None: nothing is expected.
         hysteresis: how much less, far away: 0 favours nothing.
-        rivals_px: [21, 2] of the input each: where other people's joints are expected.
     """
-    near = np.zeros_like(maps.heatmaps)
-    prior = np.ones_like(maps.heatmaps)
-    if expected_px is not None:
-        near = _nearness(maps, expected_px)
-        prior = np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
-    if len(rivals_px):
-        own = near + np.float32(_RIVAL_FLOOR)
-        prior *= own / (own + sum(_nearness(maps, rival) for rival in rivals_px))
-    return prior
+    if expected_px is None:
+        return np.ones_like(maps.heatmaps)
+    near = _nearness(maps, expected_px)
+    return np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
 
 
 def _nearness(maps: Maps, points_px: np.ndarray) -> np.ndarray:
@@ -142,7 +130,6 @@ def read_keypoints(
     curve: tuple[tuple[float, float], ...],
     config: DecodeConfig,
     expected_px: np.ndarray | None = None,
-    rivals_px: Sequence[np.ndarray] = (),
 ) -> Keypoints:
     """The joints of a window in the image, those outside of it counted as not seen.
 
@@ -152,13 +139,10 @@ def read_keypoints(
         curve: the bundle's confidence curve, see `confidence`.
         expected_px: [21, 2] where the last pose expects the joints in the image:
             of maxima of like height those near it are taken.  None: no preference.
-        rivals_px: [21, 2] each: where other people's joints are expected in the image.
     """
     prior = None
-    if expected_px is not None or len(rivals_px):
-        rivals = [crop.input_from_image(rival) for rival in rivals_px]
-        expected = None if expected_px is None else crop.input_from_image(expected_px)
-        prior = spatial_prior(maps, expected, config.hysteresis, rivals)
+    if expected_px is not None:
+        prior = spatial_prior(maps, crop.input_from_image(expected_px), config.hysteresis)
     pixels_px, peaks = find_joints(maps, prior)
     sure = confidence(peaks, curve)
     sure[sure < config.min_confidence] = 0.0
@@ -200,9 +184,7 @@ def _second(heat: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return rest.reshape(NUM_JOINTS, -1).argmax(axis=1)
 
 
-def _about(
-    joints: np.ndarray, cells: np.ndarray, shape: tuple[int, ...]
-) -> tuple[np.ndarray, ...]:
+def _about(joints: np.ndarray, cells: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """Index of the [N, 3, 3] cells about one of each joint's map; at an edge some twice."""
     _, height, width = shape
     y, x = np.divmod(cells, width)

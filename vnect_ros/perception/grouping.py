@@ -32,6 +32,8 @@ MAX_GROUPS: Final = 6
 """People taken from one window at most."""
 _STAND_M: Final = 1.7
 """Height of the body that networks are trained on [m]."""
+SMALLEST_CELLS: Final = 8.0
+"""Whoever is smaller in the maps has no joints that could be told apart [cells]."""
 _LARGEST: Final = 2.0
 """A body larger than this is not seen as a whole, in parts of the window."""
 _MIRROR: Final = np.array(MIRROR)
@@ -90,7 +92,7 @@ def people_in(
     """
     min_joints = min_joints or config.min_joints
     peaks = _unknown(find_peaks(maps, crop, shape, curve, config.min_confidence), known_px)
-    smallest_px = maps.stride_px * crop.scale * NUM_JOINTS / 2.0
+    smallest_px = maps.stride_px * crop.scale * SMALLEST_CELLS
     groups: list[Group] = []
     while len(groups) < MAX_GROUPS and len(np.unique(peaks.joints)) >= min_joints:
         best = _best(peaks, (smallest_px / _STAND_M, _LARGEST * crop.size_px / _STAND_M))

@@ -81,6 +81,8 @@ class PersonSearch:
         """
         self.config, self.input_size = config, input_size
         self.presence_threshold = presence_threshold
+        self.rounds = 0
+        """Rounds over the whole frame that were begun."""
         self._left: list[Crop] = []
         self._next: list[Crop] = []
         self._lost: list[tuple[float, Crop]] = []
@@ -144,6 +146,7 @@ class PersonSearch:
         for _ in range(2):  # the rest of this round, else the next one
             if not self._left:
                 self._left = self._round(frame)
+                self.rounds += 1
             passed = []
             while self._left and len(chosen) < count:
                 window = self._left.pop(0)
@@ -170,11 +173,12 @@ class PersonSearch:
         self._tried = [(s, crop) for s, crop in self._tried if 0.0 <= stamp_s - s < TRY_AGAIN_S]
         self._lost = [(s, crop) for s, crop in self._lost if 0.0 <= stamp_s - s < MISS_S]
         chosen: list[Crop] = []
+        later: list[Crop] = []
         for window in self._next + [crop for _, crop in self._lost]:
-            known = chosen + [crop for _, crop in self._tried]
-            if len(chosen) < count and all(_overlap(window, o) < SAME_PLACE for o in known):
-                chosen.append(window)
-        self._next = []
+            known = [*chosen, *later, *(crop for _, crop in self._tried)]
+            if all(_overlap(window, other) < SAME_PLACE for other in known):
+                (chosen if len(chosen) < count else later).append(window)
+        self._next = later[:count]
         self._tried += [(stamp_s, window) for window in chosen]
         return chosen
 
