@@ -19,8 +19,10 @@ claim to."""
 SAME_RADIUS: Final = 0.1
 """Readings of two windows this near, in the mean over their joints, are of one person, in parts
 of the size."""
-COLOUR_WEIGHT: Final = 0.004
+COLOUR_WEIGHT: Final = 0.01
 """Distance that a difference of colours counts for."""
+ALIKE: Final = 8.0
+"""Difference of colours that light and shade make."""
 NO_MATCH: Final = 10.0
 """Cost of leaving a person without a reading: people are given as many as possible."""
 SIZE_WEIGHT: Final = 0.3
@@ -67,8 +69,9 @@ def assign(
     if not len(readings) or not len(expected):
         return [None] * len(expected)
     cost = np.array([[distance(k, px) for k in readings] for px in expected])
+    cost += COLOUR_WEIGHT * np.maximum(colours_apart - ALIKE, 0.0)
     possible = cost < MAX_DISTANCE
-    cost = np.where(possible, cost + COLOUR_WEIGHT * colours_apart, NO_MATCH)
+    cost = np.where(possible, cost, NO_MATCH)
     chosen: list[int | None] = [None] * len(expected)
     for row, column in zip(*_matching()(cost)):
         if possible[row, column]:
