@@ -32,7 +32,8 @@ STILL_PRESENT: Final = 0.05
 """Presence below which the window of a person who is tracked does not show anybody: it is
 stated as if nothing were known before, but who was there a frame ago is likely still there."""
 MIN_EVIDENCE: Final = 4.5
-"""The same by the summed confidence of the joints, of a network without presence."""
+"""Summed confidence of the joints below which a window shows nobody new, and of a network
+without presence nobody at all."""
 SLOWEST_PERIOD_S: Final = 2.0
 """Frames farther apart than this do not belong to one track."""
 HIDDEN_S: Final = 0.12
@@ -209,10 +210,12 @@ class Person:
 
     def _is_present(self, presence: float, confidence: np.ndarray) -> bool:
         """Whether the window shows a person; a find must be as sure as the search was."""
+        evident = bool(confidence.sum() >= MIN_EVIDENCE)
         if math.isnan(presence):
-            return bool(confidence.sum() >= MIN_EVIDENCE)
-        threshold = self._model.presence_threshold
-        return presence >= (threshold if self.pose is None else min(STILL_PRESENT, threshold))
+            return evident
+        if self.pose is None:
+            return evident and presence >= self._model.presence_threshold
+        return presence >= min(STILL_PRESENT, self._model.presence_threshold)
 
     def update(self, frame: Frame, joints: Joints | None) -> Pose | None:
         """Fit the body to the frame's joints, or predict it where there are none.

@@ -37,6 +37,8 @@ MISS_S: Final = 3.0
 """Somebody who was lost is looked for at that place for so long [s]."""
 ABOUT_GROUP: Final = 1.3
 """Edge of the window about somebody who was noticed, in parts of the person's height."""
+DETAIL: Final = 0.5
+"""Image pixels for each of the network's below which a window shows no more than a larger one."""
 STANDING_M: Final = 1.7
 """Height of the people whom the windows over a known floor are about [m]."""
 LOOKING_DOWN: Final = 0.5
@@ -102,7 +104,8 @@ class PersonSearch:
 
     def notice(self, groups: Sequence[Group]) -> None:
         """Look next where a window shows people besides the one that it is about."""
-        self._next += [self._window_about(group) for group in groups]
+        windows = [self._window_about(group) for group in groups]
+        self._next += [w for w in windows if w.size_px >= DETAIL * self.input_size]
 
     def _window_about(self, group: Group) -> Crop:
         size_px = max(group.size_px * ABOUT_GROUP, self.config.crop.min_size_px)
