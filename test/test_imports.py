@@ -24,6 +24,7 @@ VENDORS = (
 )
 
 IMPORTS = {
+    "stopwatch": set(),
     "privacy": set(),
     "errors": set(),
     "options": {"errors"},
@@ -46,6 +47,7 @@ IMPORTS = {
     "memory": {"person", "skeleton"},
     "pipeline": {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
+        "stopwatch",
     },
     "messages": {"camera", "errors"},
     "recordings": {"camera", "clock", "errors", "messages"},

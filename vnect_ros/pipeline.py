@@ -19,6 +19,7 @@ from vnect_ros.perception.grouping import Group
 from vnect_ros.perception.search import Find, PersonSearch
 from vnect_ros.person import Person, Sighting
 from vnect_ros.records import Crop, Frame, Maps, Pose
+from vnect_ros.stopwatch import Stopwatch
 
 SECOND_SCALE: Final = 0.7
 """The smaller of the two scales whose maps are averaged (paper, section 5)."""
@@ -59,7 +60,7 @@ class Pipeline:
         self._search = PersonSearch(config, self.model.input_size, self.model.presence_threshold)
         self._memory = Memory()
         self._poses: list[Pose] = []
-        self._watch = _Stopwatch(clock)
+        self._watch = Stopwatch(clock)
         self.configure(config)
 
     def step(self, frame: Frame) -> list[Pose]:
@@ -328,25 +329,3 @@ def _coincides(person: Person, older: Sequence[Person]) -> bool:
     return any(
         assignment.are_one(person.joints_px, other.joints_px, DUPLICATE_RADIUS) for other in older
     )
-
-
-class _Stopwatch:
-    """Adds up the time of each stage of a step."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-
-    def start(self) -> None:
-        self._laps: dict[str, float] = dict.fromkeys(
-            ("crop", "network", "decode", "filter", "fit"), 0.0
-        )
-        self._begin = self._last = self._clock()
-
-    def lap(self, stage: str) -> None:
-        """What passed since the last lap was spent on `stage`."""
-        now = self._clock()
-        self._laps[stage] += now - self._last
-        self._last = now
-
-    def stop(self) -> dict[str, float]:
-        return {**self._laps, "total": self._last - self._begin}

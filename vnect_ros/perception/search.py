@@ -100,7 +100,7 @@ class PersonSearch:
     def reset(self) -> None:
         """Begin anew, and forget where people were lost or noticed."""
         self._left, self._next, self._scanned_s = [], [], -math.inf
-        self._lost, self._tried = [], []
+        self._lost, self._tried, self._changes = [], [], Changes()
 
     def notice(self, groups: Sequence[Group]) -> None:
         """Look next where a window shows people besides the one that it is about."""
