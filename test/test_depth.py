@@ -10,7 +10,7 @@ import pytest
 from vnect_ros.errors import ImageError
 from vnect_ros.fitting import depth
 from vnect_ros.fitting.fitter import Fitter
-from vnect_ros.fitting.scale import Surroundings
+from vnect_ros.fitting.scale import Scale, Surroundings
 from vnect_ros.records import Frame
 from vnect_ros.skeleton import BONES, PELVIS
 
@@ -39,6 +39,35 @@ def spoiled(image, random):
     flying = random.random(image.shape) < 0.05
     bad[flying] = random.uniform(0.3, 8.0, flying.sum())
     return bad
+
+
+def test_a_depth_image_is_read_once_and_the_fits_distance_counts(monkeypatch):
+    """The prediction's reading, carried over, is what reading it again for the fit gives."""
+    person = people.recorded("walk")
+    fitter, again, read = Fitter(), [], []
+    measure, compare = depth.measure, Scale._compare
+
+    def counted(*args):
+        read.append(measure(*args))
+        return read[-1]
+
+    def compared(scale, body, depth_m):
+        before, reading = len(read), compare(scale, body, depth_m)
+        if len(read) == before:
+            fresh = measure(body.points_m, body.pixels_px, body.seen, depth_m, body.height_m)
+            again.append((fresh, reading))
+        return reading
+
+    monkeypatch.setattr(depth, "measure", counted)
+    monkeypatch.setattr(Scale, "_compare", compared)
+    stamps, joints = person.stamps_s()[:60], people.seen(person).joints
+    for stamp_s, seen, truth in zip(stamps, joints, person.joints_m):
+        image = rendered(truth, person.height_m)
+        fitter.update(stamp_s, seen, people.CAMERA, Surroundings(depth_m=image))
+    assert len(read) == len(stamps)
+    off = [fresh.ratio / reading.ratio - 1.0 for fresh, reading in again if fresh is not None]
+    assert len(off) > 50
+    assert np.abs(off).mean() < 0.005
 
 
 @pytest.mark.parametrize("name", ["walk", "signals", "sit"])

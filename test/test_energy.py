@@ -45,68 +45,105 @@ def terms(rng, q):
     seen = observation(rng, q)
     expected = MODEL.integrate(q, rng.normal(0, 0.3, kin.NV))
     root = rng.normal(0, 3, (kin.NV, kin.NV))
-    return {
+    joints = {
         "E_IK": energy.InverseKinematics(seen, 1.3),
         "E_proj": energy.Projection(seen, 44.0, 3.5),
-        "E_smooth": energy.Smoothness(MODEL, expected, root),
         "E_depth": energy.Depth(MODEL.forward(expected), 0.11, 0.04),
         "E_range": energy.Range(3.7, 0.05),
+    }
+    priors = {
+        "E_smooth": energy.Smoothness(MODEL, expected, root.T @ root),
         "E_rest": energy.Rest(rng.random(kin.NUM_ANGLES) < 0.3, 0.04),
     }
+    return joints, priors
+
+
+def jacobian_of(term, points, moves):
+    jacobian = np.full((len(term.residual(points)), kin.NV), np.nan)
+    term.jacobian(points, moves, jacobian)
+    return jacobian
+
+
+def derivatives_of(prior, q):
+    information, gradient = np.zeros((kin.NV, kin.NV)), np.zeros(kin.NV)
+    prior.add_to(q, information, gradient)
+    return information, gradient
+
+
+def slope(function, q, step=1e-6):
+    """[NV, ...] central differences of a function of the configuration by its tangent."""
+    ends = [[MODEL.integrate(q, sign * step * axis) for sign in (1, -1)] for axis in np.eye(kin.NV)]
+    return np.array([(function(ahead) - function(behind)) / (2 * step) for ahead, behind in ends])
 
 
 @pytest.mark.parametrize("singular", [False, True])
-@pytest.mark.parametrize("name", ["E_IK", "E_proj", "E_smooth", "E_depth", "E_range", "E_rest"])
+@pytest.mark.parametrize("name", ["E_IK", "E_proj", "E_depth", "E_range"])
 def test_jacobians_agree_with_finite_differences(name, singular):
     rng = np.random.default_rng(7)
     for _ in range(3):
         q = configuration(rng, singular)
-        term = terms(rng, q)[name]
-        points, moves = MODEL.jacobian(q)
-        jacobian = term.jacobian(q, points, moves)
-        assert jacobian.shape == (len(term.residual(q, points)), kin.NV)
+        term = terms(rng, q)[0][name]
+        jacobian = jacobian_of(term, *MODEL.jacobian(q))
         scale = max(1.0, np.abs(jacobian).max())
-        step = 1e-6
-        for i in range(kin.NV):
-            tangent = np.zeros(kin.NV)
-            tangent[i] = step
-            ahead, behind = MODEL.integrate(q, tangent), MODEL.integrate(q, -tangent)
-            slope = term.residual(ahead, MODEL.forward(ahead)) - term.residual(
-                behind, MODEL.forward(behind)
-            )
-            assert np.abs(slope / (2 * step) - jacobian[:, i]).max() < 1e-6 * scale
+        numeric = slope(lambda moved, term=term: term.residual(MODEL.forward(moved)), q).T
+        assert np.abs(numeric - jacobian).max() < 1e-6 * scale
+
+
+@pytest.mark.parametrize("singular", [False, True])
+@pytest.mark.parametrize("name", ["E_smooth", "E_rest"])
+def test_derivatives_of_priors_agree_with_finite_differences(name, singular):
+    rng = np.random.default_rng(7)
+    for _ in range(3):
+        q = configuration(rng, singular)
+        prior = terms(rng, q)[1][name]
+        information, gradient = derivatives_of(prior, q)
+        assert np.abs(slope(prior.cost, q) - gradient).max() < 1e-6 * np.abs(gradient).max()
+        if name == "E_rest":
+            second = slope(lambda moved, prior=prior: derivatives_of(prior, moved)[1], q)
+            assert np.allclose(information, second, rtol=1e-6, atol=1e-9)
+
+
+def test_the_information_of_e_smooth_is_that_of_the_difference():
+    rng = np.random.default_rng(12)
+    for _ in range(3):
+        q = configuration(rng)
+        expected = MODEL.integrate(q, rng.normal(0, 0.3, kin.NV))
+        root = rng.normal(0, 3, (kin.NV, kin.NV))
+        prior = energy.Smoothness(MODEL, expected, root.T @ root)
+        rows = root @ slope(lambda moved, e=expected: MODEL.difference(e, moved), q).T
+        information, _ = derivatives_of(prior, q)
+        assert np.allclose(information, rows.T @ rows, atol=1e-6 * np.abs(information).max())
+        at_start, gradient = derivatives_of(prior, expected)
+        assert np.array_equal(at_start, root.T @ root)
+        assert not gradient.any()
 
 
 def test_the_normal_equations_are_those_of_the_robust_energy():
     """Their right side is the energy's slope, far from the minimum and with outliers too."""
     rng = np.random.default_rng(8)
     q = configuration(rng)
-    named = terms(rng, q)
+    named, priors = terms(rng, q)
     named["E_IK"]._local_m[[3, 7]] += 2.0
-    objective = Objective(list(named.values()))
+    objective = Objective(list(named.values()), list(priors.values()))
     points, moves = MODEL.jacobian(q)
     at = objective.evaluate(q, points)
     assert at.agreement.min() < 0.05 < 0.9 < at.agreement.max()
     information, gradient = objective.normal_equations(at, moves)
-    step = 1e-6
-    for i in range(kin.NV):
-        tangent = np.zeros(kin.NV)
-        tangent[i] = step
-        ahead, behind = (
-            objective.evaluate(moved, MODEL.forward(moved)).cost
-            for moved in (MODEL.integrate(q, tangent), MODEL.integrate(q, -tangent))
-        )
-        assert (ahead - behind) / (2 * step) == pytest.approx(gradient[i], rel=1e-4, abs=1e-3)
+    numeric = slope(lambda moved: objective.evaluate(moved, MODEL.forward(moved)).cost, q)
+    assert numeric == pytest.approx(gradient, rel=1e-4, abs=1e-3)
     rows = []
     for term in named.values():
-        jacobian = term.jacobian(q, points, moves)
+        jacobian = jacobian_of(term, points, moves)
         if term.bounds is not None:
             alone = Objective([term]).evaluate(q, points)
             jacobian = jacobian * alone.agreement.repeat(len(jacobian) // NUM_JOINTS)[:, None]
         rows.append(jacobian)
-    expected = sum(j.T @ j for j in rows)
+    expected = sum(j.T @ j for j in rows) + sum(
+        derivatives_of(prior, q)[0] for prior in priors.values()
+    )
     assert np.allclose(information, expected, rtol=1e-9, atol=1e-6 * np.abs(expected).max())
-    costs = [float(r @ r) / 2 for t in list(named.values())[2:] for r in [t.residual(q, points)]]
+    costs = [float(r @ r) / 2 for t in list(named.values())[2:] for r in [t.residual(points)]]
+    costs += [prior.cost(q) for prior in priors.values()]
     data = Objective([named["E_IK"], named["E_proj"]]).evaluate(q, points).cost
     assert at.cost == pytest.approx(data + sum(costs))
 
@@ -154,7 +191,7 @@ def test_weights_stand_for_the_deviations_the_module_states():
     q[2] = 4.0
     observed = Observation(Measurement(local, rays, one), local, one, one)
     for term in energy.data_terms(observed, FitConfig(), 4.0):
-        assert np.abs(term.residual(q, points)).max() == pytest.approx(1.0)
+        assert np.abs(term.residual(points)).max() == pytest.approx(1.0)
 
 
 def test_points_behind_the_camera_give_finite_residuals():
@@ -164,5 +201,5 @@ def test_points_behind_the_camera_give_finite_residuals():
     q[2] = -3.0
     points, moves = MODEL.jacobian(q)
     for term in energy.data_terms(seen, FitConfig(), 1.0):
-        assert np.isfinite(term.residual(q, points)).all()
-        assert np.isfinite(term.jacobian(q, points, moves)).all()
+        assert np.isfinite(term.residual(points)).all()
+        assert np.isfinite(jacobian_of(term, points, moves)).all()

@@ -9,10 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="export starts from a torch network")
 onnx = pytest.importorskip("onnx", reason="export writes ONNX")
-pytest.importorskip("onnxruntime", reason="export folds and checks with ONNX Runtime")
+onnxruntime = pytest.importorskip("onnxruntime", reason="export folds and checks with ONNX Runtime")
 pytest.importorskip("onnxscript", reason="torch.onnx exports through onnxscript")
 
 from vnect_ros.errors import ImageError, ModelError  # noqa: E402
+from vnect_ros.halves import restore, store_in_half  # noqa: E402
 from vnect_ros.inference import bundles  # noqa: E402
 from vnect_ros.inference.model import Model  # noqa: E402
 from vnect_ros.learning.export import graph  # noqa: E402
@@ -100,12 +101,62 @@ def test_the_output_of_int8_is_not_quantised() -> None:
     # layers that are read out, or lie behind those; of ours 14 at strides 2 and 4 besides
     unquantised = {"vnect": 1, "vnect_lite": 4 + 14}
     for network, count in unquantised.items():
-        graph_of = onnx.load(tiny_bundles.load(network, "int8").file).graph
+        stored = onnx.load(tiny_bundles.load(network, "int8").file)
+        restore(stored)
+        graph_of = stored.graph
         producer = {out: node for node in graph_of.node for out in node.output}
         assert producer[graph_of.output[0].name].op_type != "DequantizeLinear", network
         # a quantised convolution takes its weights through a node, the others as they are
         wide = [n for n in graph_of.node if n.op_type == "Conv" and n.input[1] not in producer]
         assert len(wide) == count, f"{network}: {[n.name for n in wide]} are not quantised"
+
+
+def test_exact_halves_are_stored_in_half_and_give_the_same() -> None:
+    import tiny_bundles
+
+    for precision in ("fp32", "int8"):
+        model = tiny_bundles.load("vnect_lite", precision)
+        stored = onnx.load(model.file)
+        whole = onnx.ModelProto.FromString(stored.SerializeToString())
+        restore(whole)
+        large = {f"{w.name}_half" for w in whole.graph.initializer
+                 if w.data_type == onnx.TensorProto.FLOAT and len(w.dims) > 1
+                 and np.prod(w.dims) >= 1024}  # fmt: skip
+        halves = {w.name for w in stored.graph.initializer
+                  if w.data_type == onnx.TensorProto.FLOAT16}  # fmt: skip
+        assert large and large <= halves, precision
+        again = onnx.ModelProto.FromString(whole.SerializeToString())
+        store_in_half(again)
+        assert {w.name for w in again.graph.initializer} == {
+            w.name for w in stored.graph.initializer
+        }
+        image = model.prepare(tiny_bundles.crops(1)[0])
+        feed = {"image": image, "gravity": np.zeros((1, 3), np.float32)}
+        results = []
+        for graph_of in (stored, whole):
+            session = onnxruntime.InferenceSession(
+                graph_of.SerializeToString(), providers=["CPUExecutionProvider"]
+            )
+            results.append(session.run(None, feed))
+        for own, other in zip(*results):
+            np.testing.assert_array_equal(own, other)
+
+
+def test_weights_that_fp16_does_not_hold_stay(tmp_path) -> None:
+    values = np.full(2048, 0.1, np.float32)
+    tensors = {"inexact": values, "large": np.full(2048, 1e6, np.float32),
+               "exact": np.full(2048, 0.5, np.float32), "few": np.ones(4, np.float32)}  # fmt: skip
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    made = helper.make_graph([], "g", [], [], [numpy_helper.from_array(v, k)
+                                              for k, v in tensors.items()])  # fmt: skip
+    model = helper.make_model(made)
+    store_in_half(model)
+    kinds = {w.name: w.data_type for w in model.graph.initializer}
+    full, half = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+    assert kinds == {"inexact": full, "large": full, "exact_half": half, "few": full}
+    restore(model)
+    for tensor in model.graph.initializer:
+        np.testing.assert_array_equal(numpy_helper.to_array(tensor), tensors[tensor.name])
 
 
 def test_bone_lengths_stay_in_fp32(exported) -> None:

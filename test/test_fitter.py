@@ -387,6 +387,29 @@ def test_stated_deviations_cover_the_errors():
 _numbers = st.one_of(st.floats(-5, 5), st.floats(allow_nan=True, allow_infinity=True, width=32))
 
 
+@pytest.mark.parametrize("guessed", [False, True])
+def test_feet_out_of_sight_are_where_they_are_guessed_and_known_as_badly_as_that(guessed):
+    """Somebody sits before a camera that sees down to the hips, from the first frame on."""
+    person = people.recorded("sit", 60)
+    below = [INDEX[s + n] for s in ("right_", "left_") for n in ("knee", "ankle", "toe")]
+    hidden = []
+    for joints in people.seen(person, seed=7).joints:
+        confidence = joints.confidence.copy()
+        confidence[below] = 0.0
+        pixels = joints.pixels_px.copy()
+        pixels[below] = np.nan
+        hidden.append(Joints(pixels, joints.root_relative_m, confidence, guessed))
+    _, poses = follow(person, hidden)
+    off_m = stack(poses) - person.joints_m
+    relative_m = np.linalg.norm(off_m - off_m[:, 14:15], axis=-1)[20:, below]
+    assert (relative_m.mean() < 0.12) == guessed
+    assert (stack(poses, "joint_states")[:, below] != JointState.MEASURED).all()
+    std_m = stack(poses, "std_m")[20:, below]
+    assert std_m.min() > 0.2
+    far_m = np.linalg.norm(off_m, axis=-1)[20:, below]
+    assert (far_m < 2.0 * np.sqrt(3.0) * std_m).mean() > 0.9
+
+
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_any_input_gives_finite_poses_or_lost(data):

@@ -24,6 +24,7 @@ VENDORS = (
 )
 
 IMPORTS = {
+    "halves": set(),
     "stopwatch": set(),
     "privacy": set(),
     "errors": set(),
@@ -37,9 +38,9 @@ IMPORTS = {
     "plausibility": {"errors", "lens"},
     "camera": {"errors", "lens", "plausibility"},
     "records": {"camera", "errors", "skeleton"},
-    "networks": {"errors", "skeleton"},
+    "networks": {"errors", "halves", "skeleton"},
     "body": {"skeleton"},
-    "inference": {"config", "errors", "options", "records", "share", "skeleton"},
+    "inference": {"config", "errors", "halves", "options", "records", "share", "skeleton"},
     "perception": {"camera", "config", "errors", "records", "skeleton"},
     "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
@@ -67,8 +68,8 @@ IMPORTS = {
         "records", "skeleton",
     },
     "learning": {
-        "camera", "config", "datasets", "errors", "evaluation", "inference", "networks", "options",
-        "perception", "records", "skeleton", "synthetic",
+        "camera", "config", "datasets", "errors", "evaluation", "halves", "inference", "networks",
+        "options", "perception", "records", "skeleton", "synthetic",
     },
     "cli": {
         "camera", "config", "datasets", "drawing", "errors", "evaluation", "inference", "learning",

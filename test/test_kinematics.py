@@ -86,3 +86,27 @@ def test_quaternions_and_rotations_undo_each_other():
         rotation = kin.rotation_from_quaternion(random_q(rng)[3:7])
         again = kin.rotation_from_quaternion(kin.quaternion_from_rotation(rotation))
         assert np.allclose(rotation, again, atol=1e-12)
+
+
+def test_what_an_angle_moves_is_the_same_at_every_pose():
+    rng = np.random.default_rng(13)
+    for _ in range(20):
+        _, moves = MODEL.jacobian(random_q(rng))
+        moved = np.abs(moves[:, :, kin.ROOT_V :]).max(axis=1) > 1e-9
+        assert np.array_equal(kin.shown_by(), moved.astype(float))
+
+
+def test_jacobians_that_are_kept_end_with_the_lengths():
+    model, rng = kin.Kinematics(LENGTHS), np.random.default_rng(14)
+    configurations = [random_q(rng) for _ in range(6)]
+    first = [model.jacobian(q) for q in configurations]
+    for q, (points, moves) in zip(configurations[::-1], first[::-1]):
+        again_points, again_moves = model.jacobian(q)
+        assert np.array_equal(points, again_points)
+        assert np.array_equal(moves, again_moves)
+        assert np.array_equal(points, model.forward(q))
+    model.set_lengths(1.1 * LENGTHS)
+    points, moves = model.jacobian(configurations[0])
+    fresh_points, fresh_moves = kin.Kinematics(1.1 * LENGTHS).jacobian(configurations[0])
+    assert np.array_equal(points, fresh_points)
+    assert np.array_equal(moves, fresh_moves)

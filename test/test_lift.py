@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs torch")
 from vnect_ros.learning.poses import PoseSampler, world_poses  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
 from vnect_ros.networks.lift import FEATURES, Lifter, pose_features, shares  # noqa: E402
-from vnect_ros.skeleton import INDEX, knee_neck_length  # noqa: E402
+from vnect_ros.skeleton import INDEX, bone_lengths, knee_neck_length  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,15 @@ def test_views_of_poses_have_the_normal_size_and_fill_the_crop(poses: np.ndarray
     assert x.abs().max() <= 1.0 and y.abs().max() <= 1.0
     extent = torch.maximum(x.amax(1) - x.amin(1), y.amax(1) - y.amin(1))
     assert 1.1 < extent.median() < 1.7  # 2 / 1.45 without the errors
+
+
+def test_poses_stand_on_the_bodies_of_the_rendered_people(poses: np.ndarray) -> None:
+    bones = np.median(bone_lengths(poses), axis=0)
+    thigh, shin = bones[INDEX["right_knee"]], bones[INDEX["right_ankle"]]
+    trunk = bones[INDEX["spine"]] + bones[INDEX["neck"]]
+    # of the captured skeleton these are 1.04 and 0.98
+    assert 0.8 < thigh / shin < 1.0
+    assert 1.3 < trunk / thigh < 1.6
 
 
 def test_gravity_points_from_the_head_of_a_standing_person_to_the_feet() -> None:

@@ -13,7 +13,7 @@ from vnect_ros.datasets import held_out, teachers
 from vnect_ros.datasets.nobody import Nobody
 from vnect_ros.datasets.people import People, groups
 from vnect_ros.errors import VnectError
-from vnect_ros.skeleton import INDEX, MIRROR, PELVIS, knee_neck_length
+from vnect_ros.skeleton import BONES, INDEX, MIRROR, PELVIS, bone_lengths, knee_neck_length
 
 SIZE = 64
 
@@ -163,6 +163,18 @@ def write_nobody(folder, sources, level=0):
     write_tar(folder / "pictures.tar", images)
     np.savez(folder / "index.npz", names=np.array(names[::-1]), source=np.array(sources[::-1]))
     return folder
+
+
+def test_both_sides_of_a_body_get_the_same_bones():
+    world = np.random.default_rng(5).normal(size=(6, 39, 3))
+    joints_m, _ = teachers.locations(world)
+    lengths = bone_lengths(joints_m)
+    np.testing.assert_allclose(lengths, lengths[:, list(MIRROR)], rtol=1e-9)
+    own = teachers.vnect_joints(world)
+    for parent, joint in BONES:
+        kept, made = (x[:, joint] - x[:, parent] for x in (own, joints_m))
+        cosine = (kept * made).sum(1) / np.linalg.norm(kept, axis=1) / np.linalg.norm(made, axis=1)
+        np.testing.assert_allclose(cosine, 1.0, rtol=1e-9)
 
 
 def test_pictures_of_one_house_lie_on_one_side(tmp_path):

@@ -163,6 +163,30 @@ def test_the_lifter_learns_from_poses_without_images(lspet):
     assert last < 0.9 * first
 
 
+def test_the_lifter_learns_from_poses_before_the_first_image(lspet):
+    poses = {"count": 40, "batch": 64, "first_steps": 60}
+    learner = loop.Learner(recipe(lspet, poses=poses), Distributed())
+    before = {k: v.clone() for k, v in learner.network.state_dict().items()}
+    learner.learn_poses_first()
+    now = learner.network.state_dict()
+    moved = {k for k, v in before.items() if not torch.equal(v, now[k])}
+    assert moved and all(k.startswith("lifter.pose.") for k in moved)
+    for name in moved:
+        torch.testing.assert_close(learner.average[name], now[name])
+    sampler = learner.poses
+    features, gravity, locations = sampler.batch(256)
+
+    def error(state):
+        learner.network.load_state_dict(state)
+        learner.network.eval()
+        with torch.no_grad():
+            found = learner.network.lifter.pose(torch.cat([features, gravity], dim=1))
+        return float((found - locations).abs().mean())
+
+    trained = {k: v.clone() for k, v in now.items()}
+    assert error(trained) < 0.8 * error(before)
+
+
 def heat(joints_px):
     from vnect_ros.learning.targets import heatmaps
 

@@ -201,6 +201,8 @@ class Camera:
         points = np.asarray(points_m, dtype=np.float64)
         z = points[..., 2:]
         ahead = z > 1e-6
+        if np.count_nonzero(ahead) == ahead.size:
+            return self._pixels_from_unit(points[..., :2] / z)
         unit = points[..., :2] / np.where(ahead, z, 1.0)
         return np.where(ahead, self._pixels_from_unit(unit), np.nan)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import secrets
 import string
@@ -90,7 +89,7 @@ class Person:
         self._window = Window(config.crop, model.input_size, seen_px, stamp_s)
         self._pixels_filter = OneEuro(*_pixels_constants(config.filter))
         self._local_filter = OneEuro(*_local_constants(config.filter))
-        self._fitter = Fitter(config.fit, config.filter)
+        self._fitter = Fitter(config.fit, config.filter, model.position_std_m)
 
     @property
     def crop(self) -> Crop:
@@ -144,11 +143,11 @@ class Person:
             self.colours = former.colours
         last = former.measured
         if self.pose is not None and last is not None:
-            self.pose = self.measured = dataclasses.replace(_resized(self.pose, last), id=self.id)
+            self.pose = self.measured = _resized(self.pose, last).changed(id=self.id)
 
     def lose(self, stamp_s: float) -> None:
         """Give the person up."""
-        self.pose = dataclasses.replace(self._fitter.lose(stamp_s), id=self.id)
+        self.pose = self._fitter.lose(stamp_s).changed(id=self.id)
 
     def expect(self, frame: Frame) -> Crop:
         """The window in which the person is expected; the find's, before it is confirmed."""
@@ -206,7 +205,7 @@ class Person:
         if self._model.location_frame == "crop_ray":
             local_m = local_m @ frame.camera.rotation_camera_from_crop(crop.centre_px).T
         local_m = self._local_filter.filter(frame.stamp_s, local_m, unit=LOCAL_UNIT_M)
-        return Joints(pixels_px, local_m, confidence)
+        return Joints(pixels_px, local_m, confidence, self._model.guesses_hidden_joints)
 
     def _is_present(self, presence: float, confidence: np.ndarray) -> bool:
         """Whether the window shows a person; a find must be as sure as the search was."""
@@ -240,14 +239,10 @@ class Person:
         is_measured = pose.state is State.MEASURED
         if is_measured:
             self.observed_s = frame.stamp_s
-        std_axes_m, std_m = _with_network_std(pose, self._model.position_std_m)
-        self.pose = dataclasses.replace(
-            pose,
+        self.pose = pose.changed(
             id=self.id,
             crop=self.crop,
             observation_age_s=frame.stamp_s - self.observed_s,
-            std_axes_m=std_axes_m,
-            std_m=std_m,
         )
         if is_measured:
             self.measured = self.pose
@@ -273,8 +268,7 @@ def _resized(pose: Pose, known: Pose) -> Pose:
     factor = known.height_m / pose.height_m
     transform = pose.transform_camera_from_body.copy()
     transform[:3, 3] *= factor
-    return dataclasses.replace(
-        pose,
+    return pose.changed(
         joints_camera_m=pose.joints_camera_m * factor,
         velocities_mps=pose.velocities_mps * factor,
         transform_camera_from_body=transform,
@@ -289,22 +283,7 @@ def _not_measured(pose: Pose) -> Pose:
     """The pose where what was seen does not support it."""
     states = pose.joint_states.copy()
     states[states == JointState.MEASURED] = JointState.REJECTED
-    return dataclasses.replace(pose, state=State.PREDICTED, joint_states=states)
-
-
-def _with_network_std(
-    pose: Pose, position_std_m: tuple[float, float]
-) -> tuple[np.ndarray | None, np.ndarray]:
-    """A pose's `std_axes_m` and `std_m` with the network's lasting errors, which no fit can know.
-
-    Args:
-        position_std_m: across and along the viewing direction [m].
-    """
-    if pose.std_axes_m is None:
-        return None, pose.std_m
-    across_m, along_m = position_std_m
-    axes = np.hypot(pose.std_axes_m, (across_m, across_m, along_m))
-    return axes, np.sqrt(np.mean(axes**2, axis=1))
+    return pose.changed(state=State.PREDICTED, joint_states=states)
 
 
 def _pixels_constants(filters: FilterConfig) -> tuple[float, float]:

@@ -30,6 +30,17 @@ BONES: Final = tuple((p, j) for j, p in enumerate(PARENTS) if p != j)
 """The 20 (parent, child) pairs, in the order of the child."""
 
 
+def _outwards() -> tuple[int, ...]:
+    order = [PELVIS]
+    while len(order) < NUM_JOINTS:
+        order += [j for j, p in enumerate(PARENTS) if p in order and j not in order]
+    return tuple(order[1:])
+
+
+OUTWARDS: Final = _outwards()
+"""Every joint but the root, each behind its parent."""
+
+
 def _mirrored(name: str) -> str:
     if name.startswith("right_"):
         return "left_" + name.removeprefix("right_")
@@ -64,6 +75,25 @@ def bone_lengths(joints: np.ndarray) -> np.ndarray:
         [..., 21] lengths in the unit of the input.
     """
     return np.linalg.norm(joints - joints[..., list(PARENTS), :], axis=-1)
+
+
+def with_bone_lengths(joints: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The pose with other bones: directions stay, and the root's place.
+
+    Args:
+        joints: [..., 21, 3] positions.
+        lengths: [..., 21] of the bone that ends in each joint, in the unit of `joints`.
+
+    Returns:
+        [..., 21, 3].
+    """
+    own = bone_lengths(joints)
+    stretch = lengths / np.where(own > 0.0, own, 1.0)
+    out = joints.copy()
+    for j in OUTWARDS:
+        bone = joints[..., j, :] - joints[..., PARENTS[j], :]
+        out[..., j, :] = out[..., PARENTS[j], :] + stretch[..., j, None] * bone
+    return out
 
 
 NORMALISED_KNEE_NECK_M: Final = 0.92

@@ -58,8 +58,7 @@ class Kinematics:
         self._data = pin.Data(self._model)
         self._frames = {name: self._model.getFrameId(name) for name in JOINT_NAMES}
         self._placements = [self._data.oMf[i] for i in self._frames.values()]
-        # Views of Pinocchio's memory, which show where it placed the joints last.
-        self._translations = [place.translation for place in self._placements]
+        self._points = _in_one(self._placements)
         self.set_lengths(lengths_m)
 
     def set_lengths(self, lengths_m: np.ndarray) -> None:
@@ -80,32 +79,33 @@ class Kinematics:
             offsets_m[s.link] = offset
             if s.link in self._frames:
                 model.frames[self._frames[s.link]].placement.translation = offset
-        self._last_key = b""
-        self._last_points = self._last_moves = np.empty(0)
+        self._known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
     def forward(self, q: np.ndarray) -> np.ndarray:
         """[21, 3] the joints in the camera frame [m]."""
         self._pin.framesForwardKinematics(self._model, self._data, q)
-        return np.array(self._translations)
+        return self._points.copy()
 
     def jacobian(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The joints [21, 3] [m] and their derivatives [21, 3, NV] by the tangent of q.
 
-        Kept until q changes: the answers are not to be written to.
+        The last ones are kept: the answers are not to be written to.
         """
         key = q.tobytes()
-        if key == self._last_key:
-            return self._last_points, self._last_moves
+        if key in self._known:
+            return self._known[key]
         pin, model, data = self._pin, self._model, self._data
         # Runs the forward kinematics of the joints as well.
         spatial = pin.computeJointJacobians(model, data, q)
         pin.updateFramePlacements(model, data)
-        points = np.array(self._translations)
+        points = self._points.copy()
         # A point moves with the body's own axes: by the shift, and by turn x point.
-        levers = (_SHIFT + points @ _TURN).reshape(-1, 6)
-        moves: np.ndarray = (levers @ spatial).reshape(NUM_JOINTS, 3, NV)
+        levers = (_SHIFT + points.dot(_TURN)).reshape(-1, 6)
+        moves: np.ndarray = levers.dot(spatial).reshape(NUM_JOINTS, 3, NV)
         moves *= _SUPPORTS
-        self._last_key, self._last_points, self._last_moves = key, points, moves
+        if len(self._known) == _KEPT:
+            del self._known[next(iter(self._known))]
+        self._known[key] = points, moves
         return points, moves
 
     def orientations_xyzw(self, q: np.ndarray) -> np.ndarray:
@@ -150,6 +150,16 @@ def _template() -> tuple[Any, dict[str, int]]:
     return model, joints
 
 
+@functools.lru_cache(maxsize=1)
+def shown_by() -> np.ndarray:
+    """[21, N] 1.0 where an angle moves a joint, at all but singular configurations; else 0.0."""
+    q = neutral()
+    q[ROOT_Q:] += np.linspace(0.1, 0.3, NUM_ANGLES)
+    _, moves = Kinematics(np.ones(NUM_JOINTS)).jacobian(q)
+    shown = np.abs(moves[:, :, ROOT_V:]).max(axis=1) > 1e-9
+    return shown.astype(np.float64)
+
+
 def put_within_limits(q: np.ndarray) -> None:
     """Change the angles of q [NQ] that are past a limit to that limit."""
     angles = q[ROOT_Q:]
@@ -167,7 +177,7 @@ def neutral() -> np.ndarray:
 def joint_velocities(moves: np.ndarray, tangent: np.ndarray) -> np.ndarray:
     """[21, 3] how joints whose derivatives are moves [21, 3, NV] go with a tangent [NV]."""
     # As one matrix: NumPy would multiply joint by joint.
-    return (moves.reshape(-1, NV) @ tangent).reshape(-1, 3)
+    return moves.reshape(-1, NV).dot(tangent).reshape(-1, 3)
 
 
 def body_transform(q: np.ndarray) -> np.ndarray:
@@ -178,6 +188,17 @@ def body_transform(q: np.ndarray) -> np.ndarray:
     return transform
 
 
+def _in_one(placements: Sequence[Any]) -> np.ndarray:
+    """[N, 3] view of Pinocchio's memory: where it placed N frames, added one after the other."""
+    first, second = (place.translation for place in placements[:2])
+    step = second.ctypes.data - first.ctypes.data
+    return np.lib.stride_tricks.as_strided(
+        first, (len(placements), 3), (step, first.itemsize), writeable=False
+    )
+
+
+_KEPT: Final = 4
+"""Jacobians that are kept: a frame's predicted, fitted and published configuration recur."""
 _SHIFT: Final = np.hstack([np.eye(3), np.zeros((3, 3))]).ravel()
 """[18] of [3, 6]: how a spatial velocity (linear, angular) moves the origin, row by row."""
 _TURN: Final = np.array(

@@ -8,10 +8,13 @@ import numpy as np
 
 from vnect_ros.skeleton import (
     INDEX,
+    MIRROR,
     NORMALISED_KNEE_NECK_M,
     NUM_JOINTS,
     PELVIS,
+    bone_lengths,
     knee_neck_length,
+    with_bone_lengths,
 )
 
 BLAZEPOSE: Final = {
@@ -64,7 +67,11 @@ def vnect_scores(keypoints: np.ndarray) -> np.ndarray:
 
 
 def locations(world_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """BlazePose's metres as our labels: root-relative, at the normalised body size.
+    """BlazePose's metres as our labels: root-relative, both sides alike, of normalised size.
+
+    BlazePose heavy makes the left thigh a fifth longer than the right one, the left upper
+    arm a quarter shorter, whoever is seen from wherever; so each bone gets the mean length
+    of the two sides.
 
     Args:
         world_m: [N, 39, 3].
@@ -74,6 +81,8 @@ def locations(world_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     joints_m = vnect_joints(world_m.astype(np.float64))
     joints_m -= joints_m[:, PELVIS : PELVIS + 1]
+    lengths = bone_lengths(joints_m)
+    joints_m = with_bone_lengths(joints_m, (lengths + lengths[:, list(MIRROR)]) / 2.0)
     length = knee_neck_length(joints_m)
     scale = NORMALISED_KNEE_NECK_M / np.maximum(length, 0.3)
     return joints_m * scale[:, None, None], length > 0.5

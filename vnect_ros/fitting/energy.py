@@ -4,7 +4,9 @@
 
 Every term gives its residuals whitened: divided by the standard deviation that
 its weight stands for, so that half the sum of squares is a negative log
-likelihood and the Hessian at the minimum an information matrix.  The paper's
+likelihood and the Hessian at the minimum an information matrix.  E_smooth and
+E_rest look at the configuration alone and are quadratic in it; they give the
+derivatives of their sum of squares instead.  The paper's
 weights 1, 44, 0.07, 0.11 are kept as the unit of each knob; what they mean here:
 
 - E_IK 1: a root-relative joint position is known to 60 mm.
@@ -22,6 +24,7 @@ E_IK and E_proj have bounds: a robust kernel keeps one outlier from bending the 
 
 from __future__ import annotations
 
+import math
 from typing import Final, Protocol
 
 import numpy as np
@@ -47,12 +50,16 @@ _HIDDEN_REST_STD_RAD: Final = 2.5
 """Likewise for an angle that moves no seen joint, a frame of FRAME_S."""
 _SPINE_REST_STD_RAD: Final = 1.0
 """Likewise for the spine: short bones show it poorly, and it mostly is near its rest."""
+_GUESSED_WEIGHT: Final = 0.1
+"""Confidence in the place of a joint that is not seen, but guessed from the others."""
+_GUESSED_BOUNDS: Final = 9.0
+"""Factor of the kernel's bounds for those: what is guessed is no outlier where it is far off."""
 _NEAREST_M: Final = 0.05
 """Points nearer than this are projected as if at it."""
 
 
 class Term(Protocol):
-    """One summand of the energy.  M is its number of residuals."""
+    """A summand of the energy that looks at the joints.  M is its number of residuals."""
 
     @property
     def bounds(self) -> np.ndarray | None:
@@ -62,12 +69,24 @@ class Term(Protocol):
         """
         ...
 
-    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
-        """[M] whitened residuals of the configuration q with joints points_m [21, 3]."""
+    def residual(self, points_m: np.ndarray) -> np.ndarray:
+        """[M] whitened residuals of the joints points_m [21, 3]."""
         ...
 
-    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
-        """[M, NV] derivative of `residual` by the tangent of q; moves is that of the joints."""
+    def jacobian(self, points_m: np.ndarray, moves: np.ndarray, out: np.ndarray) -> None:
+        """Fill out [M, NV] with the derivative of `residual`; moves [21, 3, NV] are the joints'."""
+        ...
+
+
+class Prior(Protocol):
+    """A summand of the energy that looks at the configuration alone, and is quadratic."""
+
+    def cost(self, q: np.ndarray) -> float:
+        """The energy of a configuration [NQ]."""
+        ...
+
+    def add_to(self, q: np.ndarray, information: np.ndarray, gradient: np.ndarray) -> None:
+        """Add its second derivative [NV, NV] and its first [NV] by the tangent of q."""
         ...
 
 
@@ -81,21 +100,26 @@ class InverseKinematics:
     """E_IK: the body's joints relative to its pelvis are where the network's are."""
 
     def __init__(self, observation: Observation, weight: float) -> None:
-        scale = np.sqrt(weight * observation.local_weight) / UNIT_STD_M
+        guessed, local_weight = observation.measurement.guessed, observation.local_weight
+        if guessed is not None:
+            local_weight = np.where(guessed, _GUESSED_WEIGHT, local_weight)
+        scale = np.sqrt(weight * local_weight) / UNIT_STD_M
         self.bounds = _bounds(scale)
+        if guessed is not None:
+            self.bounds[guessed] *= _GUESSED_BOUNDS
         self._scale = scale[:, None]
         self._local_m = observation.local_m
 
-    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+    def residual(self, points_m: np.ndarray) -> np.ndarray:
         """See `Term`."""
         return ((points_m - points_m[PELVIS] - self._local_m) * self._scale).ravel()
 
-    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    def jacobian(self, points_m: np.ndarray, moves: np.ndarray, out: np.ndarray) -> None:
         """See `Term`."""
-        jacobian = moves * self._scale[:, :, None]
+        rows = out.reshape(moves.shape)
+        np.multiply(moves, self._scale[:, :, None], out=rows)
         # All joints shift as the pelvis does, and nothing else moves the pelvis.
-        jacobian[:, :, :3] = 0.0
-        return jacobian.reshape(-1, NV)
+        rows[:, :, :3] = 0.0
 
 
 class Projection:
@@ -111,20 +135,20 @@ class Projection:
         self._rays = observation.measurement.rays
         self._factor = (scale * distance_m)[:, None]
 
-    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+    def residual(self, points_m: np.ndarray) -> np.ndarray:
         """See `Term`."""
         depth = np.maximum(points_m[:, 2:], _NEAREST_M)
         return ((points_m[:, :2] / depth - self._rays) * self._factor).ravel()
 
-    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    def jacobian(self, points_m: np.ndarray, moves: np.ndarray, out: np.ndarray) -> None:
         """See `Term`."""
         depth = np.maximum(points_m[:, 2:], _NEAREST_M)
-        factor = self._factor / depth
-        by_point = np.zeros((NUM_JOINTS, 2, 3))
-        by_point[:, 0, 0] = by_point[:, 1, 1] = factor[:, 0]
         # Nearer than that, the distance makes no difference.
-        by_point[:, :, 2] = points_m[:, :2] * (factor / -depth) * (points_m[:, 2:] > _NEAREST_M)
-        return (by_point @ moves).reshape(-1, NV)
+        slope = points_m[:, :2] * (points_m[:, 2:] > _NEAREST_M) / depth
+        rows = out.reshape(NUM_JOINTS, 2, NV)
+        np.multiply(slope[:, :, None], moves[:, 2:], out=rows)
+        np.subtract(moves[:, :2], rows, out=rows)
+        rows *= (self._factor / depth)[:, :, None]
 
 
 class Smoothness:
@@ -137,28 +161,35 @@ class Smoothness:
     Args:
         kinematics: whose manifold q lives on.
         expected_q: [NQ] where unaccelerated motion leads.
-        root_information: [NV, NV] square root R of the information matrix, R^T R.
+        information: [NV, NV] of that one, in its tangent.
     """
 
-    bounds: None = None
-
     def __init__(
-        self, kinematics: Kinematics, expected_q: np.ndarray, root_information: np.ndarray
+        self, kinematics: Kinematics, expected_q: np.ndarray, information: np.ndarray
     ) -> None:
         self._kinematics = kinematics
         self._expected_q = expected_q
-        self._root = root_information
+        self._information = information
 
-    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
-        """See `Term`."""
-        return self._root @ self._kinematics.difference(self._expected_q, q)
+    def cost(self, q: np.ndarray) -> float:
+        """See `Prior`."""
+        off = self._kinematics.difference(self._expected_q, q)
+        return 0.5 * float(off.dot(self._information.dot(off)))
 
-    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
-        """See `Term`."""
-        jacobian = self._root.copy()
+    def add_to(self, q: np.ndarray, information: np.ndarray, gradient: np.ndarray) -> None:
+        """See `Prior`."""
+        off = self._kinematics.difference(self._expected_q, q)
+        if not off.any():  # where the search starts
+            information += self._information
+            return
         turn = self._kinematics.root_difference_jacobian(self._expected_q, q)
-        jacobian[:, :ROOT_V] = self._root[:, :ROOT_V] @ turn
-        return jacobian
+        slope = self._information.dot(off)
+        slope[:ROOT_V] = slope[:ROOT_V].dot(turn)
+        gradient += slope
+        turned = self._information.copy()
+        turned[:, :ROOT_V] = turned[:, :ROOT_V].dot(turn)
+        turned[:ROOT_V] = turn.T.dot(turned[:ROOT_V])
+        information += turned
 
 
 class Depth:
@@ -174,16 +205,15 @@ class Depth:
 
     def __init__(self, last_points_m: np.ndarray, weight: float, dt_s: float) -> None:
         self._last = last_points_m[:, 2]
-        root = np.sqrt(weight / (FRAME_S * dt_s))
-        self._scale = root / _UNIT_DEPTH_SPEED
+        self._scale = math.sqrt(weight / (FRAME_S * dt_s)) / _UNIT_DEPTH_SPEED
 
-    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+    def residual(self, points_m: np.ndarray) -> np.ndarray:
         """See `Term`."""
         return (points_m[:, 2] - self._last) * self._scale
 
-    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    def jacobian(self, points_m: np.ndarray, moves: np.ndarray, out: np.ndarray) -> None:
         """See `Term`."""
-        return moves[:, 2] * self._scale
+        np.multiply(moves[:, 2], self._scale, out=out)
 
 
 class Range:
@@ -212,13 +242,13 @@ class Range:
         distance_m = float(points_m[PELVIS, 2])
         return cls(ratio * distance_m, std * distance_m)
 
-    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+    def residual(self, points_m: np.ndarray) -> np.ndarray:
         """See `Term`."""
         return (points_m[PELVIS, 2:] - self._depth_m) / self._std_m
 
-    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    def jacobian(self, points_m: np.ndarray, moves: np.ndarray, out: np.ndarray) -> None:
         """See `Term`."""
-        return moves[PELVIS, 2:] / self._std_m
+        np.divide(moves[PELVIS, 2:], self._std_m, out=out)
 
 
 class Rest:
@@ -230,26 +260,26 @@ class Rest:
         dt_s: since the last frame [s].
     """
 
-    bounds: None = None
-
     def __init__(self, hidden: np.ndarray | None = None, dt_s: float = FRAME_S) -> None:
-        std = np.where(_SPINE, _SPINE_REST_STD_RAD, _REST_STD_RAD)
+        self._weight = _REST_WEIGHT
         if hidden is not None:
-            std[hidden] = _HIDDEN_REST_STD_RAD * np.sqrt(FRAME_S / dt_s)
-        self._std = std
-        self._jacobian = _ANGLES / std[:, None]
+            self._weight = _REST_WEIGHT.copy()
+            self._weight[hidden] = dt_s / (FRAME_S * _HIDDEN_REST_STD_RAD**2)
 
-    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
-        """See `Term`."""
-        return (q[ROOT_Q:] - REST) / self._std
+    def cost(self, q: np.ndarray) -> float:
+        """See `Prior`."""
+        off = q[ROOT_Q:] - REST
+        return 0.5 * float(self._weight.dot(off * off))
 
-    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
-        """See `Term`."""
-        return self._jacobian
+    def add_to(self, q: np.ndarray, information: np.ndarray, gradient: np.ndarray) -> None:
+        """See `Prior`."""
+        gradient[ROOT_V:] += self._weight * (q[ROOT_Q:] - REST)
+        diagonal = information.reshape(-1)[:: NV + 1]
+        diagonal[ROOT_V:] += self._weight
 
 
 _SPINE: Final = np.isin(Q_NAMES, ("lumbar", "waist", "r_waist", "y_waist"))
-_ANGLES: Final = np.hstack([np.zeros((len(REST), ROOT_V)), np.eye(len(REST))])
+_REST_WEIGHT: Final = np.where(_SPINE, _SPINE_REST_STD_RAD, _REST_STD_RAD) ** -2.0
 
 
 def data_terms(

@@ -21,6 +21,7 @@ from vnect_ros.config import FilterConfig, FitConfig
 from vnect_ros.fitting import observe
 from vnect_ros.fitting.calibration import BoneCalibration
 from vnect_ros.fitting.energy import FRAME_S, Term
+from vnect_ros.fitting.inverse import lengths
 from vnect_ros.fitting.limiter import MotionLimiter
 from vnect_ros.fitting.observe import Measurement
 from vnect_ros.fitting.scale import Body, Scale, Surroundings
@@ -35,8 +36,11 @@ _STD_FACTOR: Final = 1.3
 _STD_FLOOR_M: Final = 0.012
 _LASTING_DEPTH_STD: Final = 0.02
 """Error of the distance that no averaging removes, parts of it."""
+_UNSEEN_STD_M: Final = 0.25
+"""Of a joint that is not seen, in each direction, in the long run: what it is guessed from is as
+far off in one frame as in the next, so that many frames do not improve it."""
 _FADE_S: Final = 0.3
-"""Confidence in unseen joints falls with this time constant [s]."""
+"""Confidence in unseen joints falls, and their variance rises, with this time constant [s]."""
 _DISAGREES: Final = 0.25
 """An observation that the fit agrees with less than this was not followed."""
 _NOTHING: Final = Surroundings()
@@ -55,6 +59,7 @@ _MEASURED, _PREDICTED, _REJECTED, _LIMITED = (
         JointState.LIMITED,
     )
 )
+_ALL_PREDICTED: Final = np.full(NUM_JOINTS, _PREDICTED, dtype=np.uint8)
 
 
 class Fitter:
@@ -64,14 +69,21 @@ class Fitter:
     """
 
     def __init__(
-        self, config: FitConfig | None = None, filters: FilterConfig | None = None
+        self,
+        config: FitConfig | None = None,
+        filters: FilterConfig | None = None,
+        lasting_std_m: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         """Start before the person is seen.
 
         Args:
             config: the energy's weights and the person's height.
             filters: the 1-Euro constants of the published pose.
+            lasting_std_m: the network's errors that last, which no fit can know: standard
+                deviations across and along the viewing direction [m].
         """
+        across_m, along_m = lasting_std_m
+        self._lasting_m2 = _STD_FLOOR_M**2 + np.square((across_m, across_m, along_m))
         self._config = config or FitConfig()
         self._filters = filters or FilterConfig()
         self._scale = Scale(self._config.person_height)
@@ -81,6 +93,7 @@ class Fitter:
         self._track: Track | None = None
         self._stamp_s = 0.0
         self._confidence = np.zeros(NUM_JOINTS)
+        self._unseen_s = np.zeros(NUM_JOINTS)
 
     def update(
         self,
@@ -119,7 +132,9 @@ class Fitter:
         if self._track is None:
             return None
         ahead_s = min(max(stamp_s - self._stamp_s, 0.0), _MAX_PERIOD_S)
-        pixels = camera.project(self._kinematics.forward(self._track.predicted_q(ahead_s)))
+        # The fit of that frame needs the Jacobian there too.
+        points_m, _ = self._kinematics.jacobian(self._track.predicted_q(ahead_s))
+        pixels = camera.project(points_m)
         return pixels if np.isfinite(pixels).all() else None
 
     def lose(self, stamp_s: float) -> Pose:
@@ -189,6 +204,7 @@ class Fitter:
         """Begin a track with a frame; None where it does not show the person well enough."""
         if measured is not None:
             self._track = Track.begin(self._kinematics, measured, self._config)
+            self._unseen_s = np.full(NUM_JOINTS, np.inf)
             self._limiter.reset()
         if self._track is None:
             return None
@@ -255,15 +271,17 @@ class Fitter:
             followed: the frame, if the fit followed it.
             limited: [21] bool: joints whose motion was bounded.
         """
-        states = np.full(NUM_JOINTS, _PREDICTED, dtype=np.uint8)
+        states = _ALL_PREDICTED.copy()
         rejected = update.rejected
         self._confidence = self._confidence * math.exp(-dt_s / _FADE_S)
+        self._unseen_s += dt_s
         if followed is not None:
             rejected = rejected | (followed.seen & (update.agreement < _DISAGREES))
             agrees = followed.seen & ~rejected
             states[agrees] = _MEASURED
             trusted = followed.confidence * update.agreement
             np.copyto(self._confidence, trusted, where=agrees)
+            self._unseen_s[agrees] = 0.0
         states[rejected] = _REJECTED
         states[limited] = _LIMITED
         return states
@@ -279,9 +297,11 @@ class Fitter:
         """The pose as it is published, all of it from one configuration; None if not finite."""
         q = self._limiter.q
         points, moves = self._kinematics.jacobian(q)
-        std = np.hypot(track.joint_std_m(moves) * _STD_FACTOR, _STD_FLOOR_M)
-        std[:, 2] = np.hypot(std[:, 2], _LASTING_DEPTH_STD * points[:, 2])
-        if not math.isfinite(points.sum() + std.sum()):
+        variance = track.joint_variance_m2(moves) * _STD_FACTOR**2 + self._lasting_m2
+        lasting_m = _LASTING_DEPTH_STD * points[:, 2]
+        variance[:, 2] += lasting_m * lasting_m
+        variance += (_UNSEEN_STD_M**2 * (1.0 - np.exp(-self._unseen_s / _FADE_S)))[:, None]
+        if not math.isfinite(points.sum() + variance.sum()):
             return None
         shown = _shown(given, given.camera.project(points), update.rejected)
         size = self._scale.size
@@ -295,7 +315,7 @@ class Fitter:
             orientations_xyzw=self._kinematics.orientations_xyzw(q),
             velocities_mps=self._velocities(track, moves),
             confidence=self._confidence,
-            std_m=np.sqrt((std * std) @ _THIRDS),
+            std_m=np.sqrt(variance.dot(_THIRDS)),
             joint_states=states,
             transform_camera_from_body=body_transform(q),
             q=q[ROOT_Q:].copy(),
@@ -305,16 +325,16 @@ class Fitter:
             calibration=self._bones.state,
             bone_lengths_m=self._kinematics.lengths_m.copy(),
             residual_px=shown.residual_px,
-            std_axes_m=std,
+            std_axes_m=np.sqrt(variance),
         )
 
     def _velocities(self, track: Track, moves: np.ndarray) -> np.ndarray:
         """[21, 3] of the joints, none above the bound on speed [m/s]."""
         velocities = joint_velocities(moves, track.v)
-        speed = np.sqrt(np.einsum("ij,ij->i", velocities, velocities))
-        return (
-            velocities * np.minimum(1.0, self._config.max_speed / np.maximum(speed, 1e-9))[:, None]
-        )
+        speeds, fastest = lengths(velocities), self._config.max_speed
+        if speeds.max() > fastest:
+            velocities *= np.minimum(1.0, fastest / np.maximum(speeds, 1e-9))[:, None]
+        return velocities
 
     def _lost(self, stamp_s: float) -> Pose:
         return dataclasses.replace(
@@ -365,6 +385,6 @@ def _shown(given: _Given, projected_px: np.ndarray, rejected: np.ndarray) -> _Sh
     off = projected_px - pixels_px
     counts = seen & ~rejected
     count = np.count_nonzero(counts)
-    squared = float(((off * off).sum(axis=1) * counts).sum())
+    squared = float(counts.dot(off * off).sum())
     raw_m = np.array(given.joints.root_relative_m, dtype=np.float64)
     return _Shown(pixels_px, raw_m, math.sqrt(squared / count) if count else math.nan)

@@ -80,14 +80,14 @@ class Ground:
         self._wanted = wanted @ self._rows.T
         self.bounds = np.full(len(joints), _OUTLIER**2)
 
-    def residual(self, q: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+    def residual(self, points_m: np.ndarray) -> np.ndarray:
         """See `energy.Term`."""
         return (points_m[self._joints] @ self._rows.T - self._wanted).ravel()
 
-    def jacobian(self, q: np.ndarray, points_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    def jacobian(self, points_m: np.ndarray, moves: np.ndarray, out: np.ndarray) -> None:
         """See `energy.Term`."""
-        jacobian: np.ndarray = self._rows @ moves[self._joints]
-        return jacobian.reshape(-1, moves.shape[2])
+        rows = out.reshape(len(self._joints), len(self._rows), -1)
+        np.matmul(self._rows, moves[self._joints], out=rows)
 
 
 class Contacts:

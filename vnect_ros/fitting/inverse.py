@@ -42,7 +42,7 @@ def bone_vectors(joints_m: np.ndarray) -> np.ndarray:
 
 def lengths(vectors: np.ndarray) -> np.ndarray:
     """[N] of vectors [N, 3]."""
-    return np.sqrt((vectors * vectors) @ _ONES)
+    return np.sqrt((vectors * vectors).dot(_ONES))
 
 
 def bone_directions(joints_m: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def joined(bones_m: np.ndarray, factors: np.ndarray) -> np.ndarray:
         bones_m: [21, 3].
         factors: [21] by which to lengthen each.
     """
-    return _CHAINS @ (bones_m * factors[:, None])
+    return _CHAINS.dot(bones_m * factors[:, None])
 
 
 def _chains() -> np.ndarray:

@@ -109,7 +109,7 @@ class MotionLimiter:
     def _bounded(self, wanted: np.ndarray, fitted_q: np.ndarray, dt_s: float) -> np.ndarray:
         """Go to `wanted` as far as the bounds on speed and acceleration let every joint."""
         kinematics = self._kinematics
-        points = kinematics.forward(wanted)
+        points, _ = kinematics.jacobian(wanted)  # which the published pose needs anyway
         limited = self._beyond(points, dt_s) > 1.0
         if np.count_nonzero(limited):
             wanted, points = self._slowed(wanted, dt_s)

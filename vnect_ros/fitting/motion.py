@@ -32,7 +32,6 @@ from vnect_ros.body.kinematics import (
 from vnect_ros.fitting import symmetric
 from vnect_ros.fitting.energy import FRAME_S
 from vnect_ros.fitting.inverse import lengths
-from vnect_ros.fitting.solver import Solution
 
 _UNIT_ACCELERATION: Final = 12.0 * 0.07**0.5
 """Acceleration that an E_smooth weight of 1 stands for [m/s^2]."""
@@ -50,6 +49,7 @@ _START_SPEED_STD: Final = np.concatenate(
 _MAX_VARIANCE: Final = 3.0**2
 """What a pose is known to at least, however long it is not seen [m^2, rad^2]."""
 _JITTER: Final = 1e-9
+_ONES: Final = np.ones(NV)
 
 
 class Motion:
@@ -76,37 +76,47 @@ class Motion:
     def predict(self, dt_s: float, weight_smooth: float) -> None:
         """Advance by dt_s [s] with nothing seen."""
         kept, ahead = _coasted(dt_s)
-        noise = self._acceleration_covariance(weight_smooth) * FRAME_S
+        noise = self._acceleration_covariance(weight_smooth)
+        noise *= FRAME_S * dt_s
         self.q = self.predicted_q(dt_s)
         self.v = kept * self.v
         cross, speed = self._cross, self._speed_covariance
-        grown = ahead * (cross + cross.T) + ahead**2 * speed + noise * (dt_s**3 / 3.0)
+        moved = speed * ahead
+        moved += cross
+        grown = moved + cross.T
+        grown *= ahead
+        grown += noise * (dt_s**2 / 3.0)
         self.covariance = self.covariance + grown
-        self._cross = kept * (cross + ahead * speed) + noise * (dt_s**2 / 2.0)
-        self._speed_covariance = kept**2 * speed + noise * dt_s
+        moved *= kept
+        moved += noise * (dt_s / 2.0)
+        self._cross = moved
+        noise += speed * kept**2
+        self._speed_covariance = noise
         self._bound()
 
-    def root_information(self) -> np.ndarray:
-        """[NV, NV] R with R^T R the inverse of the covariance."""
-        covariance = self.covariance.copy()
-        covariance.flat[:: NV + 1] += _JITTER
-        return symmetric.inverse_root(covariance)
+    def information(self) -> np.ndarray:
+        """[NV, NV] inverse of the covariance."""
+        return _inverse(self.covariance)
 
-    def correct(self, solution: Solution, root_information: np.ndarray) -> None:
-        """Take over the fit's pose, and what it shows of the velocity."""
-        prior = root_information.T @ root_information
-        moved = self._kinematics.difference(self.q, solution.q)
-        gain = prior @ self._cross
-        information = solution.information.copy()
-        information.flat[:: NV + 1] += _JITTER
-        covariance = symmetric.inverse(information)
-        self.v = self.v + gain.T @ moved
-        cross = covariance @ gain
-        speed = self._speed_covariance - gain.T @ (self._cross - cross)
-        self._speed_covariance = (speed + speed.T) / 2.0
+    def correct(self, q: np.ndarray, information: np.ndarray, prior: np.ndarray) -> None:
+        """Take over the fit's pose, and what it shows of the velocity.
+
+        Args:
+            q: [NQ] the fit's.
+            information: [NV, NV] of it.
+            prior: [NV, NV] `information` as it was predicted.
+        """
+        moved = self._kinematics.difference(self.q, q)
+        gain = prior.dot(self._cross)
+        covariance = _inverse(information)
+        self.v = self.v + moved.dot(gain)
+        cross = covariance.dot(gain)
+        speed = self._speed_covariance - gain.T.dot(self._cross - cross)
+        self._speed_covariance = speed + speed.T
+        self._speed_covariance *= 0.5
         self._cross = cross
         self.covariance = covariance
-        self.q = solution.q
+        self.q = q
         self._stop_at_limits()
 
     def inflate_covariance(self) -> None:
@@ -119,11 +129,11 @@ class Motion:
         self.q[:3] *= factor
         self.v[:3] *= factor
 
-    def joint_std_m(self, moves: np.ndarray) -> np.ndarray:
-        """[21, 3] standard deviations of joints with the derivatives moves [21, 3, NV] [m]."""
+    def joint_variance_m2(self, moves: np.ndarray) -> np.ndarray:
+        """[21, 3] variances of joints with the derivatives moves [21, 3, NV] [m^2]."""
         rows = moves.reshape(-1, NV)
-        variance = np.einsum("ij,ij->i", rows @ self.covariance, rows)
-        return np.sqrt(np.maximum(variance, 0.0)).reshape(-1, 3)
+        variance = (rows.dot(self.covariance) * rows).dot(_ONES)
+        return np.maximum(variance, 0.0).reshape(-1, 3)
 
     def _acceleration_covariance(self, weight_smooth: float) -> np.ndarray:
         """[NV, NV] of the tangent's acceleration, from that allowed to the joints."""
@@ -131,9 +141,9 @@ class Motion:
         speed = lengths(joint_velocities(moves, self.v))
         allowed = _UNIT_ACCELERATION / math.sqrt(max(weight_smooth, 1e-6))
         by_joint = allowed + _ACCELERATION_PER_SPEED * speed
-        rows = (moves / by_joint[:, None, None]).reshape(-1, NV)
-        information = rows.T @ rows
-        information.flat[:: NV + 1] += 1.0 / _ANGLE_ACCELERATION**2
+        rows = (moves * (1.0 / by_joint)[:, None, None]).reshape(-1, NV)
+        information = rows.T.dot(rows)
+        information.reshape(-1)[:: NV + 1] += 1.0 / _ANGLE_ACCELERATION**2
         return symmetric.inverse(information)
 
     def _stop_at_limits(self) -> None:
@@ -148,6 +158,13 @@ class Motion:
             shrink = np.sqrt(np.minimum(1.0, _MAX_VARIANCE / variance))
             self.covariance = self.covariance * (shrink * shrink[:, None])
             self._cross = self._cross * shrink[:, None]
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """[NV, NV] inverse of a matrix that may be singular to rounding."""
+    matrix = matrix.copy()
+    matrix.reshape(-1)[:: NV + 1] += _JITTER
+    return symmetric.inverse(matrix)
 
 
 def _coasted(dt_s: float) -> tuple[float, float]:

@@ -13,11 +13,13 @@ agreement: 1 at 0, falling to 0 for outliers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from vnect_ros.fitting.energy import Term
+from vnect_ros.body.kinematics import NV
+from vnect_ros.fitting.energy import Prior, Term
 
 
 class Evaluation(NamedTuple):
@@ -39,39 +41,57 @@ class Objective:
 
     Args:
         terms: with at least one that has bounds.
+        priors: added to them.
     """
 
-    def __init__(self, terms: Sequence[Term]) -> None:
+    def __init__(self, terms: Sequence[Term], priors: Sequence[Prior] = ()) -> None:
         self._terms = sorted(terms, key=lambda term: term.bounds is None)
-        self._bounds = np.concatenate([t.bounds for t in terms if t.bounds is not None])
-        self._vectors: np.ndarray | None = None
+        self._priors = priors
+        bounds = [term.bounds for term in self._terms if term.bounds is not None]
+        self._bounds = np.concatenate(bounds)
+        self._counts = tuple(map(len, bounds))
+        self._sizes: tuple[int, ...] = ()
+        self._jacobian = np.empty((0, NV))
 
     def evaluate(self, q: np.ndarray, points_m: np.ndarray) -> Evaluation:
         """The energy of the configuration q [NQ] with joints points_m [21, 3]."""
-        residuals = [term.residual(q, points_m) for term in self._terms]
+        residuals = [term.residual(points_m) for term in self._terms]
+        if not self._sizes:
+            self._sizes = tuple(map(len, residuals))
+            self._vectors = _vector_of_rows(self._sizes[: len(self._counts)], self._counts)
         residual = np.concatenate(residuals)
-        if self._vectors is None:
-            self._vectors = self._vector_of_rows(residuals)
-        robust = residual[: len(self._vectors)]
-        excess = np.bincount(self._vectors, robust * robust) / self._bounds
-        agreement = 1.0 / (1.0 + excess)
-        plain = residual[len(robust) :]
-        cost = 0.5 * float(self._bounds @ (excess * agreement) + plain @ plain)
+        robust, plain = residual[: len(self._vectors)], residual[len(self._vectors) :]
+        squared = np.bincount(self._vectors, robust * robust)
+        agreement = 1.0 / (1.0 + squared / self._bounds)
+        cost = 0.5 * float(squared.dot(agreement) + plain.dot(plain))
+        for prior in self._priors:
+            cost += prior.cost(q)
         return Evaluation(q, points_m, residual, agreement, cost)
 
     def normal_equations(self, at: Evaluation, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """J^T J [NV, NV] and J^T r [NV], reweighted; moves [21, 3, NV] are of the same q."""
-        jacobian = np.concatenate([t.jacobian(at.q, at.points_m, moves) for t in self._terms])
-        residual = at.residual.copy()
-        scales = at.agreement[self._vectors]
+        if not len(self._jacobian):
+            self._jacobian = np.empty((len(at.residual), NV))
+        jacobian, residual, row = self._jacobian, at.residual.copy(), 0
+        for term, size in zip(self._terms, self._sizes):
+            term.jacobian(at.points_m, moves, jacobian[row : row + size])
+            row += size
+        scales = at.agreement.take(self._vectors)
         jacobian[: len(scales)] *= scales[:, None]
         residual[: len(scales)] *= scales
-        return jacobian.T @ jacobian, residual @ jacobian
+        information, gradient = jacobian.T @ jacobian, residual.dot(jacobian)
+        for prior in self._priors:
+            prior.add_to(at.q, information, gradient)
+        return information, gradient
 
-    def _vector_of_rows(self, residuals: Sequence[np.ndarray]) -> np.ndarray:
-        """[K] for each residual under the kernel, the number of the vector that it belongs to."""
-        sizes: list[int] = []
-        for term, residual in zip(self._terms, residuals):
-            if term.bounds is not None:
-                sizes += [len(residual) // len(term.bounds)] * len(term.bounds)
-        return np.arange(len(sizes)).repeat(sizes)
+
+@lru_cache(maxsize=64)  # few sets of terms, frame after frame
+def _vector_of_rows(sizes: tuple[int, ...], counts: tuple[int, ...]) -> np.ndarray:
+    """[K] for each residual under the kernel, the number of the vector that it belongs to.
+
+    Args:
+        sizes: residuals of each term.
+        counts: vectors that these make up.
+    """
+    widths = np.repeat([size // count for size, count in zip(sizes, counts)], counts)
+    return np.arange(len(widths)).repeat(widths)

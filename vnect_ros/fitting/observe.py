@@ -38,6 +38,9 @@ class Measurement:
     """[21, 2] undistorted, on the plane z = 1."""
     confidence: np.ndarray
     """[21]; 0 is not seen."""
+    guessed: np.ndarray | None = None
+    """[21] bool: not seen, but `local_m` is where the other joints let it be expected; None: no
+    joint is."""
 
     @cached_property
     def seen(self) -> np.ndarray:
@@ -100,15 +103,19 @@ def measurement(joints: Joints | None, camera: Camera) -> Measurement | None:
     local = np.asarray(joints.root_relative_m, dtype=np.float64)
     local = local - local[PELVIS]
     rays = camera.rays(joints.pixels_px)
-    confidence = np.asarray(joints.confidence, dtype=np.float64)
-    # Comparisons are false for NaN.
-    finite = (np.abs(np.concatenate([rays, local], axis=1)) < _LARGEST).all(axis=1)
-    confidence = np.where(finite & (confidence > 0.0), np.minimum(confidence, 1.0), 0.0)
-    if np.count_nonzero(confidence) < MIN_SEEN:
+    # NaN becomes 0 in the confidence, and is not below the largest anywhere else.
+    confidence = np.fmin(np.fmax(np.asarray(joints.confidence, np.float64), 0.0), 1.0)
+    bounded = np.abs(np.concatenate([rays, local], axis=1)) < _LARGEST
+    if np.count_nonzero(bounded) < bounded.size:
+        unusable = ~bounded.all(axis=1)
+        confidence[unusable] = rays[unusable] = 0.0
+        local[~bounded[:, 2:].all(axis=1)] = 0.0
+    count = np.count_nonzero(confidence)
+    if count < MIN_SEEN:
         return None
-    if not finite.all():
-        local[~finite] = rays[~finite] = 0.0
-    return Measurement(local, rays, confidence)
+    if not joints.guessed or count == NUM_JOINTS:
+        return Measurement(local, rays, confidence)
+    return Measurement(local, rays, confidence, (confidence == 0.0) & local.any(axis=1))
 
 
 def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
@@ -133,12 +140,14 @@ def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> 
     if position is None:
         return None
     off = position[:2] - position[2] * rays - across
-    excess = (off * off) @ _PER_OUTLIER
-    position = _meeting_point(columns, weight / np.square(1.0 + excess))
+    counts = 1.0 + (off * off).dot(_PER_OUTLIER)
+    position = _meeting_point(columns, weight / (counts * counts))
     if position is None:
         return None
-    nearest = position[2] + local_m[weight > 0.0, 2].min()
-    return position if nearest >= _NEAREST_M and position[2] <= _FARTHEST_M else None
+    depths_m = local_m[:, 2] + position[2]
+    if depths_m.min() < _NEAREST_M and depths_m[weight > 0.0].min() < _NEAREST_M:
+        return None
+    return position if position[2] <= _FARTHEST_M else None
 
 
 def _meeting_point(columns: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
@@ -148,7 +157,7 @@ def _meeting_point(columns: np.ndarray, weight: np.ndarray) -> np.ndarray | None
         columns: [21, 5] rays, across, 1.
         weight: [21].
     """
-    moments = ((columns * weight[:, None]).T @ columns).tolist()
+    moments = (columns * weight[:, None]).T.dot(columns).tolist()
     (uu, _, ua, _, u), (_, vv, _, vb, v), (*_, a), (*_, b), (*_, total) = moments
     if not total > 0.0:
         return None

@@ -7,6 +7,7 @@ prediction is unsure.  What is rejected and persists is accepted in the end.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -14,7 +15,6 @@ from typing import Final
 import numpy as np
 
 from vnect_ros.fitting import observe
-from vnect_ros.fitting.inverse import lengths
 from vnect_ros.fitting.observe import Measurement, Observation
 from vnect_ros.skeleton import INDEX, KNEE_NECK_WEIGHTS, MIRROR, NUM_JOINTS, PELVIS
 
@@ -27,11 +27,16 @@ _MIRROR: Final = np.array(MIRROR)
 _ONES: Final = np.ones(NUM_JOINTS)
 _VIEWS: Final = np.array([(1.0, 0.0)] * 3 + [(0.0, 1.0)] * 2)
 """[5, 2] which coordinates belong to the joints in space, and which to the rays."""
+_GATED: Final = np.array([(1.0, 0.0, 0.0)] * 3 + [(0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
+"""[5, 3] likewise, the rays' axes apart: each has a gate."""
+_GATED_AXES: Final = np.array([(1.0, 1.0, 0.0), (1.0, 0.0, 1.0), (1.0, 0.0, 0.0)])
+"""[3, 3] which axes of the prediction's variance widen these gates."""
 
 _GATE_M: Final = 0.25
 """A joint this far from its prediction is an outlier, if the prediction is sure [m]."""
 _LOCAL_GATE_M: Final = 1.4 * _GATE_M
 """Likewise for a joint relative to the pelvis."""
+_GATES_M: Final = np.array((_LOCAL_GATE_M, _GATE_M, _GATE_M))
 _ROOT_GATE_M: Final = 0.30
 """Likewise the body's distance."""
 _ROOT_GATE_SHARE: Final = 0.04
@@ -77,8 +82,8 @@ class Prediction:
 
     points_m: np.ndarray
     """[21, 3] in the camera frame [m]."""
-    std_m: np.ndarray
-    """[21, 3] their standard deviations along its axes [m]."""
+    variance_m2: np.ndarray
+    """[21, 3] their variances along its axes [m^2]."""
     lengths_m: np.ndarray
     """[21] bone lengths of the body [m]."""
 
@@ -97,11 +102,12 @@ class OutlierGate:
 
     def check(self, measured: Measurement, predicted: Prediction, dt_s: float) -> Gated:
         """Decide what of a frame to follow; dt_s is the time since the last one [s]."""
-        points, std = predicted.points_m, predicted.std_m
+        points = predicted.points_m
         distance_m = max(float(points[PELVIS, 2]), _NEAREST_M)
         expected_m = points - points[PELVIS]
         expected_rays = points[:, :2] / np.maximum(points[:, 2:], _NEAREST_M)
-        exchanged = _exchanged_sides(measured, predicted, expected_m, expected_rays, distance_m)
+        expected = _views(expected_m, expected_rays, distance_m)
+        exchanged = _exchanged_sides(measured, predicted, expected, distance_m)
         given, flipped = measured, _NONE
         if exchanged is None:
             self._flip_s = np.zeros(2)
@@ -111,11 +117,11 @@ class OutlierGate:
                 return self._refuted(given, predicted)
             measured, flipped = _with_sides_exchanged(measured, exchanged)
         local = measured.with_lengths(predicted.lengths_m)
-        off_local = lengths(local - expected_m) > _LOCAL_GATE_M + _SIGMAS * lengths(std)
-        shift = np.abs(measured.rays - expected_rays) * distance_m > _GATE_M + _SIGMAS * std[:, :2]
-        off = np.array((off_local, shift[:, 0] | shift[:, 1])) & measured.seen
-        rejected = off & self._is_young(off, dt_s)
-        weights = np.where(rejected, 0.0, measured.confidence)
+        off_m = _views(local, measured.rays, distance_m) - expected
+        gates_m = _GATES_M + _SIGMAS * np.sqrt(predicted.variance_m2.dot(_GATED_AXES))
+        beyond = np.sqrt((off_m * off_m).dot(_GATED)) > gates_m
+        off = np.array((beyond[:, 0], beyond[:, 1] | beyond[:, 2])) & measured.seen
+        rejected, weights = self._rejected(off, measured.confidence, dt_s)
         if _root_jumps(expected_m, measured.rays, weights[1], predicted):
             self._root_s += dt_s
             if self._root_s > _ACCEPT_ROOT_S:
@@ -132,11 +138,23 @@ class OutlierGate:
         self.reset()
         return Gated(observe.ungated(measured, predicted.lengths_m), _NONE, Verdict.REFUTED)
 
-    def _is_young(self, off: np.ndarray, dt_s: float) -> np.ndarray:
-        """[2, 21] bool: where a disagreement [2, 21] has not lasted long enough to be right."""
+    def _rejected(
+        self, off: np.ndarray, confidence: np.ndarray, dt_s: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """[2, 21] bool: disagreements that have not lasted long enough to be right.
+
+        Args:
+            off: [2, 21] bool: where the frame and the prediction disagree.
+
+        Returns:
+            These, and [2, 21] the confidence without them.
+        """
+        if not np.count_nonzero(off):
+            self._joint_s = np.zeros((2, NUM_JOINTS))
+            return off, np.array((confidence, confidence))
         self._joint_s = np.where(off, self._joint_s + dt_s, 0.0)
-        young: np.ndarray = self._joint_s <= _ACCEPT_JOINT_S + dt_s / 2.0
-        return young
+        rejected = off & (self._joint_s <= _ACCEPT_JOINT_S + dt_s / 2.0)
+        return rejected, np.where(rejected, 0.0, confidence)
 
 
 def _root_jumps(
@@ -144,35 +162,32 @@ def _root_jumps(
 ) -> bool:
     """Whether the body as predicted is suddenly seen much larger or smaller."""
     position = observe.root_position(expected_m, rays, weight)
-    depth_m, std_m = predicted.points_m[PELVIS, 2], predicted.std_m[PELVIS, 2]
-    gate = _ROOT_GATE_M + _SIGMAS * std_m + _ROOT_GATE_SHARE * depth_m
-    return position is None or abs(position[2] - depth_m) > gate
+    depth_m = float(predicted.points_m[PELVIS, 2])
+    std_m = math.sqrt(predicted.variance_m2[PELVIS, 2])
+    gate_m = _ROOT_GATE_M + _SIGMAS * std_m + _ROOT_GATE_SHARE * depth_m
+    return position is None or abs(float(position[2]) - depth_m) > gate_m
 
 
 def _exchanged_sides(
     measured: Measurement,
     predicted: Prediction,
-    expected_m: np.ndarray,
-    expected_rays: np.ndarray,
+    expected: np.ndarray,
     distance_m: float,
 ) -> np.ndarray | None:
     """Where a pair of limbs fits the prediction far better with left and right exchanged.
 
     Args:
-        expected_m: [21, 3] the joints relative to the pelvis as predicted [m].
-        expected_rays: [21, 2] where they are expected, on the plane z = 1.
+        expected: [21, 5] `_views` of the joints as predicted [m].
         distance_m: of the body [m].
 
     Returns:
         [2, 2] bool: of the joints in space and of the rays; arms, legs.  None: nowhere.
     """
     weights = _LIMBS * np.minimum(measured.confidence, measured.confidence.take(_MIRROR))
-    totals = np.maximum(weights @ _ONES, 1e-9)
-    size = float(measured.bone_lengths_m @ KNEE_NECK_WEIGHTS)
-    scale = float(predicted.lengths_m @ KNEE_NECK_WEIGHTS) / size if size > 1e-3 else 1.0
-    # Two views, each in metres at the body.
-    seen = np.concatenate([measured.local_m * scale, measured.rays * distance_m], axis=1)
-    expected = np.concatenate([expected_m, expected_rays * distance_m], axis=1)
+    totals = np.maximum(weights.dot(_ONES), 1e-9)
+    size = float(measured.bone_lengths_m.dot(KNEE_NECK_WEIGHTS))
+    scale = float(predicted.lengths_m.dot(KNEE_NECK_WEIGHTS)) / size if size > 1e-3 else 1.0
+    seen = _views(measured.local_m * scale, measured.rays, distance_m)
     kept = _distances(seen - expected, weights) / totals
     if kept.max() <= _FLIP_M:
         return None
@@ -183,8 +198,15 @@ def _exchanged_sides(
 
 def _distances(off: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """[2, 2] sums of the lengths of off[:, :3] and off[:, 3:] with weights [2, 21]."""
-    sums: np.ndarray = (weights @ np.sqrt((off * off) @ _VIEWS)).T
-    return sums
+    return weights.dot(np.sqrt((off * off).dot(_VIEWS))).T
+
+
+def _views(local_m: np.ndarray, rays: np.ndarray, distance_m: float) -> np.ndarray:
+    """[21, 5] joints relative to the pelvis, and their rays, both in metres at the body."""
+    views = np.empty((NUM_JOINTS, 5))
+    views[:, :3] = local_m
+    np.multiply(rays, distance_m, out=views[:, 3:])
+    return views
 
 
 def _with_sides_exchanged(
@@ -194,4 +216,4 @@ def _with_sides_exchanged(
     flips = exchanged @ _LIMBS > 0.0
     local = np.where(flips[0, :, None], measured.local_m[_MIRROR], measured.local_m)
     rays = np.where(flips[1, :, None], measured.rays[_MIRROR], measured.rays)
-    return Measurement(local, rays, measured.confidence), flips.any(axis=0)
+    return Measurement(local, rays, measured.confidence, measured.guessed), flips.any(axis=0)

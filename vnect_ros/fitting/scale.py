@@ -12,6 +12,7 @@ from vnect_ros.fitting.energy import Range, Term
 from vnect_ros.fitting.ground import Contacts
 from vnect_ros.fitting.height import HeightEstimate, Size
 from vnect_ros.records import Plane
+from vnect_ros.skeleton import PELVIS
 
 _BODY_STD: Final = 0.03
 """Error of a fit's distance for a person of known height, as a share of it."""
@@ -44,6 +45,15 @@ class Body(NamedTuple):
     """[21] bool: joints that the image shows."""
 
 
+class _Read(NamedTuple):
+    """A depth image that was compared with a body."""
+
+    image_m: np.ndarray
+    reading: depth.DepthReading | None
+    distance_m: float
+    """Of the body's pelvis [m]."""
+
+
 class Scale:
     """Measures one person's height, and gives the terms that hold the fit to metres."""
 
@@ -51,6 +61,8 @@ class Scale:
         """Assume a height until one is measured [m]."""
         self._height = HeightEstimate(assumed_height_m)
         self._contacts = Contacts()
+        self._read: _Read | None = None
+        """The frame's depth image against the predicted body, until the fitted one has come."""
 
     @property
     def size(self) -> Size | None:
@@ -75,7 +87,7 @@ class Scale:
         if around.floor is not None:
             ground = self._contacts.term(body.lengths_m, around.floor, weight, dt_s)
             terms += [] if ground is None else [ground]
-        reading = _depth(body, around)
+        reading = self._compare(body, around.depth_m)
         if reading is not None:
             terms.append(Range.of_pelvis(body.points_m, reading.ratio, reading.std))
         return terms
@@ -90,7 +102,7 @@ class Scale:
             points, lengths = body.points_m, body.lengths_m
             self._contacts.update(points, body.seen, lengths, floor, dt_s, known)
             self._height.update(points, self._contacts.standing, lengths, floor, dt_s)
-        reading = _depth(body, around)
+        reading, self._read = self._compare(body, around.depth_m), None
         if reading is not None:
             # What a body looks like at a distance is right to a few percent.
             std = math.hypot(reading.std, _BODY_STD)
@@ -99,9 +111,18 @@ class Scale:
     def lose_contacts(self) -> None:
         """The feet are not seen, or their distance was corrected."""
         self._contacts.lose()
+        self._read = None
 
-
-def _depth(body: Body, around: Surroundings) -> depth.DepthReading | None:
-    if around.depth_m is None:
-        return None
-    return depth.measure(body.points_m, body.pixels_px, body.seen, around.depth_m, body.height_m)
+    def _compare(self, body: Body, depth_m: np.ndarray | None) -> depth.DepthReading | None:
+        """What a depth image [H, W] shows; read once a frame, then only the distance counts."""
+        if depth_m is None:
+            return None
+        distance_m, read = float(body.points_m[PELVIS, 2]), self._read
+        if read is None or read.image_m is not depth_m:
+            points_m, pixels_px, seen = body.points_m, body.pixels_px, body.seen
+            reading = depth.measure(points_m, pixels_px, seen, depth_m, body.height_m)
+            self._read = _Read(depth_m, reading, distance_m)
+            return reading
+        if read.reading is None:
+            return None
+        return read.reading._replace(ratio=read.reading.ratio * read.distance_m / distance_m)

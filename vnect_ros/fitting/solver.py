@@ -65,9 +65,10 @@ def minimise(
     small_step, small_gain = _TINY if thorough else _SMALL
     q = start_q.copy()
     put_within_limits(q)
-    points, moves = kinematics.jacobian(q)
+    points, _ = kinematics.jacobian(q)
     best, damping = objective.evaluate(q, points), _FIRST_DAMPING
-    for iteration in range(1, max_iterations + 1):
+    for _ in range(max_iterations):
+        _, moves = kinematics.jacobian(best.q)
         information, gradient = objective.normal_equations(best, moves)
         fixed = _fixed(best.q, gradient)
         gradient[fixed] = 0.0
@@ -81,10 +82,8 @@ def minimise(
             break
         damping = max(damping / 10.0, 1e-9)
         gain, best = best.cost - trial.cost, trial
-        if np.abs(step).max() < small_step or gain < small_gain * best.cost:
+        if gain < small_gain * best.cost or np.abs(step).max() < small_step:
             break
-        if iteration < max_iterations:
-            _, moves = kinematics.jacobian(best.q)
     return Solution(best.q, best.points_m, best.agreement, best.cost, information)
 
 
@@ -94,14 +93,16 @@ def _moved(
     """The energy at the end of a step [NV] from q [NQ], cut off at the limits."""
     moved = kinematics.integrate(q, step)
     put_within_limits(moved)
-    return objective.evaluate(moved, kinematics.forward(moved))
+    # Most steps are taken, and then the Jacobian is needed: by the next, or the next frame.
+    return objective.evaluate(moved, kinematics.jacobian(moved)[0])
 
 
 def _fixed(q: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Indices into the tangent of angles nothing shows, and of those pushed against a limit."""
     angles, slope = q[ROOT_Q:], gradient[ROOT_V:]
     pushed = ((angles <= LOWER) & (slope > 0.0)) | ((angles >= UPPER) & (slope < 0.0))
-    return ROOT_V + np.flatnonzero(pushed | _UNOBSERVED)
+    pushed |= _UNOBSERVED
+    return pushed.nonzero()[0] + ROOT_V
 
 
 def _step(

@@ -10,6 +10,7 @@ Each raises numpy.linalg.LinAlgError where the matrix is not positive definite.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,13 @@ import numpy as np
 
 def inverse(matrix: np.ndarray) -> np.ndarray:
     """[N, N] float64 inverse of [N, N], exactly symmetric."""
-    root = inverse_root(matrix)
-    return root.T @ root
+    half = _finite(_factor(matrix).solve(_half_identity(len(matrix))))
+    return half + half.T
 
 
-def inverse_root(matrix: np.ndarray) -> np.ndarray:
-    """[N, N] float64 R, R^T R the inverse of [N, N]."""
-    # With L L^T the matrix: its inverse times L is L^-T.
-    factor = _factor(matrix)
-    root: np.ndarray = _finite(factor.solve(factor.matrixL())).T
-    return root
+@lru_cache(maxsize=4)
+def _half_identity(size: int) -> np.ndarray:
+    return np.eye(size) / 2.0
 
 
 def solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -36,12 +34,19 @@ def solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def _factor(matrix: np.ndarray) -> Any:
     """The decomposition of a matrix [N, N]."""
-    import eigenpy  # late, as Pinocchio is
-
-    factor = eigenpy.LLT(matrix)
-    if factor.info() != eigenpy.ComputationInfo.Success:
+    decompose, success = _eigen()
+    factor = decompose(matrix)
+    if factor.info() != success:
         raise np.linalg.LinAlgError("the matrix is not positive definite")
     return factor
+
+
+@lru_cache(maxsize=1)
+def _eigen() -> tuple[Any, int]:
+    """Eigen's decomposition, and what it gives where it succeeded."""
+    import eigenpy  # late, as Pinocchio is
+
+    return eigenpy.LLT, int(eigenpy.ComputationInfo.Success)
 
 
 def _finite(solution: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body.kinematics import NV, ROOT_V, Kinematics, neutral
+from vnect_ros.body.kinematics import Kinematics, neutral, shown_by
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import inverse, observe
 from vnect_ros.fitting.energy import (
@@ -105,9 +105,9 @@ class Track:
         """[NQ] where the motion leads dt_s from now."""
         return self._motion.predicted_q(dt_s)
 
-    def joint_std_m(self, moves: np.ndarray) -> np.ndarray:
-        """[21, 3] standard deviations of joints with the derivatives moves [21, 3, NV] [m]."""
-        return self._motion.joint_std_m(moves)
+    def joint_variance_m2(self, moves: np.ndarray) -> np.ndarray:
+        """[21, 3] variances of joints with the derivatives moves [21, 3, NV] [m^2]."""
+        return self._motion.joint_variance_m2(moves)
 
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""
@@ -137,8 +137,10 @@ class Track:
             extra: terms besides the usual: what the floor or a depth image shows.
         """
         points, moves = self._kinematics.jacobian(self.q)
-        std, lengths = self._motion.joint_std_m(moves), self._kinematics.lengths_m
-        gated = self._gate.check(measured, Prediction(points, std, lengths), dt_s)
+        predicted = Prediction(
+            points, self._motion.joint_variance_m2(moves), self._kinematics.lengths_m
+        )
+        gated = self._gate.check(measured, predicted, dt_s)
         observation = gated.observation
         if gated.verdict is Verdict.REFUTED:
             return self._start_over(observation, config)
@@ -151,7 +153,7 @@ class Track:
         uncertain = returned or corrected
         compare = uncertain or dt_s > _OLD_S
         agreement = self._fit(observation, dt_s, config, compare, extra)
-        surprise_m = float(np.abs(self.points_m - points).mean())
+        surprise_m = float(np.abs(self.points_m - points).sum()) / points.size
         sudden = surprise_m > _SUDDEN_M + _SUDDEN_ACCELERATION * dt_s**2 / 2.0
         self.unseen_s = 0.0
         if self._is_stuck(observation, agreement, dt_s) and self._leave(observation, config):
@@ -174,10 +176,14 @@ class Track:
         Returns:
             [21] how well each joint's observation agrees with the fit.
         """
-        root = self._motion.root_information()
+        prior = self._motion.information()
         position = _root_position(observation, self._size)
-        terms = self._terms(observation, position, root, dt_s, config)
-        objective = Objective([*terms, *extra])
+        terms = self._terms(observation, position, dt_s, config)
+        priors = (
+            Smoothness(self._kinematics, self.q, prior),
+            Rest(self._hidden(observation), dt_s),
+        )
+        objective = Objective([*terms, *extra], priors)
         start = self.q
         if compare and position is not None:
             alone = _configuration(observation, position)
@@ -187,26 +193,25 @@ class Track:
             if costs[0] < costs[1]:
                 start = alone
         solution = minimise(self._kinematics, objective, start, config.max_iterations)
-        self._motion.correct(solution, root)
+        self._motion.correct(solution.q, solution.information, prior)
         self._solution = solution
         self._measure_size(observation)
-        return solution.agreement[: 2 * NUM_JOINTS].reshape(2, NUM_JOINTS).min(axis=0)
+        of_place, of_ray = solution.agreement[: 2 * NUM_JOINTS].reshape(2, NUM_JOINTS)
+        agreement: np.ndarray = np.minimum(of_place, of_ray)
+        return agreement
 
     def _terms(
         self,
         observation: Observation,
         position: np.ndarray | None,
-        root: np.ndarray,
         dt_s: float,
         config: FitConfig,
     ) -> list[Term]:
-        """All terms of a frame; the expected pose is that of `q`."""
+        """The terms of a frame that look at the joints."""
         share = min(1.0, dt_s / FRAME_S)
         terms: list[Term] = [
             *data_terms(observation, config, _distance(self.q), share),
-            Smoothness(self._kinematics, self.q, root),
             Depth(self._last_points_m, config.weight_depth, dt_s),
-            Rest(self._hidden(observation), dt_s),
         ]
         if position is not None:
             terms.append(Range(position[2], _RANGE_STD * position[2] / share**0.5))
@@ -214,18 +219,17 @@ class Track:
 
     def _hidden(self, observation: Observation) -> np.ndarray:
         """[N] bool: angles that move no joint seen in this frame."""
-        _, moves = self._kinematics.jacobian(self.q)
-        seen = observation.seen.repeat(3).astype(np.float64)
-        hidden: np.ndarray = (seen @ np.abs(moves.reshape(-1, NV)))[ROOT_V:] < 1e-9
+        hidden: np.ndarray = observation.seen.dot(shown_by()) == 0.0
         return hidden
 
     def _measure_size(self, observation: Observation) -> None:
         """Compare the network's bones, along the fitted ones, with the body's."""
         seen = observation.local_weight > 0.0
         counts = (seen & seen.take(_PARENTS)).astype(np.float64)
-        measured = observation.measurement.bones_m * inverse.bone_directions(self.points_m)
-        along_m = float((counts @ measured).sum())
-        body_m = float(counts @ self._kinematics.lengths_m)
+        lengths_m = self._kinematics.lengths_m
+        along = inverse.bone_vectors(self.points_m) * observation.measurement.bones_m
+        along_m = float((counts / np.maximum(lengths_m, inverse.SHORTEST_M)).dot(along).sum())
+        body_m = float(counts.dot(lengths_m))
         if along_m > 0.2 * body_m:
             self._size_frames = min(self._size_frames + 1, _SIZE_FRAMES[1])
             self._size *= (body_m / (along_m * self._size)) ** (1.0 / self._size_frames)
@@ -265,9 +269,8 @@ class Track:
     def _adopt(self, solution: Solution) -> None:
         """Take a fit of one frame alone for the pose, whatever the past was."""
         self._motion = Motion(self._kinematics, solution.q)
-        root = self._motion.root_information()
-        information = solution.information + root.T @ root
-        self._motion.correct(dataclasses.replace(solution, information=information), root)
+        prior = self._motion.information()
+        self._motion.correct(solution.q, solution.information + prior, prior)
         self._last_points_m = solution.points_m
         self._solution = solution
 
@@ -301,9 +304,9 @@ def _fit_alone(
     terms: list[Term] = [
         *data_terms(observation, config, _distance(q)),
         Range(q[2], _RANGE_STD * q[2]),
-        Rest(),
     ]
-    return minimise(kinematics, Objective(terms), q, _START_ITERATIONS, thorough=True)
+    objective = Objective(terms, [Rest()])
+    return minimise(kinematics, objective, q, _START_ITERATIONS, thorough=True)
 
 
 def _data_cost(observation: Observation, solution: Solution, config: FitConfig) -> float:

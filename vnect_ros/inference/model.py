@@ -74,6 +74,14 @@ class Model:
     """Probability from which a crop counts as one of a person who was not tracked before."""
 
     @property
+    def guesses_hidden_joints(self) -> bool:
+        """Whether the locations of a joint out of sight are its likely ones, from the others.
+
+        A lifter, which takes gravity, gives that; location maps are undefined away from a joint.
+        """
+        return bool(self.gravity_input)
+
+    @property
     def map_size(self) -> int:
         """Edge of the maps [cells]."""
         return self.input_size // self.stride_px

@@ -98,9 +98,11 @@ def known_area(image: np.ndarray) -> tuple[int, int, int, int]:
     Returns:
         x0, y0, x1, y1 [px], the end exclusive.
     """
-    bright = image.max(axis=2) > 24
-    rows = np.flatnonzero(bright.mean(axis=1) > 0.02)
-    columns = np.flatnonzero(bright.mean(axis=0) > 0.02)
+    # an order of magnitude quicker than reductions along the axes
+    bright = np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2]) > 24
+    height, width = bright.shape
+    rows = np.flatnonzero(np.count_nonzero(bright, axis=1) > 0.02 * width)
+    columns = np.flatnonzero(np.count_nonzero(bright, axis=0) > 0.02 * height)
     if rows.size == 0 or columns.size == 0:
         return 0, 0, image.shape[1], image.shape[0]
     x0, y0, x1, y1 = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -43,6 +43,8 @@ class PoseConfig:
     """Poses to draw from."""
     batch: int = 256
     """Views of them a step."""
+    first_steps: int = 0
+    """Steps from poses alone before the first image: a hundred times as quick as with images."""
 
 
 @dataclass(frozen=True)

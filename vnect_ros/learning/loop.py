@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from tqdm import tqdm, trange
 
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.learning import checkpoints, losses, validation
@@ -135,6 +136,24 @@ class Learner:
         )
         return terms
 
+    def learn_poses_first(self) -> None:
+        """Train the lifter on poses alone, for the recipe's `poses.first_steps`."""
+        poses, sampler = self.config.poses, self.poses
+        if poses is None or sampler is None or not poses.first_steps:
+            return
+        learning = list(self.network.lifter.pose.parameters())
+        optimizer = torch.optim.AdamW(learning, weight_decay=self.config.weight_decay)
+        for step in trange(poses.first_steps, disable=not self.distributed.is_main, mininterval=20):
+            share = rate_share(step / poses.first_steps, step, self.config.warm_up_steps, 0.01)
+            optimizer.param_groups[0]["lr"] = self.config.rate * share
+            self._learn_poses(sampler)
+            self.distributed.mean([p.grad for p in learning if p.grad is not None])
+            nn.utils.clip_grad_norm_(learning, self.config.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        for name, value in self.network.state_dict().items():
+            self.average[name].copy_(value)
+
     def _learn_poses(self, sampler: PoseSampler) -> float:
         """Add the gradients of the lifter's error on poses without images; returns it [dm]."""
         assert self.config.poses is not None
@@ -142,9 +161,10 @@ class Learner:
             t.to(self.device)
             for t in sampler.batch(self.config.poses.batch // self.distributed.size)
         )
-        found = self.network.lifter.pose(torch.cat([features, gravity], dim=1))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            found = self.network.lifter.pose(torch.cat([features, gravity], dim=1))
         everywhere = torch.ones(len(found), NUM_JOINTS, device=self.device)
-        error = losses.lifted_loss(found, locations, everywhere)
+        error = losses.lifted_loss(found.float(), locations, everywhere)
         (self.config.losses.lifted * error).backward()
         return float(error.detach())
 
@@ -195,12 +215,13 @@ class Learner:
 
 def _train(distributed: Distributed, config: TrainConfig, folder: Path, resume: bool) -> None:
     import cv2
-    from tqdm import tqdm
 
     cv2.setNumThreads(1)
     learner = Learner(config, distributed)
     if resume and (folder / LATEST).exists():
         learner.restore(checkpoints.read(folder / LATEST))
+    else:
+        learner.learn_poses_first()
     mixture = of_recipe(config)
     held_out = [(v.kind, open_source(v)) for v in config.validation]
     p = learner.progress

@@ -20,6 +20,7 @@ from vnect_ros.skeleton import (
     MIRROR,
     NORMALISED_KNEE_NECK_M,
     NUM_JOINTS,
+    OUTWARDS,
     PARENTS,
     PELVIS,
     knee_neck_length,
@@ -30,33 +31,38 @@ _LEGS = [INDEX[s + p] for s in ("right_", "left_") for p in ("hip", "knee", "ank
 _MIRROR = torch.tensor(MIRROR)
 
 
-def _outwards() -> list[int]:
-    """Every joint but the root, each behind its parent."""
-    order = [PELVIS]
-    while len(order) < NUM_JOINTS:
-        order += [j for j, p in enumerate(PARENTS) if p in order and j not in order]
-    return order[1:]
-
-
-_OUTWARDS = _outwards()
+_POSES_A_BODY = 8
 _CAMERA_FROM_WORLD = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """Of a level camera that looks along the world's y."""
 
 
 def world_poses(motion: str, count: int, seed: int = 0) -> np.ndarray:
-    """[N, 21, 3] float32 poses of the synthetic people, z up [m].
+    """[N, 21, 3] float32 poses of the synthetic people, on their bodies, z up [m].
+
+    The bodies matter: with the bone lengths of the captured skeleton, whose thighs are a
+    fifth longer and whose spine is as much shorter than theirs, a lifter is off by 4 cm.
 
     Args:
         motion: npz of clips for `synthetic.motion.load_motion`; "" for poses from angles alone.
         count: N.
         seed: of everything random.
     """
+    from vnect_ros.synthetic.bodies import body_model, sample_phenotypes
     from vnect_ros.synthetic.motion import load_motion
     from vnect_ros.synthetic.poses import sample_pose
+    from vnect_ros.synthetic.retarget import bone_rotations
 
     clips = load_motion(motion, False) if motion else None  # type: ignore[arg-type]
+    model = body_model()
     rng = np.random.default_rng(seed)
-    return np.stack([sample_pose(rng, clips).joints_m for _ in range(count)]).astype(np.float32)
+    poses = np.empty((count, NUM_JOINTS, 3), np.float32)
+    for i in range(count):
+        if i % _POSES_A_BODY == 0:
+            shape = model.shape(*sample_phenotypes(rng, False))
+        pose = sample_pose(rng, clips)
+        rotations = bone_rotations(model, shape, pose.joints_m, pose.style)
+        poses[i] = model.pose(shape, rotations)[0]
+    return poses
 
 
 class PoseSampler:
@@ -97,7 +103,7 @@ class PoseSampler:
         stretch = 1.0 + 0.05 * self._normal(count, NUM_JOINTS)
         stretch = (stretch + stretch[:, _MIRROR]) / 2.0
         joints: list[torch.Tensor] = [torch.zeros(count, 3)] * NUM_JOINTS
-        for j in _OUTWARDS:
+        for j in OUTWARDS:
             bone = poses[:, j] - poses[:, PARENTS[j]]
             joints[j] = joints[PARENTS[j]] + stretch[:, j, None] * bone
         poses = torch.stack(joints, dim=1)

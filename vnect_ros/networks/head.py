@@ -1,8 +1,9 @@
 """VNect's read-out on MoveNet's features: heatmaps, parent-relative and location maps.
 
 The heatmaps come from MoveNet's own keypoint head at stride 4, one row a joint.  At
-stride 8 the head predicts Δx, Δy, Δz, the offset of each joint from its parent; the
-bone-length maps √(Δx² + Δy² + Δz²) follow from them inside the network; both join the
+stride 8 the head predicts Δx, Δy, Δz, the offset of each joint from its parent, from the
+pyramid and from the encoder's richer features at stride 16; the bone-length maps
+√(Δx² + Δy² + Δz²) follow from them inside the network; both join the
 features for the location maps (Mehta et al. 2017, section 4.1).  The encoder's end,
 where a network knows which way the whole person faces, joins them too, and is
 summarised in one vector a picture.
@@ -54,34 +55,41 @@ class LiteHead(nn.Module):
     """Joins the features of three strides.
 
     Args:
-        channels: of the features at strides 4, 8 and 32.
+        channels: of the features at strides 4, 8, 16 and 32 (`MoveNetTrunk.channels`).
         cells: edge of the features at stride 32.
         width: channels inside.
-        context: channels kept of the encoder's end.
+        context: channels kept of the encoder's end, and of its features at stride 16.
         summary: length of the vector that summarises the picture.
     """
 
     def __init__(
-        self, channels: tuple[int, int, int], cells: int, width: int = 96, context: int = 64,
+        self, channels: tuple[int, int, int, int], cells: int, width: int = 96, context: int = 64,
         summary: int = 128,
     ) -> None:  # fmt: skip
         super().__init__()
         self.heatmaps = KeypointHead(NUM_JOINTS, channels[0])
-        self.context = SameConv(channels[2], context)
+        self.context = SameConv(channels[3], context)
+        self.middle = SameConv(channels[2], context)
         self.summary = nn.Linear(context * cells * cells, summary)
-        self.join = SameConv(channels[1] + context, width)
+        self.join = SameConv(channels[1] + 2 * context, width)
         self.spread = SameConv(width, width, 3, groups=width)
         self.mix = SameConv(width, width)
         self.delta = SameConv(width, 3 * NUM_JOINTS)
         self.read = SameConv(width + MAPS, width)
         self.locations = SameConv(width, 3 * NUM_JOINTS)
 
-    def forward(self, p4: torch.Tensor, p8: torch.Tensor, deep: torch.Tensor) -> Readout:
+    def forward(
+        self, p4: torch.Tensor, p8: torch.Tensor, c16: torch.Tensor, deep: torch.Tensor
+    ) -> Readout:
         """Read the features of `MoveNetTrunk`."""
         context = F.relu6(self.context(deep))
         summary = F.relu(self.summary(context.flatten(1)))
-        wide = F.interpolate(context, scale_factor=4.0, mode="bilinear", align_corners=False)
-        x = F.relu6(self.join(torch.cat([p8, wide], dim=1)))
+        middle = F.relu6(self.middle(c16))
+        wide = [
+            F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+            for x, scale in ((context, 4.0), (middle, 2.0))
+        ]
+        x = F.relu6(self.join(torch.cat([p8, *wide], dim=1)))
         x = F.relu6(x + self.mix(F.relu6(self.spread(x))))
         delta = self.delta(x)
         joined = torch.cat([x, delta, bone_length_maps(delta)], dim=1)

@@ -88,9 +88,9 @@ class Lifter(nn.Module):
 
     def __init__(self, summary: int = 128) -> None:
         super().__init__()
-        self.pose = Perceptron(FEATURES + 3, 3 * NUM_JOINTS, 384, 2)
+        self.pose = Perceptron(FEATURES + 3, 3 * NUM_JOINTS, 512, 2)
         self.correction = Perceptron(
-            2 * 3 * NUM_JOINTS + FEATURES + 3 + summary, 3 * NUM_JOINTS, 256, 1
+            2 * 3 * NUM_JOINTS + FEATURES + 3 + summary, 3 * NUM_JOINTS, 384, 2
         )
         nn.init.zeros_(self.correction.leave.weight)
         nn.init.zeros_(self.correction.leave.bias)

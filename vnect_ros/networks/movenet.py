@@ -105,7 +105,7 @@ class MoveNetTrunk(nn.Module):
         variant: one of `VARIANTS`.
 
     Attributes:
-        channels: of the pyramid's features at strides 4 and 8, and of the encoder's end.
+        channels: of the features that `forward` gives, in their order.
         held_blocks: so many blocks from the start, and the stem, do not learn.
     """
 
@@ -140,14 +140,14 @@ class MoveNetTrunk(nn.Module):
             Merge(fine, coarse, out)
             for fine, coarse, out in zip(levels[::-1], PYRAMID[:0:-1], PYRAMID[2::-1])
         )
-        self.channels = (PYRAMID[0], PYRAMID[1], c_in)
+        self.channels = (PYRAMID[0], PYRAMID[1], levels[2], c_in)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Map [B, 3, S, S] normalised RGB, S a multiple of 32, to features.
 
         Returns:
-            The pyramid's [B, 24, S/4, S/4] and [B, 24, S/8, S/8], and the encoder's end
-            [B, C, S/32, S/32].
+            The pyramid's [B, 24, S/4, S/4] and [B, 24, S/8, S/8], the encoder's
+            [B, C, S/16, S/16] and its end [B, C, S/32, S/32].
         """
         learns = torch.is_grad_enabled()
         with torch.set_grad_enabled(learns and not self.held_blocks):
@@ -161,7 +161,7 @@ class MoveNetTrunk(nn.Module):
         p32 = self.coarsest(F.relu6(self.top(x)))
         p16 = self.merges[0](p32, levels[2])
         p8 = self.merges[1](p16, levels[1])
-        return self.merges[2](p8, levels[0]), p8, x
+        return self.merges[2](p8, levels[0]), p8, levels[2], x
 
 
 class KeypointHead(nn.Module):

@@ -21,7 +21,8 @@ from vnect_ros.errors import ConfigError, describe
 
 def smoothing(cutoff_hz: np.ndarray | float, dt_s: float) -> np.ndarray | float:
     """Share of the new value in a first-order low-pass: alpha(fc) above, in (0, 1)."""
-    return 1.0 / (1.0 + 1.0 / (2.0 * math.pi * cutoff_hz * dt_s))
+    passed = cutoff_hz * (2.0 * math.pi * dt_s)
+    return passed / (1.0 + passed)
 
 
 class OneEuro:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from vnect_ros.errors import BackendError
+from vnect_ros.halves import restore
 from vnect_ros.inference.base import undeclared
 from vnect_ros.inference.model import Model
 
@@ -38,6 +39,7 @@ def prepared(model: Model) -> onnx.ModelProto:
         graph = onnx.load(str(model.file))
     except Exception as error:  # protobuf's errors share no narrower base
         raise BackendError(f"{model.file} is no ONNX file: {error}") from error
+    restore(graph)
     make_symmetric(graph)
     prepend_normalisation(graph, model)
     return graph

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from vnect_ros.errors import ModelError, describe
+from vnect_ros.halves import store_in_half
 
 if TYPE_CHECKING:
     import onnx
@@ -173,6 +174,16 @@ def _sensitive_nodes(model: onnx.ModelProto) -> set[str]:
     return {n.name for n in model.graph.node if any(i.startswith(_SENSITIVE) for i in n.input)}
 
 
+def store_compactly(file: Path) -> None:
+    """Rewrite a file with its exact fp16 weights in fp16 (`halves`)."""
+    import onnx
+
+    model = onnx.load(str(file))
+    store_in_half(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(file))
+
+
 def to_fp16(source: Path, file: Path) -> None:
     """Write the fp16 form of an fp32 file: float32 in and out.
 
@@ -194,7 +205,7 @@ def to_fp16(source: Path, file: Path) -> None:
     wide.update(out for node in graph.node if node.name in full for out in node.output)
     nodes: list[onnx.NodeProto] = []
     casts: dict[tuple[str, int], str] = {}
-    half_weights: set[str] = set()
+    halves: set[str] = set()
 
     def converted(name: str, to: int) -> str:
         """The tensor as the type `to`, through a cast where it is of the other."""
@@ -212,7 +223,7 @@ def to_fp16(source: Path, file: Path) -> None:
                 continue
             if name in weights:
                 if to == TensorProto.FLOAT16:
-                    half_weights.add(name)
+                    halves.add(name)
                     node.input[i] = f"{name}_fp16"
             elif name not in constants:
                 node.input[i] = converted(name, to)
@@ -223,7 +234,7 @@ def to_fp16(source: Path, file: Path) -> None:
             for names in (node.input, node.output):
                 names[:] = [inner if name == output.name else name for name in names]
         nodes.append(helper.make_node("Cast", [inner], [output.name], to=TensorProto.FLOAT))
-    for name in sorted(half_weights):
+    for name in sorted(halves):
         half = numpy_helper.to_array(weights[name]).astype(np.float16)
         graph.initializer.append(numpy_helper.from_array(half, f"{name}_fp16"))
     used = {name for node in nodes for name in node.input}

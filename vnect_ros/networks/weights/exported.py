@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from vnect_ros.errors import ModelError, describe
+from vnect_ros.halves import restore
 
 
 def load_exported(network: nn.Module, file: str | Path) -> None:
@@ -26,9 +27,11 @@ def load_exported(network: nn.Module, file: str | Path) -> None:
     from onnx import numpy_helper
 
     try:
-        graph = onnx.load(str(file)).graph
+        model = onnx.load(str(file))
     except (OSError, DecodeError) as error:
         raise ModelError(describe("file", str(file), "an exported ONNX file")) from error
+    restore(model)
+    graph = model.graph
     arrays = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     layers = {n.input[1]: list(n.input[2:]) for n in graph.node if len(n.input) > 1}
     state = network.state_dict()
