@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,11 +17,19 @@ WALKING_MPS: Final = 1.5
 """... and by how much it grows with the time since [m/s]."""
 DEPTH: Final = 1.0 / 3.0
 """What a distance along the line of sight counts: a single frame hardly shows it."""
-SAME_BONES: Final = 0.2
-"""Mean difference of the logarithms of two people's bones, up to which they may be one."""
-SAME_COLOURS: Final = 12.5
-"""Difference of colours (`appearance.difference`) above which two people are not one ..."""
-CLEARLY: Final = 1.5
+OTHER_BONES: Final = 0.3
+"""Mean difference of the logarithms of two people's bones above which they are not one."""
+USUAL_COLOURS: Final = 12.5
+"""Difference of colours (`appearance.difference`) ..."""
+USUAL_BONES: Final = 0.4
+"""... of bones ..."""
+USUAL_PLACE: Final = 2.0
+"""... and of the place, in parts of the reach, that count alike: together two of one person
+differ by less than `SAME`."""
+SAME: Final = 1.35
+EXPECTED: Final = 0.5
+"""What speaks for somebody who is expected near there at this time ..."""
+CLEARLY: Final = 0.25
 """... and by how much the next one must differ more where several may be meant."""
 _LIMBS: Final = [
     INDEX[f"{side}_{name}"]
@@ -32,10 +41,10 @@ _LIMBS: Final = [
 class Memory:
     """Decides whether somebody who is found is somebody who was lost.
 
-    It is the same person if the place is within what can be walked since, the bones
-    have the same proportions as far as one frame shows them, and the body and clothes
-    the same colours.  Where several who are remembered fit, their colours decide, if
-    they do clearly: in doubt a new id is given.
+    It is the same person if the place is within what can be walked since, and place,
+    proportions of the bones and colours of body and clothes together are alike.  Of
+    several who are remembered the most alike is taken, if it clearly is: in doubt a new
+    id is given.
     """
 
     def __init__(self) -> None:
@@ -56,13 +65,10 @@ class Memory:
         """
         now_s = found.observed_s
         self._lost = [p for p in self._lost if 0.0 <= now_s - p.observed_s <= remember_for_s]
-        fitting = [
-            (0.0 if found.colours is None else former.colours_apart(found.colours), former)
-            for former in (*self._lost, *hidden)
-            if _may_be(found, former)
-        ]
-        fitting = sorted((f for f in fitting if f[0] < SAME_COLOURS), key=lambda f: f[0])
-        if not fitting or (len(fitting) > 1 and fitting[1][0] <= CLEARLY * fitting[0][0]):
+        fitting = [(_apart(found, former), former) for former in self._lost]
+        fitting += [(_apart(found, former) - EXPECTED, former) for former in hidden]
+        fitting = sorted((f for f in fitting if f[0] < SAME), key=lambda f: f[0])
+        if not fitting or (len(fitting) > 1 and fitting[1][0] - fitting[0][0] < CLEARLY):
             return None
         (_, former) = fitting[0]
         self._lost = [person for person in self._lost if person is not former]
@@ -73,19 +79,27 @@ class Memory:
         self._lost = []
 
 
-def _may_be(found: Person, former: Person) -> bool:
+def _apart(found: Person, former: Person) -> float:
+    """How much speaks against two people being one; infinite where it cannot be.
+
+    The sum of the differences of colours, bones and place, each in parts of what is usual.
+    """
     pose, last = found.measured, former.measured
     if pose is None or last is None:
-        return False
+        return math.inf
     # Of the same height both would be seen where they are: distances are in proportion to it.
     place_m = pose.transform_camera_from_body[:3, 3] * (last.height_m / pose.height_m)
     apart_m = place_m - last.transform_camera_from_body[:3, 3]
     ray = place_m / np.linalg.norm(place_m)
     apart_m -= (1.0 - DEPTH) * (apart_m @ ray) * ray
-    if np.linalg.norm(apart_m) > REACH_M + WALKING_MPS * (pose.stamp_s - last.stamp_s):
-        return False
+    reach_m = REACH_M + WALKING_MPS * (pose.stamp_s - last.stamp_s)
+    place = float(np.linalg.norm(apart_m)) / reach_m
     ratio = np.log(_limbs(bone_lengths(pose.joints_raw_m)) / _limbs(last.bone_lengths_m))
-    return bool(np.abs(ratio - np.median(ratio)).mean() < SAME_BONES)
+    bones = float(np.abs(ratio - np.median(ratio)).mean())
+    if place > 1.0 or bones > OTHER_BONES:
+        return math.inf
+    colours = 0.0 if found.colours is None else former.colours_apart(found.colours)
+    return colours / USUAL_COLOURS + bones / USUAL_BONES + place / USUAL_PLACE
 
 
 def _limbs(lengths_m: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ ALIKE: Final = 8.0
 """Difference of colours that light and shade make."""
 NO_MATCH: Final = 10.0
 """Cost of leaving a person without a reading: people are given as many as possible."""
-SIZE_WEIGHT: Final = 0.3
+SIZE_WEIGHT: Final = 0.5
 """Distance that a size counts for which is e times another."""
 
 
