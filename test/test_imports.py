@@ -45,7 +45,7 @@ IMPORTS = {
     "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
-    "memory": {"person", "skeleton"},
+    "memory": {"perception", "person", "skeleton"},
     "pipeline": {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
         "stopwatch",

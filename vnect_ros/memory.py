@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from vnect_ros.perception.assignment import are_one
 from vnect_ros.person import Person
 from vnect_ros.skeleton import INDEX, bone_lengths
 
@@ -28,7 +29,9 @@ USUAL_PLACE: Final = 2.0
 differ by less than `SAME`."""
 SAME: Final = 1.35
 EXPECTED: Final = 0.5
-"""What speaks for somebody who is expected near there at this time ..."""
+"""What speaks for somebody hidden who is predicted where the found one is ..."""
+EXPECTED_RADIUS: Final = 0.25
+"""... that is, whose joints are this near in the mean, in parts of the size ..."""
 CLEARLY: Final = 0.25
 """... and by how much the next one must differ more where several may be meant."""
 _LIMBS: Final = [
@@ -66,7 +69,7 @@ class Memory:
         now_s = found.observed_s
         self._lost = [p for p in self._lost if 0.0 <= now_s - p.observed_s <= remember_for_s]
         fitting = [(_apart(found, former), former) for former in self._lost]
-        fitting += [(_apart(found, former) - EXPECTED, former) for former in hidden]
+        fitting += [(_apart(found, p) - EXPECTED * _is_expected(found, p), p) for p in hidden]
         fitting = sorted((f for f in fitting if f[0] < SAME), key=lambda f: f[0])
         if not fitting or (len(fitting) > 1 and fitting[1][0] - fitting[0][0] < CLEARLY):
             return None
@@ -77,6 +80,10 @@ class Memory:
     def clear(self) -> None:
         """Forget everybody."""
         self._lost = []
+
+
+def _is_expected(found: Person, hidden: Person) -> bool:
+    return are_one(found.joints_px, hidden.joints_px, EXPECTED_RADIUS)
 
 
 def _apart(found: Person, former: Person) -> float:
