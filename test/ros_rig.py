@@ -64,10 +64,13 @@ class Rig:
     ) -> Heard:
         """Start a node with these parameters (`__` for a dot), and listen to it.
 
-        Its images come from `topic`.
+        Its images come from `topic`.  One person is tracked unless `max_people` says
+        otherwise (None: the node's default): the backend "fake" sees somebody in every
+        window of a search.
         """
         heard = self.heard[namespace] = Heard(self, namespace)
-        given = {key.replace("__", "."): value for key, value in parameters.items()}
+        parameters = {"max_people": 1, **parameters}
+        given = {k.replace("__", "."): v for k, v in parameters.items() if v is not None}
         node = VnectNode(
             context=self.context,
             namespace=namespace,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from fake_backend import coordinate_card, read_card
 
+from vnect_ros.camera import Camera
 from vnect_ros.config import CropConfig, PipelineConfig
 from vnect_ros.perception import crop as cropping
 from vnect_ros.perception import search
-from vnect_ros.records import Crop
+from vnect_ros.records import Crop, Frame, Plane
 
 
 @pytest.mark.parametrize("size", [61.7, 224.0, 300.3, 611.0, 1511.5])
@@ -98,10 +101,88 @@ def test_a_search_frames_every_person(width, height):
 def test_a_search_bounds_its_windows_a_frame_and_begins_where_the_person_was():
     config = PipelineConfig(crop=CropConfig(windows_per_frame=3))
     people = search.PersonSearch(config, 224)
-    people.restart(Crop(400.0, 200.0, 100.0, 224))
-    first = people.windows(960, 540, 0.0, [])
+    image = np.zeros((540, 960, 3), np.uint8)
+    camera = Camera.from_field_of_view(960, 540, 60.0)
+    people.restart(Crop(400.0, 200.0, 100.0, 224), 0.0)
+    first = people.windows(Frame(image, camera, 0.0), [])
     assert len(first) == 3 and first[0].size_px == pytest.approx(150.0)
     np.testing.assert_allclose(first[0].centre_px, [449.5, 249.5])
-    rest = [w for _ in range(20) for w in people.windows(960, 540, 0.0, [])]
+    rest = [w for _ in range(20) for w in people.windows(Frame(image, camera, 0.0), [])]
     grid = search.grid(960, 540, config.crop, 224)
     assert set(grid) <= set(first[1:] + rest)
+
+
+def test_with_a_known_floor_the_search_is_about_people_who_stand_on_it():
+    camera = Camera.from_field_of_view(640, 480, 47.0)
+    pitch = 0.15  # down
+    floor = Plane(np.array([0.0, -np.cos(pitch), -np.sin(pitch)]), -1.3)
+    config = CropConfig()
+    windows = search.floor_grid(camera, floor, config, 192)
+    everywhere = search.grid(
+        640, 480, dataclasses.replace(config, search_scales=config.search_scales + 1), 192
+    )
+    assert len(windows) < len(everywhere) / 2.0
+    ahead = np.array([0.0, -np.sin(pitch), np.cos(pitch)])
+    feet_m = -1.3 * floor.normal
+    for distance_m in (3.0, 4.5, 6.0, 7.5):
+        for aside_m in np.linspace(-0.3, 0.3, 5) * distance_m:
+            foot_m = feet_m + distance_m * ahead + (aside_m, 0.0, 0.0)
+            ends_px = camera.project(np.array([foot_m, foot_m + 1.7 * floor.normal]))
+            size_px = np.ptp(ends_px[:, 1])
+            framed = [
+                w
+                for w in windows
+                if (w.input_from_image(ends_px) > -8).all()
+                and (w.input_from_image(ends_px) < 200).all()
+                and w.size_px < 2.8 * size_px
+            ]
+            assert framed, (distance_m, aside_m)
+
+
+def test_a_camera_that_looks_down_searches_everywhere():
+    camera = Camera.from_field_of_view(640, 480, 47.0)
+    floor = Plane(np.array([0.0, 0.0, -1.0]), -3.0)
+    assert search.floor_grid(camera, floor, CropConfig(), 192) == search.grid(
+        640, 480, CropConfig(), 192
+    )
+
+
+def test_what_changes_is_searched_first_and_more_often_the_more_people_there_are():
+    camera = Camera.from_field_of_view(640, 480, 47.0)
+    config = PipelineConfig(crop=CropConfig(search_rate=10.0))
+    still = np.full((480, 640, 3), 90, np.uint8)
+    someone = [Crop(-900.0, -900.0, 10.0, 192)]
+
+    def tried(people, seconds, tracked, image=still, begin_s=0.0):
+        """The windows of each frame at 30 Hz."""
+        return [
+            people.windows(Frame(image, camera, begin_s + i / 30.0), tracked)
+            for i in range(round(seconds * 30))
+        ]
+
+    count = len(search.grid(640, 480, config.crop, 192))
+    people = search.PersonSearch(config, 192)
+    first = tried(people, count / 10.0, someone)
+    assert sum(map(len, first)) == count and max(map(len, first)) == 1, "all of it is new"
+    quiet = tried(people, 8.0, someone, begin_s=10.0)
+    assert sum(map(len, quiet)) == pytest.approx(10, abs=1), "an eighth of the rate"
+    walked_in = still.copy()
+    walked_in[200:330, 500:540] = 20
+    (window,) = next(w for w in tried(people, 1.0, someone, walked_in, 20.0) if w)
+    assert window.left_px < 500 and window.left_px + window.size_px > 540
+    many = search.PersonSearch(config, 192)
+    assert sum(map(len, tried(many, 0.5, someone * 3))) == 15, "each frame one"
+
+
+def test_who_is_lost_is_looked_for_there_for_a_while():
+    camera = Camera.from_field_of_view(640, 480, 47.0)
+    config = PipelineConfig(crop=CropConfig(search_rate=0.0))
+    people = search.PersonSearch(config, 192)
+    lost = Crop(300.0, 100.0, 120.0, 192)
+    people.restart(lost, 0.0)
+    image = np.zeros((480, 640, 3), np.uint8)
+    someone = [Crop(0.0, 300.0, 100.0, 192)]
+    looks = [people.windows(Frame(image, camera, i / 30.0), someone) for i in range(1, 180)]
+    times_s = [i / 30.0 for i, windows in enumerate(looks, 1) if windows]
+    assert 5 <= len(times_s) <= 7 and times_s[-1] < search.MISS_S
+    assert {w.size_px for windows in looks for w in windows} == {180.0}

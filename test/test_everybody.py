@@ -48,6 +48,14 @@ class Crowd(FakeBackend):
     def joints_px(self, name) -> np.ndarray:
         return CAMERA.project(NORMALISED_M * 1.0 + self.places[name])
 
+    def image(self) -> np.ndarray:
+        """The card with a grey stripe where each person's trunk is: people change the picture."""
+        image = CARD.copy()
+        for name in self.places:
+            (x, top), (_, bottom) = self.joints_px(name)[[1, PELVIS]].round().astype(int)
+            image[max(top, 0) : max(bottom, 0), max(x - 12, 0) : max(x + 12, 0)] = 90
+        return image
+
     def hidden(self, name) -> np.ndarray:
         """[21] bool: joints behind somebody who is nearer."""
         x, y, z = self.places[name]
@@ -108,7 +116,7 @@ def run(pipeline, crowd, seconds, move=None, begin_s=0.0):
         stamp_s = begin_s + i / RATE_HZ
         if move is not None:
             move(stamp_s)
-        frames.append(pipeline.step(Frame(CARD, CAMERA, stamp_s)))
+        frames.append(pipeline.step(Frame(crowd.image(), CAMERA, stamp_s)))
     return frames
 
 
@@ -232,11 +240,24 @@ def test_a_reading_goes_to_whom_it_fits():
     bob = CAMERA.project(NORMALISED_M + (1.0, 0.0, 4.0))
     sure = np.ones(21)
     exchanged = [Keypoints(bob, sure), Keypoints(ann, sure)]
-    assert assignment.assign(exchanged, [ann, bob]) == [1, 0]
-    assert assignment.assign(exchanged[::-1], [ann, bob]) == [0, 1]
-    assert assignment.assign(exchanged, [ann, None]) == [0, 1]
+    alike = np.zeros((2, 2))
+    assert assignment.assign(exchanged, [ann, bob], alike) == [1, 0]
+    assert assignment.assign(exchanged[::-1], [ann, bob], alike) == [0, 1]
     nothing = Keypoints(bob, np.zeros(21))
-    assert sorted(assignment.assign([nothing, exchanged[1]], [ann, bob])) == [0, 1]
+    assert assignment.assign([nothing, exchanged[1]], [ann, bob], alike) == [1, None]
+    assert assignment.assign([], [ann, bob], np.zeros((2, 0))) == [None, None]
+    far = Keypoints(bob + 400.0, sure)
+    assert assignment.assign([far, exchanged[1]], [ann, bob], alike) == [1, None], "nobody's"
+
+
+def test_colours_decide_where_places_do_not():
+    ann = CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0))
+    bob = CAMERA.project(NORMALISED_M + (0.1, 0.0, 4.0))
+    between = [Keypoints((ann + bob) / 2.0 + off, np.ones(21)) for off in (1.0, -1.0)]
+    red, blue = 5.0, 30.0
+    expected = [ann, bob]
+    assert assignment.assign(between, expected, np.array([[red, blue], [blue, red]])) == [0, 1]
+    assert assignment.assign(between, expected, np.array([[blue, red], [red, blue]])) == [1, 0]
 
 
 def test_a_joint_that_two_claim_goes_to_the_better_and_is_unseen_for_the_other():
@@ -263,7 +284,7 @@ def test_boxes_from_a_detector_take_the_place_of_the_search(crowd):
         return np.array(rows).reshape(-1, 4)
 
     def step(i, boxes_px):
-        return pipeline.step(Frame(CARD, CAMERA, i / RATE_HZ, boxes_px=boxes_px))
+        return pipeline.step(Frame(crowd.image(), CAMERA, i / RATE_HZ, boxes_px=boxes_px))
 
     for i in range(10):
         assert step(i, boxes()) == [] and crowd.windows == 0, "no boxes, no search"

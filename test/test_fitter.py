@@ -442,3 +442,20 @@ def test_any_input_gives_finite_poses_or_lost(data):
         assert ((pose.confidence >= 0.0) & (pose.confidence <= 1.0)).all()
         assert (pose.q >= kin.LOWER - 1e-9).all()
         assert (pose.q <= kin.UPPER + 1e-9).all()
+
+
+def test_who_is_found_again_is_where_a_person_of_the_known_height_is(tracked):
+    """A find is fitted at the assumed height; the former fitter knows another one."""
+    known, person, seen, poses = tracked
+    tall = Fitter(FitConfig(person_height=1.4 * person.height_m, calibration_frames=10))
+    stamps = person.stamps_s()
+    first = tall.update(stamps[30], seen[30], people.CAMERA)
+    place_m, true_m = first.joints_camera_m[PELVIS], person.joints_m[30, PELVIS]
+    assert np.linalg.norm(place_m) > 1.25 * np.linalg.norm(true_m)
+    tall.inherit(known)
+    after = tall.update(stamps[31], seen[31], people.CAMERA)
+    assert after.height_m == pytest.approx(poses[-1].height_m)
+    assert after.joints_camera_m[PELVIS] == pytest.approx(person.joints_m[31, PELVIS], abs=0.25)
+    assert people.CAMERA.project(after.joints_camera_m) == pytest.approx(
+        people.CAMERA.project(first.joints_camera_m), abs=40.0
+    )

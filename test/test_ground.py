@@ -51,6 +51,18 @@ def test_height_and_distance_follow_from_the_floor(name):
     np.testing.assert_allclose([pose.height_m for pose in without], 1.7)
 
 
+@pytest.mark.parametrize("name", ["walk", "signals"])
+def test_who_is_looked_at_in_every_second_frame_is_measured_too(name):
+    """Of several people each has a turn: a foot stands on meanwhile."""
+    person = people.recorded(name)
+    noisy = people.seen(person).joints
+    turns = [joints if i % 2 == 0 else None for i, joints in enumerate(noisy)]
+    poses, _ = track(person, turns, FLOOR)
+    assert {pose.state for pose in poses[1::2]} == {State.PREDICTED}
+    assert poses[100].height_m == pytest.approx(person.height_m, abs=0.05)
+    assert root_errors(poses, person)[100:].mean() < 0.04
+
+
 @pytest.mark.parametrize("height_m", [1.1, 1.45, 1.95])
 def test_children_and_tall_people_are_measured_too(height_m):
     short = people.recorded("signals")

@@ -25,6 +25,7 @@ VENDORS = (
 
 IMPORTS = {
     "halves": set(),
+    "stopwatch": set(),
     "privacy": set(),
     "errors": set(),
     "options": {"errors"},
@@ -40,13 +41,14 @@ IMPORTS = {
     "networks": {"errors", "halves", "skeleton"},
     "body": {"skeleton"},
     "inference": {"config", "errors", "halves", "options", "records", "share", "skeleton"},
-    "perception": {"config", "errors", "records", "skeleton"},
+    "perception": {"camera", "config", "errors", "records", "skeleton"},
     "drawing": {"records", "skeleton"},
     "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
-    "memory": {"person", "records", "skeleton"},
+    "memory": {"perception", "person", "skeleton"},
     "pipeline": {
         "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
+        "stopwatch",
     },
     "messages": {"camera", "errors"},
     "recordings": {"camera", "clock", "errors", "messages"},

@@ -287,7 +287,7 @@ class Listening(FakeBackend):
 def test_the_network_is_told_where_down_is_in_each_window(tmp_path, location_frame):
     scene = Scene(tmp_path, PINHOLE, location_frame)
     backend = Listening(scene.model, scene.look)
-    pipeline = Pipeline(PipelineConfig(), backend)
+    pipeline = Pipeline(PipelineConfig(max_people=1), backend)
     up = np.array([0.0, -np.cos(0.3), -np.sin(0.3)])  # a camera that looks down by 0.3 rad
     for i in range(30):
         (*poses,) = pipeline.step(Frame(CARD, PINHOLE, i / RATE_HZ, Plane(up, -1.2)))

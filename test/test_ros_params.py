@@ -28,7 +28,7 @@ def fake(tmp_path):
 
 
 def test_every_option_is_a_parameter_with_its_default_and_description(rig):
-    rig.start(autostart=False)
+    rig.start(autostart=False, max_people=None)
     listed = rig.call(
         ListParameters, "/vnect/list_parameters", ListParameters.Request()
     ).result.names

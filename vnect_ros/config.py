@@ -65,7 +65,8 @@ class CropConfig(Section):
     )
     search_rate: float = option(
         10.0,
-        "Windows a second tried for further people while somebody is tracked",
+        "Windows a second tried for further people, for each person who is tracked, where the"
+        " image changed; an eighth of it where it did not",
         low=0.0,
         high=1e3,
     )
@@ -143,7 +144,7 @@ class PipelineConfig(Section):
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-    max_people: int = option(1, "People tracked at the same time at most", low=1, high=32)
+    max_people: int = option(6, "People tracked at the same time at most", low=1, high=32)
     people_per_frame: int = option(
         3,
         "People whom the network looks at in each frame at most: bounds the latency. Of more"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import secrets
 import string
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from vnect_ros.config import FilterConfig, PipelineConfig
 from vnect_ros.fitting.fitter import Fitter
 from vnect_ros.fitting.scale import Surroundings
 from vnect_ros.inference.model import Model
-from vnect_ros.perception import decode
+from vnect_ros.perception import appearance, decode
 from vnect_ros.perception.crop import Window
 from vnect_ros.perception.decode import Keypoints
 from vnect_ros.perception.filters import OneEuro
@@ -32,9 +31,14 @@ STILL_PRESENT: Final = 0.05
 """Presence below which the window of a person who is tracked does not show anybody: it is
 stated as if nothing were known before, but who was there a frame ago is likely still there."""
 MIN_EVIDENCE: Final = 4.5
-"""The same by the summed confidence of the joints, of a network without presence."""
+"""Summed confidence of the joints below which a window shows nobody new, and of a network
+without presence nobody at all."""
 SLOWEST_PERIOD_S: Final = 2.0
 """Frames farther apart than this do not belong to one track."""
+HIDDEN_S: Final = 0.12
+"""Whoever is not seen for less is still taken to be where they are expected [s]."""
+COLOURS_SHARE: Final = 0.1
+"""What each new look at a person's colours counts in their mean."""
 NEAREST_M: Final = 0.1
 """A pelvis that is not this far in front of the camera is no pose of a person in the image."""
 
@@ -62,14 +66,23 @@ class Person:
         self.id = new_id()
         self.pose: Pose | None = None
         """The last frame's; None before the find is confirmed."""
+        self.measured: Pose | None = None
+        """The last one that rests on what was seen."""
         self.observed_s = stamp_s
         """Stamp of the last image that the network saw of this person [s]."""
         self.expected_px: np.ndarray | None = None
         """[21, 2] where the joints are expected in the frame at hand; None: not confirmed."""
         self.looked_s = stamp_s
         """Stamp of the last image in which the network looked for this person [s]."""
+        self.coloured_s = -math.inf
+        """Stamp of the last image that the colours were taken from [s]."""
+        self.surveyed_s = -math.inf
+        """Stamp of the last image whose window was searched for others too [s]."""
         self.apart_s = stamp_s
         """Stamp of the last frame in which nobody else was tracked at the same place [s]."""
+        self.colours: np.ndarray | None = None
+        """[5, 3] of body and clothes, see `appearance.colours`; None: not seen yet."""
+        self._looks = 0
         self._config, self._model = config, model
         self._found = found
         seen_px = found.pixels_px[found.confidence > 0.0]
@@ -88,6 +101,28 @@ class Person:
         """[21, 2] the joints in the last frame, or where the search saw them [px]."""
         return self._found.pixels_px if self.pose is None else self.pose.joints_px
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the last frame ended the track."""
+        return self.pose is not None and self.pose.state is State.LOST
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the network looked for this person for a while and did not see it."""
+        return self.looked_s > self.observed_s + HIDDEN_S
+
+    @property
+    def expected_or_found_px(self) -> np.ndarray:
+        """[21, 2] the joints as expected in the frame at hand, or as the search saw them [px]."""
+        return self.joints_px if self.expected_px is None else self.expected_px
+
+    def is_in(self, crop: Crop) -> bool:
+        """Whether a window shows a part of the box about the joints."""
+        inside = crop.input_from_image(self.expected_or_found_px)
+        return bool(
+            (inside.max(axis=0) > 0.0).all() and (inside.min(axis=0) < crop.input_size).all()
+        )
+
     def configure(self, config: PipelineConfig) -> None:
         """Take other settings from the next frame on, and go on tracking."""
         self._config = config
@@ -100,21 +135,19 @@ class Person:
         """Measure the bone lengths anew, and go on tracking."""
         self._fitter.recalibrate()
 
-    def inherit(self, former: Person, pose: Pose) -> Pose:
-        """Turn out to be a person who was lost: take that one's id and bone lengths.
-
-        Returns:
-            The first pose, under that id.
-        """
+    def inherit(self, former: Person) -> None:
+        """Turn out to be a person who was lost or hidden: take that one's id and bone lengths."""
         self.id = former.id
         self._fitter.inherit(former._fitter)
-        self.pose = pose.changed(id=self.id)
-        return self.pose
+        if former.colours is not None:
+            self.colours = former.colours
+        last = former.measured
+        if self.pose is not None and last is not None:
+            self.pose = self.measured = _resized(self.pose, last).changed(id=self.id)
 
-    def lose(self, stamp_s: float) -> Pose:
-        """Give the person up.  Returns the LOST pose."""
+    def lose(self, stamp_s: float) -> None:
+        """Give the person up."""
         self.pose = self._fitter.lose(stamp_s).changed(id=self.id)
-        return self.pose
 
     def expect(self, frame: Frame) -> Crop:
         """The window in which the person is expected; the find's, before it is confirmed."""
@@ -123,13 +156,8 @@ class Person:
             return self._window.crop
         return self._window.follow(self.expected_px, frame.stamp_s)
 
-    def read(self, frame: Frame, maps: Maps, rivals_px: Sequence[np.ndarray] = ()) -> Sighting:
-        """The joints that the window's maps show; of like maxima those that are expected.
-
-        Args:
-            rivals_px: [21, 2] each: where other people's joints are expected.
-        """
-        self.looked_s = frame.stamp_s
+    def read(self, frame: Frame, maps: Maps) -> Sighting:
+        """The joints that the window's maps show; of like maxima those that are expected."""
         keypoints = decode.read_keypoints(
             maps,
             self.crop,
@@ -137,9 +165,25 @@ class Person:
             self._model.confidence_curve,
             self._config.decode,
             self.expected_px,
-            rivals_px,
         )
         return Sighting(self.crop, maps, keypoints)
+
+    def see_colours(self, image: np.ndarray, keypoints: Keypoints) -> None:
+        """Remember the colours of body and clothes, as a mean over about a second."""
+        new = appearance.colours(image, keypoints)
+        self._looks += 1
+        if self.colours is None:
+            self.colours = new
+            return
+        mean = self.colours + max(COLOURS_SHARE, 1.0 / self._looks) * (new - self.colours)
+        self.colours = np.where(np.isnan(mean), np.where(np.isnan(new), self.colours, new), mean)
+
+    def colours_apart(self, colours: np.ndarray) -> float:
+        """How much colours [5, 3] differ from this person's; 0 where nothing can be compared."""
+        if self.colours is None:
+            return 0.0
+        apart = appearance.difference(self.colours, colours)
+        return 0.0 if math.isnan(apart) else apart
 
     def observe(self, frame: Frame, sighting: Sighting) -> Joints | None:
         """Smooth the keypoints, read the location maps there, smooth those.
@@ -165,10 +209,12 @@ class Person:
 
     def _is_present(self, presence: float, confidence: np.ndarray) -> bool:
         """Whether the window shows a person; a find must be as sure as the search was."""
+        evident = bool(confidence.sum() >= MIN_EVIDENCE)
         if math.isnan(presence):
-            return bool(confidence.sum() >= MIN_EVIDENCE)
-        threshold = self._model.presence_threshold
-        return presence >= (threshold if self.pose is None else min(STILL_PRESENT, threshold))
+            return evident
+        if self.pose is None:
+            return evident and presence >= self._model.presence_threshold
+        return presence >= min(STILL_PRESENT, self._model.presence_threshold)
 
     def update(self, frame: Frame, joints: Joints | None) -> Pose | None:
         """Fit the body to the frame's joints, or predict it where there are none.
@@ -190,13 +236,16 @@ class Person:
             pose = self._fitter.lose(frame.stamp_s)
         if self.pose is None and pose.state is not State.MEASURED:
             return None
-        if pose.state is State.MEASURED:
+        is_measured = pose.state is State.MEASURED
+        if is_measured:
             self.observed_s = frame.stamp_s
         self.pose = pose.changed(
             id=self.id,
             crop=self.crop,
             observation_age_s=frame.stamp_s - self.observed_s,
         )
+        if is_measured:
+            self.measured = self.pose
         return self.pose
 
 
@@ -212,6 +261,22 @@ def _explains(pose: Pose, crop: Crop) -> bool:
 
 def _is_in_front(pose: Pose) -> bool:
     return bool(pose.transform_camera_from_body[2, 3] > NEAREST_M)
+
+
+def _resized(pose: Pose, known: Pose) -> Pose:
+    """A pose as it is seen the same of a person of another pose's height and bones."""
+    factor = known.height_m / pose.height_m
+    transform = pose.transform_camera_from_body.copy()
+    transform[:3, 3] *= factor
+    return pose.changed(
+        joints_camera_m=pose.joints_camera_m * factor,
+        velocities_mps=pose.velocities_mps * factor,
+        transform_camera_from_body=transform,
+        height_m=known.height_m,
+        height_std_m=known.height_std_m,
+        calibration=known.calibration,
+        bone_lengths_m=known.bone_lengths_m,
+    )
 
 
 def _not_measured(pose: Pose) -> Pose:

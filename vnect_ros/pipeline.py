@@ -13,16 +13,22 @@ from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.inference.base import Backend
 from vnect_ros.memory import Memory
-from vnect_ros.perception import assignment, decode
+from vnect_ros.perception import appearance, assignment, decode, grouping
 from vnect_ros.perception import crop as cropping
+from vnect_ros.perception.grouping import Group
 from vnect_ros.perception.search import Find, PersonSearch
 from vnect_ros.person import Person, Sighting
-from vnect_ros.records import Crop, Frame, Maps, Pose, State
+from vnect_ros.records import Crop, Frame, Maps, Pose
+from vnect_ros.stopwatch import Stopwatch
 
 SECOND_SCALE: Final = 0.7
 """The smaller of the two scales whose maps are averaged (paper, section 5)."""
 FIND_RADIUS: Final = 0.25
 """A find this near to somebody who is tracked is no new person, in parts of the smaller size."""
+SURVEY_S: Final = 0.1
+"""A tracked person's window is searched for further people once in this time [s]."""
+NOTICED_JOINTS: Final = 4
+"""Joints by which somebody is noticed, where fewer are seen than make a person."""
 DUPLICATE_RADIUS: Final = 0.12
 """Two tracks this near are on one person, in parts of the smaller size ..."""
 DUPLICATE_S: Final = 0.4
@@ -54,7 +60,7 @@ class Pipeline:
         self._search = PersonSearch(config, self.model.input_size, self.model.presence_threshold)
         self._memory = Memory()
         self._poses: list[Pose] = []
-        self._watch = _Stopwatch(clock)
+        self._watch = Stopwatch(clock)
         self.configure(config)
 
     def step(self, frame: Frame) -> list[Pose]:
@@ -78,11 +84,17 @@ class Pipeline:
         windows = self._windows(frame)
         maps = self._infer(frame, crops + windows)
         finds = self._finds(frame, windows, maps[len(crops) :])
+        self._look_around(frame, people, maps)
         sightings = self._read(frame, people, maps)
         self._poses = self._follow(frame, sightings)
         self._admit(finds, frame.stamp_s)
         self.timings_s = self._watch.stop()
         return self._poses
+
+    @property
+    def searched(self) -> int:
+        """How many times the whole frame was searched for people."""
+        return max(self._search.rounds - 1, 0)
 
     def reset(self) -> None:
         """Forget everybody."""
@@ -137,8 +149,7 @@ class Pipeline:
         tracked = [person.crop for person in self.people]
         if frame.boxes_px is not None:
             return self._search.windows_of(frame.boxes_px, tracked)
-        height, width = frame.image.shape[:2]
-        return self._search.windows(width, height, frame.stamp_s, tracked)
+        return self._search.windows(frame, tracked)
 
     def _infer(self, frame: Frame, crops: Sequence[Crop]) -> list[Maps]:
         """The network's maps of every crop, averaged over two scales if so configured."""
@@ -172,81 +183,131 @@ class Pipeline:
 
     def _finds(self, frame: Frame, windows: Sequence[Crop], maps: Sequence[Maps]) -> list[Find]:
         """The people that search windows show, the best first."""
-        finds = []
-        known_px = [person.expected_px for person in self.people if person.expected_px is not None]
+        finds: list[Find] = []
+        known_px = self._known_px()
         for window, its_maps in zip(windows, maps):
-            keypoints = decode.read_keypoints(
-                its_maps,
-                window,
-                frame.image.shape,
-                self.model.confidence_curve,
-                self.config.decode,
-                rivals_px=known_px,
-            )
-            keypoints = assignment.unclaimed(keypoints, known_px)
-            find = self._search.judge(its_maps, keypoints, window)
-            if find is not None:
-                finds.append(find)
+            groups = self._groups(frame, window, its_maps, known_px, NOTICED_JOINTS)
+            finds += self._search.judge(its_maps, groups, window)
         self._watch.lap("decode")
         return sorted(finds, key=lambda find: -find.score)
 
+    def _groups(
+        self,
+        frame: Frame,
+        window: Crop,
+        maps: Maps,
+        known_px: Sequence[np.ndarray] = (),
+        min_joints: int = 0,
+    ) -> list[Group]:
+        """The people in a window, those left out who are known."""
+        curve, shape, config = self.model.confidence_curve, frame.image.shape, self.config.decode
+        return grouping.people_in(maps, window, shape, curve, config, known_px, min_joints)
+
+    def _known_px(self) -> list[np.ndarray]:
+        """[21, 2] each: where the joints of people are whom the last frames showed."""
+        return [p.expected_or_found_px for p in self.people if not p.is_hidden]
+
+    def _look_around(self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]) -> None:
+        """Notice further people in the window of one of those who are tracked, by turns."""
+        if len(self.people) >= self.config.max_people or frame.boxes_px is not None or not people:
+            return
+        person, its_maps = min(zip(people, maps), key=lambda pair: pair[0].surveyed_s)
+        if frame.stamp_s - person.surveyed_s < SURVEY_S:
+            return
+        person.surveyed_s = frame.stamp_s
+        groups = self._groups(frame, person.crop, its_maps, self._known_px(), NOTICED_JOINTS)
+        self._search.notice(groups)
+        self._watch.lap("decode")
+
     def _read(
         self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]
-    ) -> dict[Person, Sighting]:
-        """What this frame shows of each person, no joint of it twice."""
-        expected = [person.expected_px for person in people]
-        sightings = []
+    ) -> dict[Person, Sighting | None]:
+        """What this frame shows of each person, nothing of it twice; None: hidden."""
+        sightings: dict[Person, Sighting | None] = {}
+        crowd: list[Person] = []
+        shown: list[Sighting] = []
         for person, its_maps in zip(people, maps):
-            rivals = [
-                other.expected_px
-                for other in self.people
-                if other is not person and other.expected_px is not None
-            ]
-            sightings.append(person.read(frame, its_maps, rivals))
-        if len(people) > 1:
-            chosen = assignment.assign([s.keypoints for s in sightings], expected)
-            sightings = [sightings[i] for i in chosen]
-            claims = assignment.settle_claims([s.keypoints for s in sightings], expected)
-            sightings = [s._replace(keypoints=k) for s, k in zip(sightings, claims)]
-        self._watch.lap("decode")
-        return dict(zip(people, sightings))
-
-    def _follow(self, frame: Frame, sightings: Mapping[Person, Sighting]) -> list[Pose]:
-        """Everybody's pose; people who are lost, and finds that are not confirmed, end."""
-        poses: list[Pose] = []
-        remaining: list[Person] = []
-        for person in self.people:
-            last, sighting = person.pose, sightings.get(person)
-            if last is None and sighting is None:
-                remaining.append(person)  # a find whose turn has not come
-                continue
-            joints = None if sighting is None else person.observe(frame, sighting)
-            self._watch.lap("filter")
-            pose = person.update(frame, joints)
-            self._watch.lap("fit")
-            if pose is None or (last is None and _coincides(person, remaining)):
-                continue  # not confirmed
-            if last is None:
-                pose = self._recall(person, pose)
-            elif _coincides(person, remaining):
-                if frame.stamp_s - person.apart_s > DUPLICATE_S:
-                    pose, last = person.lose(frame.stamp_s), None
+            person.looked_s = frame.stamp_s
+            if any(other.is_in(person.crop) for other in self.people if other is not person):
+                crowd.append(person)
+                groups = self._groups(frame, person.crop, its_maps)
+                shown += [Sighting(person.crop, its_maps, g.keypoints) for g in groups]
             else:
-                person.apart_s = frame.stamp_s
-            poses.append(pose)
-            if pose.state is not State.LOST:
-                remaining.append(person)
-                continue
-            self._search.restart(person.crop)
-            if last is not None:
-                self._memory.add(person, last)
-        self.people = remaining
-        return poses
+                sightings[person] = person.read(frame, its_maps)
+        for person, sighting in sightings.items():
+            if sighting is not None and frame.stamp_s - person.coloured_s >= SURVEY_S:
+                person.coloured_s = frame.stamp_s
+                person.see_colours(frame.image, sighting.keypoints)
+        if crowd:
+            sightings.update(self._tell_apart(frame, crowd, shown))
+        self._watch.lap("decode")
+        return sightings
 
-    def _recall(self, person: Person, pose: Pose) -> Pose:
-        """A confirmed find's pose, under the former id if it is somebody who was lost."""
-        former = self._memory.recall(pose, self.config.remember_for_s)
-        return pose if former is None else person.inherit(former, pose)
+    def _tell_apart(
+        self, frame: Frame, crowd: Sequence[Person], shown: Sequence[Sighting]
+    ) -> dict[Person, Sighting | None]:
+        """Which of those whom the windows of people near each other show is which of them."""
+        shown = [shown[i] for i in assignment.distinct([s.keypoints for s in shown])]
+        expected = [person.expected_or_found_px for person in crowd]
+        colours = [appearance.colours(frame.image, s.keypoints) for s in shown]
+        apart = np.array([[person.colours_apart(c) for c in colours] for person in crowd])
+        chosen = assignment.assign([s.keypoints for s in shown], expected, apart)
+        seen = {person: shown[i] for person, i in zip(crowd, chosen) if i is not None}
+        expected = [person.expected_or_found_px for person in seen]
+        claims = assignment.settle_claims([s.keypoints for s in seen.values()], expected)
+        for person, i in zip(crowd, chosen):
+            if i is not None and person.colours is None:
+                person.colours = colours[i]
+        settled = {p: s._replace(keypoints=k) for (p, s), k in zip(seen.items(), claims)}
+        return {person: settled.get(person) for person in crowd}
+
+    def _follow(self, frame: Frame, sightings: Mapping[Person, Sighting | None]) -> list[Pose]:
+        """Everybody's pose; people who are lost, and finds that are not confirmed, end."""
+        waiting = [p for p in self.people if p.pose is None and p not in sightings]
+        looked_at = [p for p in self.people if p not in waiting]
+        new = [p for p in looked_at if p.pose is None]
+        for person in looked_at:
+            self._update(frame, person, sightings.get(person))
+        tracked, ended = self._sort_out(frame, [p for p in looked_at if p not in new])
+        for person in new:
+            self._confirm(person, tracked)
+        self.people = tracked + waiting
+        return [p.pose for p in tracked + ended if p.pose is not None]
+
+    def _update(self, frame: Frame, person: Person, sighting: Sighting | None) -> None:
+        joints = None if sighting is None else person.observe(frame, sighting)
+        self._watch.lap("filter")
+        person.update(frame, joints)
+        self._watch.lap("fit")
+
+    def _sort_out(
+        self, frame: Frame, people: Sequence[Person]
+    ) -> tuple[list[Person], list[Person]]:
+        """Who goes on being tracked, and who ends: lost, or the younger of two on one person."""
+        tracked: list[Person] = []
+        ended: list[Person] = []
+        for person in people:
+            if person.is_lost:
+                self._search.restart(person.crop, frame.stamp_s)
+                self._memory.add(person)
+            elif not _coincides(person, tracked):
+                person.apart_s = frame.stamp_s
+            elif frame.stamp_s - person.apart_s > DUPLICATE_S:
+                person.lose(frame.stamp_s)
+            (ended if person.is_lost else tracked).append(person)
+        return tracked, ended
+
+    def _confirm(self, person: Person, tracked: list[Person]) -> None:
+        """Track a find that this frame confirms, as whoever was lost or is hidden if it is that."""
+        hidden = [other for other in tracked if other.is_hidden]
+        if person.pose is None or _coincides(person, [o for o in tracked if o not in hidden]):
+            return
+        former = self._memory.recall(person, hidden, self.config.remember_for_s)
+        if former is not None:
+            person.inherit(former)
+        if former in hidden:
+            tracked.remove(former)
+        tracked.append(person)
 
     def _admit(self, finds: Sequence[Find], stamp_s: float) -> None:
         """Let the best finds of new people become people, whom the next frame confirms or not."""
@@ -257,6 +318,7 @@ class Pipeline:
             if not any(
                 assignment.are_one(find.keypoints.pixels_px, person.joints_px, FIND_RADIUS, seen)
                 for person in self.people
+                if not person.is_hidden
             ):
                 person = Person(self.config, self.model, find.keypoints, stamp_s)
                 self.people.append(person)
@@ -267,25 +329,3 @@ def _coincides(person: Person, older: Sequence[Person]) -> bool:
     return any(
         assignment.are_one(person.joints_px, other.joints_px, DUPLICATE_RADIUS) for other in older
     )
-
-
-class _Stopwatch:
-    """Adds up the time of each stage of a step."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-
-    def start(self) -> None:
-        self._laps: dict[str, float] = dict.fromkeys(
-            ("crop", "network", "decode", "filter", "fit"), 0.0
-        )
-        self._begin = self._last = self._clock()
-
-    def lap(self, stage: str) -> None:
-        """What passed since the last lap was spent on `stage`."""
-        now = self._clock()
-        self._laps[stage] += now - self._last
-        self._last = now
-
-    def stop(self) -> dict[str, float]:
-        return {**self._laps, "total": self._last - self._begin}

@@ -26,7 +26,7 @@ class Apart:
 
     def __init__(self, domain: int, folder: Path) -> None:
         command = [sys.executable, "-m", "vnect_ros.ros.start", "--ros-args"]
-        command += ["--log-level", "error", "-p", "backend:=onnxruntime"]
+        command += ["--log-level", "error", "-p", "backend:=onnxruntime", "-p", "max_people:=1"]
         command += ["-p", f"model:={standing_bundle(folder / 'standing').folder}"]
         self.process = subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
         self.rig = Rig(domain)
@@ -124,7 +124,7 @@ sys.exit(start.main(sys.argv[1:]))
 """
     model = standing_bundle(tmp_path / "standing").folder
     command = [sys.executable, "-c", code, "--ros-args", "-p", f"model:={model}"]
-    command += ["-p", "backend:=onnxruntime"]
+    command += ["-p", "backend:=onnxruntime", "-p", "max_people:=1"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr and "active: " not in done.stderr

@@ -32,6 +32,7 @@ class Tool:
         (folder / "model").mkdir()
         model = standing_bundle(folder / "model")
         self._model = ["--model", str(model.folder), "--backend", "onnxruntime"]
+        self._model += ["--set", "max_people=1"]  # it sees a person in every window of a search
         self.out = folder / "out"
 
     def run(self, video, *arguments):

@@ -1,8 +1,8 @@
 """The whole pipeline on pictures without people: how often it publishes somebody.
 
 Each picture is shown as a still video.  The search goes over the same windows again and
-again, and of a still every round finds the same: a picture is done once all windows of a
-round were tried with nobody tracked, or at the end of the time, whichever is first.
+again, and of a still every round finds the same: a picture is done once all of it was
+searched ROUNDS times with nobody tracked, or at the end of the time, whichever is first.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from tqdm import tqdm
 from vnect_ros.camera import Camera
 from vnect_ros.config import CameraConfig, PipelineConfig
 from vnect_ros.inference.base import Backend
-from vnect_ros.perception.search import grid
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame, State
 
 SECONDS: Final = 3.0
 RATE_HZ: Final = 30.0
+ROUNDS: Final = 2
+"""The second one comes back to what a window of the first one showed no more than a sign of."""
 
 
 def still_camera(image: np.ndarray) -> Camera:
@@ -33,17 +34,13 @@ def still_camera(image: np.ndarray) -> Camera:
 
 def phantom_s(image: np.ndarray, backend: Backend, config: PipelineConfig) -> float:
     """When a person is first published from a still [H, W, 3] [s]; infinite if never."""
-    height, width = image.shape[:2]
     camera = still_camera(image)
     pipeline = Pipeline(config, backend)
-    windows = len(grid(width, height, config.crop, backend.model.input_size))
-    left = math.ceil(windows / config.crop.windows_per_frame)
     for i in range(round(SECONDS * RATE_HZ)):
-        left -= not pipeline.people
         poses = pipeline.step(Frame(image, camera, i / RATE_HZ))
         if any(pose.state is not State.LOST for pose in poses):
             return i / RATE_HZ
-        if left <= 0 and not pipeline.people:
+        if pipeline.searched >= ROUNDS and not pipeline.people:
             break
     return math.inf
 

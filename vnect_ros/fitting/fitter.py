@@ -44,6 +44,8 @@ _FADE_S: Final = 0.3
 _DISAGREES: Final = 0.25
 """An observation that the fit agrees with less than this was not followed."""
 _NOTHING: Final = Surroundings()
+_CONTACTS_KEPT_S: Final = 0.15
+"""A foot that stood stands on while the person is not looked at for so long [s]."""
 _RESIZE: Final = 2e-3
 """Share by which a measured height must differ from the body's for the body to take it over."""
 _THIRDS: Final = np.full(3, 1.0 / 3.0)
@@ -141,10 +143,17 @@ class Fitter:
         return self._lost(stamp_s)
 
     def inherit(self, other: Fitter) -> None:
-        """Take over what another fitter measured of the same person: bones and height."""
+        """Take over what another fitter measured of the same person: bones and height.
+
+        The track moves along the rays to where a person of that height is seen the same.
+        """
+        factor = other._kinematics.height_m / self._kinematics.height_m
         self._bones, self._scale = other._bones, other._scale
         self._scale.lose_contacts()
         self._kinematics.set_lengths(self._bones.lengths_m)
+        if self._track is not None:
+            self._track.rescale(factor)
+            self._limiter.rescale(factor)
 
     def recalibrate(self) -> None:
         """Measure the bone lengths anew; tracking goes on with the present ones."""
@@ -170,9 +179,10 @@ class Fitter:
     def _step(self, given: _Given, dt_s: float) -> Pose | None:
         """Predict, fit, limit the motion; None where the person is not tracked (any more)."""
         if self._track is None:
-            dt_s = FRAME_S
+            dt_s = gap_s = FRAME_S
             update = self._begin(given.measured)
         else:
+            gap_s = self._track.unseen_s + dt_s
             update = self._follow(self._track, given, dt_s)
         track = self._track
         if track is None or update is None:
@@ -185,8 +195,8 @@ class Fitter:
         pose = self._pose(given, track, update, states)
         if followed is not None:
             self._calibrate(track, followed, states)
-            self._measure_scale(given, track, states, dt_s)
-        else:
+            self._measure_scale(given, track, states, gap_s)
+        elif gap_s > _CONTACTS_KEPT_S:
             self._scale.lose_contacts()
         return pose
 
@@ -211,7 +221,7 @@ class Fitter:
         if measured is None:
             update = Update(False, False, np.ones(NUM_JOINTS), np.zeros(NUM_JOINTS, dtype=bool))
         else:
-            terms = self._metric_terms(given, track, dt_s)
+            terms = self._metric_terms(given, track, track.unseen_s)
             update = track.update(measured, dt_s, self._config, terms)
         return update if update.measured or track.unseen_s <= patience_s else None
 
@@ -222,7 +232,11 @@ class Fitter:
         return Body(points_m, kinematics.lengths_m, kinematics.height_m, pixels_px, seen)
 
     def _metric_terms(self, given: _Given, track: Track, dt_s: float) -> list[Term]:
-        """The terms that hold the fit to what is known in metres."""
+        """The terms that hold the fit to what is known in metres.
+
+        Args:
+            dt_s: since the last frame that was followed [s].
+        """
         if given.around.unknown or given.measured is None:
             return []
         body = self._body(given, self._kinematics.forward(track.q), given.measured.seen)

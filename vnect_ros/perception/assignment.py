@@ -13,10 +13,20 @@ MAX_DISTANCE: Final = 0.22
 """A reading this far from a prediction, in parts of the person's size, is not that person's."""
 CLAIM_RADIUS: Final = 0.05
 """The same joint of two people nearer than this is one joint, in parts of the smaller size."""
-KNOWN_RADIUS: Final = 0.12
-"""A joint of a search window this near to the same joint of somebody who is tracked is that
-one's, in parts of the size."""
-NO_MATCH: Final = 1e6
+OWN_SHARE: Final = 0.5
+"""Of the joints that a person's reading shows, the least share that nobody else has a better
+claim to."""
+SAME_RADIUS: Final = 0.1
+"""Readings of two windows this near, in the mean over their joints, are of one person, in parts
+of the size."""
+COLOUR_WEIGHT: Final = 0.01
+"""Distance that a difference of colours counts for."""
+ALIKE: Final = 8.0
+"""Difference of colours that light and shade make."""
+NO_MATCH: Final = 10.0
+"""Cost of leaving a person without a reading: people are given as many as possible."""
+SIZE_WEIGHT: Final = 0.5
+"""Distance that a size counts for which is e times another."""
 
 
 def preload() -> None:
@@ -30,76 +40,90 @@ def size_px(pixels_px: np.ndarray) -> float:
 
 
 def distance(keypoints: Keypoints, expected_px: np.ndarray) -> float:
-    """Mean distance of the seen joints from predicted ones [21, 2], in parts of their size."""
+    """Mean distance of the seen joints from predicted ones [21, 2], in parts of their size.
+
+    People of different sizes differ by the logarithm of the ratio besides.
+    """
     seen = keypoints.confidence > 0.0
     if not seen.any():
         return np.inf
-    off = keypoints.pixels_px[seen] - expected_px[seen]
-    return float(np.sqrt((off**2).sum(axis=1)).mean()) / size_px(expected_px)
+    found_px, wanted_px = keypoints.pixels_px[seen], expected_px[seen]
+    off = np.sqrt(((found_px - wanted_px) ** 2).sum(axis=1)).mean() / size_px(expected_px)
+    spread = [np.linalg.norm(p - p.mean(axis=0)) + 1e-6 for p in (found_px, wanted_px)]
+    return float(off + SIZE_WEIGHT * abs(np.log(spread[0] / spread[1])))
 
 
-def assign(readings: Sequence[Keypoints], expected: Sequence[np.ndarray | None]) -> list[int]:
+def assign(
+    readings: Sequence[Keypoints], expected: Sequence[np.ndarray], colours_apart: np.ndarray
+) -> list[int | None]:
     """Which reading each person gets: the whole set is matched at the least distance.
 
-    A person's window may show another person who stands in front; after two people
-    crossed, both windows may have followed the same one or the other one.
-
     Args:
-        readings: of each person's window.
-        expected: [21, 2] where each person's motion predicts the joints [px]; None:
-            nothing is predicted, and the person keeps the own window's reading.
+        readings: whoever the windows show, in no order.
+        expected: [21, 2] where each person's motion predicts the joints [px].
+        colours_apart: [people, readings] difference of their colours (`appearance`).
 
     Returns:
-        For each person the index of a reading; no reading is given twice.
+        For each person the index of a reading, none given twice; None: hidden.
     """
-    chosen = list(range(len(readings)))
-    known = [i for i in chosen if expected[i] is not None]
-    known_px = [px for px in expected if px is not None]
-    if len(known) < 2:
-        return chosen
-    cost = np.array([[distance(readings[j], px) for j in known] for px in known_px])
-    cost[cost > MAX_DISTANCE] = NO_MATCH
-    # The own window's reading goes first among equals, so that noise exchanges nobody.
-    cost[np.arange(len(known)), np.arange(len(known))] -= 1e-3
+    if not len(readings) or not len(expected):
+        return [None] * len(expected)
+    cost = np.array([[distance(k, px) for k in readings] for px in expected])
+    cost += COLOUR_WEIGHT * np.maximum(colours_apart - ALIKE, 0.0)
+    possible = cost < MAX_DISTANCE
+    cost = np.where(possible, cost, NO_MATCH)
+    chosen: list[int | None] = [None] * len(expected)
     for row, column in zip(*_matching()(cost)):
-        chosen[known[row]] = known[column]
+        if possible[row, column]:
+            chosen[row] = int(column)
     return chosen
 
 
-def unclaimed(keypoints: Keypoints, known_px: Sequence[np.ndarray]) -> Keypoints:
-    """The joints of a search window without those of people who are tracked already.
+def distinct(readings: Sequence[Keypoints]) -> list[int]:
+    """The indices of readings none of which shows the same person as one before it."""
+    kept: list[int] = []
+    for i, reading in enumerate(readings):
+        if not any(_show_one(reading, readings[j]) for j in kept):
+            kept.append(i)
+    return kept
 
-    Args:
-        known_px: [21, 2] each: where those people's joints are expected in the image.
-    """
-    confidence = keypoints.confidence.copy()
-    for joints_px in known_px:
-        apart = ((keypoints.pixels_px - joints_px) ** 2).sum(axis=1)
-        confidence[apart < (KNOWN_RADIUS * size_px(joints_px)) ** 2] = 0.0
-    return Keypoints(keypoints.pixels_px, confidence)
+
+def _show_one(one: Keypoints, other: Keypoints) -> bool:
+    both = (one.confidence > 0.0) & (other.confidence > 0.0)
+    return bool(both.any()) and are_one(one.pixels_px, other.pixels_px, SAME_RADIUS, both)
 
 
 def settle_claims(
-    keypoints: Sequence[Keypoints], expected: Sequence[np.ndarray | None]
+    keypoints: Sequence[Keypoints], expected: Sequence[np.ndarray]
 ) -> list[Keypoints]:
     """A joint that two people claim goes to the one whose prediction it fits better.
 
-    For the other it is not seen: a person in front hides that joint.
+    For the other it is not seen: a person in front hides that joint.  Who keeps less
+    than `OWN_SHARE` of the joints read the others' joints alone, and is not seen at all.
     """
     settled = [Keypoints(k.pixels_px, k.confidence.copy()) for k in keypoints]
     sizes = [size_px(k.pixels_px) for k in keypoints]
     for i, one in enumerate(settled):
         for j in range(i + 1, len(settled)):
             other = settled[j]
-            apart = one.pixels_px - other.pixels_px
-            same = (apart**2).sum(axis=1) < (CLAIM_RADIUS * min(sizes[i], sizes[j])) ** 2
+            same = _same_joint(one.pixels_px, other.pixels_px, min(sizes[i], sizes[j]))
             same &= (one.confidence > 0.0) & (other.confidence > 0.0)
             if not same.any():
                 continue
             first_wins = _error(one, expected[i], sizes[i]) <= _error(other, expected[j], sizes[j])
             other.confidence[same & first_wins] = 0.0
             one.confidence[same & ~first_wins] = 0.0
+    for claimed, own in zip(keypoints, settled):
+        if (own.confidence > 0.0).sum() < OWN_SHARE * (claimed.confidence > 0.0).sum():
+            own.confidence[:] = 0.0
     return settled
+
+
+def _same_joint(one_px: np.ndarray, other_px: np.ndarray, size: float) -> np.ndarray:
+    """[21] bool: which joints two people share."""
+    apart = one_px - other_px
+    same: np.ndarray = (apart**2).sum(axis=1) < (CLAIM_RADIUS * size) ** 2
+    return same
 
 
 def _matching() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -109,10 +133,8 @@ def _matching() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     return matching
 
 
-def _error(keypoints: Keypoints, expected_px: np.ndarray | None, size: float) -> np.ndarray:
+def _error(keypoints: Keypoints, expected_px: np.ndarray, size: float) -> np.ndarray:
     """[21] distance from the prediction, in parts of the size, less a tenth of the confidence."""
-    if expected_px is None:
-        return MAX_DISTANCE - 0.1 * keypoints.confidence
     off = keypoints.pixels_px - expected_px
     error: np.ndarray = np.sqrt((off**2).sum(axis=1)) / size - 0.1 * keypoints.confidence
     return error

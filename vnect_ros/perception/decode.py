@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -23,39 +22,29 @@ _PAIR_CELLS = 2.0
 """Standard deviation of "one place" [cells]."""
 LEFT_RIGHT_PAIRS = np.array([(j, m) for j, m in enumerate(MIRROR) if j < m]).T
 """[2, P] pairs of a left and a right joint."""
+_ALL = np.arange(NUM_JOINTS)
 _REACH = 0.1
 """Distance from where a joint is expected at which `spatial_prior` falls [share of the input]."""
-_RIVAL_FLOOR = 0.05
-"""Nearness that every place has to the own person: far from everybody nothing is taken away."""
 
 
 def spatial_prior(
     maps: Maps,
     expected_px: np.ndarray | None,
     hysteresis: float,
-    rivals_px: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
     """[21, h, w] float32: 1 where the last pose expects each joint, less elsewhere.
 
     Where a heatmap has two maxima of like height (the left knee and the right)
-    this keeps to the one that was followed before.  Where another tracked person
-    is in the window, that person's joints count for this one only as far as they
-    are expected here too.
+    this keeps to the one that was followed before.
 
     Args:
         expected_px: [21, 2] of the input; None: nothing is expected.
         hysteresis: how much less, far away: 0 favours nothing.
-        rivals_px: [21, 2] of the input each: where other people's joints are expected.
     """
-    near = np.zeros_like(maps.heatmaps)
-    prior = np.ones_like(maps.heatmaps)
-    if expected_px is not None:
-        near = _nearness(maps, expected_px)
-        prior = np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
-    if len(rivals_px):
-        own = near + np.float32(_RIVAL_FLOOR)
-        prior *= own / (own + sum(_nearness(maps, rival) for rival in rivals_px))
-    return prior
+    if expected_px is None:
+        return np.ones_like(maps.heatmaps)
+    near = _nearness(maps, expected_px)
+    return np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
 
 
 def _nearness(maps: Maps, points_px: np.ndarray) -> np.ndarray:
@@ -88,9 +77,23 @@ def find_joints(maps: Maps, prior: np.ndarray | None = None) -> tuple[np.ndarray
         of each top, 0 or more, about 1 for a joint that is plainly seen.
     """
     heat = maps.heatmaps
-    _, height, width = heat.shape
     cells = _maxima(heat if prior is None else heat * prior)
-    patch = heat[_about(cells, heat.shape)].astype(np.float64)
+    return tops(maps, _ALL, cells)
+
+
+def tops(maps: Maps, joints: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tops of the heat about given cells, one Newton step from them.
+
+    Args:
+        joints: [N] the map of each.
+        cells: [N] flat index of each in its map.
+
+    Returns:
+        pixels [N, 2] float64 of the input, and heights [N] float64.
+    """
+    heat = maps.heatmaps
+    _, height, width = heat.shape
+    patch = heat[_about(joints, cells, heat.shape)].astype(np.float64)
     y, x = np.divmod(cells, width)
     highest = np.maximum(patch[:, 1, 1], 1e-6)
     log = np.log(np.maximum(patch, _FLOOR * highest[:, None, None]))
@@ -127,7 +130,6 @@ def read_keypoints(
     curve: tuple[tuple[float, float], ...],
     config: DecodeConfig,
     expected_px: np.ndarray | None = None,
-    rivals_px: Sequence[np.ndarray] = (),
 ) -> Keypoints:
     """The joints of a window in the image, those outside of it counted as not seen.
 
@@ -137,13 +139,10 @@ def read_keypoints(
         curve: the bundle's confidence curve, see `confidence`.
         expected_px: [21, 2] where the last pose expects the joints in the image:
             of maxima of like height those near it are taken.  None: no preference.
-        rivals_px: [21, 2] each: where other people's joints are expected in the image.
     """
     prior = None
-    if expected_px is not None or len(rivals_px):
-        rivals = [crop.input_from_image(rival) for rival in rivals_px]
-        expected = None if expected_px is None else crop.input_from_image(expected_px)
-        prior = spatial_prior(maps, expected, config.hysteresis, rivals)
+    if expected_px is not None:
+        prior = spatial_prior(maps, crop.input_from_image(expected_px), config.hysteresis)
     pixels_px, peaks = find_joints(maps, prior)
     sure = confidence(peaks, curve)
     sure[sure < config.min_confidence] = 0.0
@@ -181,17 +180,17 @@ def _square(a: np.ndarray, b: np.ndarray, width: int) -> np.ndarray:
 def _second(heat: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """[21] the highest cell of each map [21, h, w] that is not about the one given [21]."""
     rest = heat.copy()
-    rest[_about(cells, heat.shape)] = -np.inf
+    rest[_about(_ALL, cells, heat.shape)] = -np.inf
     return rest.reshape(NUM_JOINTS, -1).argmax(axis=1)
 
 
-def _about(cells: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """Index of the [21, 3, 3] cells about one of each map [21, h, w]; at an edge some twice."""
+def _about(joints: np.ndarray, cells: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Index of the [N, 3, 3] cells about one of each joint's map; at an edge some twice."""
     _, height, width = shape
     y, x = np.divmod(cells, width)
     rows = np.minimum(np.maximum(y[:, None] + (-1, 0, 1), 0), height - 1)
     columns = np.minimum(np.maximum(x[:, None] + (-1, 0, 1), 0), width - 1)
-    return np.arange(NUM_JOINTS)[:, None, None], rows[:, :, None], columns[:, None, :]
+    return joints[:, None, None], rows[:, :, None], columns[:, None, :]
 
 
 def confidence(peaks: np.ndarray, curve: tuple[tuple[float, float], ...]) -> np.ndarray:
