@@ -45,7 +45,17 @@ def original(request, tmp_path):
 
 def arguments(tmp_path, video, *more):
     given = [str(video), "--out", str(tmp_path / "out"), "--bag", str(tmp_path / "poses")]
-    return [*given, "--backend", "fake", "--model", fake_bundle(tmp_path), "--no-overlay", *more]
+    return [
+        *given,
+        "--backend",
+        "fake",
+        "--model",
+        fake_bundle(tmp_path),
+        "--no-overlay",
+        "--set",
+        "max_people=1",
+        *more,
+    ]
 
 
 def written(path):

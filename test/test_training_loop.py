@@ -283,7 +283,17 @@ def test_rate_warms_up_and_falls_to_its_end():
 @pytest.mark.parametrize("file", RECIPES, ids=lambda f: f.stem)
 def test_shipped_recipes_load(file):
     places = dict.fromkeys(
-        ("LSPET", "PEOPLE", "SYNTHETIC", "NOBODY", "NOBODY_MORE", "MOVENET", "MOTION", "DATA"),
+        (
+            "LSPET",
+            "PEOPLE",
+            "SYNTHETIC",
+            "NOBODY",
+            "NOBODY_MORE",
+            "MOVENET",
+            "MOVENET_THUNDER",
+            "MOTION",
+            "DATA",
+        ),  # fmt: skip
         "somewhere",
     )
     made_recipe = config.load(file, places)

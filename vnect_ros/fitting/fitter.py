@@ -39,8 +39,10 @@ _LASTING_DEPTH_STD: Final = 0.02
 _UNSEEN_STD_M: Final = 0.25
 """Of a joint that is not seen, in each direction, in the long run: what it is guessed from is as
 far off in one frame as in the next, so that many frames do not improve it."""
+_UNSEEN_S: Final = 1.0
+"""Time constant with which an unseen joint comes to that [s]: at first its motion is known."""
 _FADE_S: Final = 0.3
-"""Confidence in unseen joints falls, and their variance rises, with this time constant [s]."""
+"""Confidence in unseen joints falls with this time constant [s]."""
 _DISAGREES: Final = 0.25
 """An observation that the fit agrees with less than this was not followed."""
 _NOTHING: Final = Surroundings()
@@ -300,7 +302,7 @@ class Fitter:
         variance = track.joint_variance_m2(moves) * _STD_FACTOR**2 + self._lasting_m2
         lasting_m = _LASTING_DEPTH_STD * points[:, 2]
         variance[:, 2] += lasting_m * lasting_m
-        variance += (_UNSEEN_STD_M**2 * (1.0 - np.exp(-self._unseen_s / _FADE_S)))[:, None]
+        variance += (_UNSEEN_STD_M**2 * (1.0 - np.exp(-self._unseen_s / _UNSEEN_S)))[:, None]
         if not math.isfinite(points.sum() + variance.sum()):
             return None
         shown = _shown(given, given.camera.project(points), update.rejected)
