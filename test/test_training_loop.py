@@ -293,7 +293,7 @@ def test_shipped_recipes_load(file):
             "MOVENET_THUNDER",
             "MOTION",
             "DATA",
-        ),  # fmt: skip
+        ),
         "somewhere",
     )
     made_recipe = config.load(file, places)
