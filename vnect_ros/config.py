@@ -146,7 +146,7 @@ class PipelineConfig(Section):
     fit: FitConfig = field(default_factory=FitConfig)
     max_people: int = option(6, "People tracked at the same time at most", low=1, high=32)
     people_per_frame: int = option(
-        3,
+        4,
         "People whom the network looks at in each frame at most: bounds the latency. Of more"
         " those come first whose last observation is the oldest",
         low=1,
