@@ -276,8 +276,8 @@ class Fitter:
         states = _ALL_PREDICTED.copy()
         rejected = update.rejected
         self._confidence = self._confidence * math.exp(-dt_s / _FADE_S)
-        self._unseen_s += dt_s
         if followed is not None:
+            self._unseen_s += dt_s  # of a person who is not seen at all the motion model knows more
             rejected = rejected | (followed.seen & (update.agreement < _DISAGREES))
             agrees = followed.seen & ~rejected
             states[agrees] = _MEASURED
