@@ -30,15 +30,18 @@ BONES: Final = tuple((p, j) for j, p in enumerate(PARENTS) if p != j)
 """The 20 (parent, child) pairs, in the order of the child."""
 
 
-def _outwards() -> tuple[int, ...]:
-    order = [PELVIS]
-    while len(order) < NUM_JOINTS:
-        order += [j for j, p in enumerate(PARENTS) if p in order and j not in order]
-    return tuple(order[1:])
+def _chains() -> np.ndarray:
+    chains = np.zeros((NUM_JOINTS, NUM_JOINTS))
+    for joint in range(NUM_JOINTS):
+        bone = joint
+        while PARENTS[bone] != bone:
+            chains[joint, bone] = 1.0
+            bone = PARENTS[bone]
+    return chains
 
 
-OUTWARDS: Final = _outwards()
-"""Every joint but the root, each behind its parent."""
+CHAINS: Final = _chains()
+"""[21, 21] 1 where a bone lies between the pelvis and a joint: times the bones, the joints."""
 
 
 def _mirrored(name: str) -> str:
@@ -81,7 +84,7 @@ def with_bone_lengths(joints: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The pose with other bones: directions stay, and the root's place.
 
     Args:
-        joints: [..., 21, 3] positions.
+        joints: [..., 21, 3] positions, all known.
         lengths: [..., 21] of the bone that ends in each joint, in the unit of `joints`.
 
     Returns:
@@ -89,11 +92,9 @@ def with_bone_lengths(joints: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """
     own = bone_lengths(joints)
     stretch = lengths / np.where(own > 0.0, own, 1.0)
-    out = joints.copy()
-    for j in OUTWARDS:
-        bone = joints[..., j, :] - joints[..., PARENTS[j], :]
-        out[..., j, :] = out[..., PARENTS[j], :] + stretch[..., j, None] * bone
-    return out
+    bones = joints - joints[..., list(PARENTS), :]
+    moved: np.ndarray = CHAINS @ (stretch[..., None] * bones)
+    return joints[..., PELVIS : PELVIS + 1, :] + moved
 
 
 NORMALISED_KNEE_NECK_M: Final = 0.92

@@ -20,7 +20,7 @@ from vnect_ros.body.kinematics import (
     rotation_from_quaternion,
 )
 from vnect_ros.body.urdf import MOVING, Q_NAMES, REST_DIRECTIONS
-from vnect_ros.skeleton import INDEX, PARENTS
+from vnect_ros.skeleton import CHAINS, INDEX, PARENTS
 
 _PARENTS = np.array(PARENTS)
 _AXES = {s.joint: np.array(s.axis) for s in MOVING}
@@ -62,21 +62,7 @@ def joined(bones_m: np.ndarray, factors: np.ndarray) -> np.ndarray:
         bones_m: [21, 3].
         factors: [21] by which to lengthen each.
     """
-    return _CHAINS.dot(bones_m * factors[:, None])
-
-
-def _chains() -> np.ndarray:
-    """[21, 21] 1 where a bone lies between the pelvis and a joint."""
-    chains = np.zeros((len(PARENTS), len(PARENTS)))
-    for j in range(len(PARENTS)):
-        k = j
-        while PARENTS[k] != k:
-            chains[j, k] = 1.0
-            k = PARENTS[k]
-    return chains
-
-
-_CHAINS = _chains()
+    return CHAINS.dot(bones_m * factors[:, None])
 
 
 def configuration(joints_m: np.ndarray) -> np.ndarray:

@@ -16,11 +16,11 @@ import torch
 from vnect_ros.datasets.cropping import CROP
 from vnect_ros.learning.targets import DECIMETRES_PER_METRE
 from vnect_ros.skeleton import (
+    CHAINS,
     INDEX,
     MIRROR,
     NORMALISED_KNEE_NECK_M,
     NUM_JOINTS,
-    OUTWARDS,
     PARENTS,
     PELVIS,
     knee_neck_length,
@@ -29,6 +29,7 @@ from vnect_ros.skeleton import (
 _ARMS = [INDEX[s + p] for s in ("right_", "left_") for p in ("shoulder", "elbow", "wrist", "hand")]
 _LEGS = [INDEX[s + p] for s in ("right_", "left_") for p in ("hip", "knee", "ankle", "toe")]
 _MIRROR = torch.tensor(MIRROR)
+_CHAINS = torch.tensor(CHAINS, dtype=torch.float32)
 
 
 _POSES_A_BODY = 8
@@ -102,11 +103,7 @@ class PoseSampler:
         poses = self.poses[torch.randint(len(self.poses), (count,), generator=self.random)]
         stretch = 1.0 + 0.05 * self._normal(count, NUM_JOINTS)
         stretch = (stretch + stretch[:, _MIRROR]) / 2.0
-        joints: list[torch.Tensor] = [torch.zeros(count, 3)] * NUM_JOINTS
-        for j in OUTWARDS:
-            bone = poses[:, j] - poses[:, PARENTS[j]]
-            joints[j] = joints[PARENTS[j]] + stretch[:, j, None] * bone
-        poses = torch.stack(joints, dim=1)
+        poses = _CHAINS @ (stretch[..., None] * (poses - poses[:, list(PARENTS)]))
         size = torch.tensor(knee_neck_length(poses.numpy()), dtype=torch.float32)
         return poses * (NORMALISED_KNEE_NECK_M / size)[:, None, None]
 

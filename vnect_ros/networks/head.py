@@ -52,7 +52,7 @@ class Readout(NamedTuple):
 
 
 class LiteHead(nn.Module):
-    """Joins the features of three strides.
+    """Joins the features of four strides.
 
     Args:
         channels: of the features at strides 4, 8, 16 and 32 (`MoveNetTrunk.channels`).

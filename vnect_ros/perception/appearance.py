@@ -7,6 +7,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from vnect_ros.perception.assignment import size_px
 from vnect_ros.perception.decode import Keypoints
 from vnect_ros.skeleton import INDEX
 
@@ -45,7 +46,7 @@ def colours(image: np.ndarray, keypoints: Keypoints) -> np.ndarray:
     """
     height, width = image.shape[:2]
     pixels_px, confidence = keypoints
-    radius = max(round(RADIUS * float(np.ptp(pixels_px, axis=0).max())), 1)
+    radius = max(round(RADIUS * size_px(pixels_px)), 1)
     centres = pixels_px[_ALL].mean(axis=1).round().astype(int)
     seen = (confidence[_ALL] > 0.0).all(axis=1)
     seen &= ((centres >= 0) & (centres < (width, height))).all(axis=1)

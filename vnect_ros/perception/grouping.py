@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from vnect_ros.config import DecodeConfig
+from vnect_ros.perception.assignment import size_px
 from vnect_ros.perception.crop import outside
 from vnect_ros.perception.decode import Keypoints, confidence, tops
 from vnect_ros.records import Crop, Maps
@@ -147,7 +148,7 @@ def _unknown(peaks: Peaks, known_px: Sequence[np.ndarray]) -> Peaks:
     """The maxima that are nobody's who is tracked."""
     new = np.ones(len(peaks.joints), bool)
     for joints_px in known_px:
-        near_px = KNOWN_RADIUS * max(float(np.ptp(joints_px, axis=0).max()), 1.0)
+        near_px = KNOWN_RADIUS * size_px(joints_px)
         for of_side in (peaks.joints, _MIRROR[peaks.joints]):
             off = peaks.pixels_px - joints_px[of_side]
             new &= (off**2).sum(axis=1) > near_px**2

@@ -33,6 +33,8 @@ MIN_EVIDENCE: Final = 6.0
 """... and the least summed confidence times agreement."""
 TRY_AGAIN_S: Final = 0.5
 """Where somebody seemed to be, a window is tried once in this time [s] ..."""
+SAME_PLACE: Final = 0.5
+"""... windows whose overlap is above this being one."""
 MISS_S: Final = 3.0
 """Somebody who was lost is looked for at that place for so long [s]."""
 ABOUT_GROUP: Final = 1.3
@@ -47,8 +49,6 @@ STILL_PERIODS: Final = 8
 """Where nothing changed a window is tried once in so many periods of the search."""
 EARLY_S: Final = 1e-3
 """Frames come a little early at times [s]."""
-SAME_PLACE: Final = 0.5
-"""... windows whose overlap is above this being one."""
 CLOSER: Final = 0.75
 """A window that is not sure of a person is followed by one about the person if that is smaller
 by this."""
