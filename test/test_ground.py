@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import people
 import pytest
+from test_energy import residual
 
 from vnect_ros.body.kinematics import NV, Kinematics
 from vnect_ros.body.urdf import mean_bone_lengths
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting.fitter import Fitter
-from vnect_ros.fitting.ground import SOLES, Ground
+from vnect_ros.fitting.ground import SOLES, ground
+from vnect_ros.fitting.objective import Objective
 from vnect_ros.fitting.scale import Surroundings
 from vnect_ros.records import Plane, State
 from vnect_ros.skeleton import INDEX, JOINT_NAMES, PELVIS
@@ -185,24 +187,36 @@ def test_feet_stand_before_a_camera_that_moves():
     assert untold[40:].mean() < 0.1
 
 
-def test_the_jacobian_of_e_ground_is_its_derivative():
+def test_e_ground_holds_heights_and_places_along_the_floor():
+    rng = np.random.default_rng(3)
+    heights_m, places_m = np.array([0.05, 0.05, 0.1]), rng.normal(0, 0.3, (3, 3))
+    joints, weight, dt_s = SOLES[:3], 0.7, 1 / 25
+    points = rng.normal(0, 0.3, (21, 3))
+    found = residual(ground(joints, heights_m, places_m, FLOOR, weight, dt_s), points)
+    off_m = points[joints] @ UP - FLOOR.offset_m - heights_m
+    assert found[:, 0] == pytest.approx(off_m * np.sqrt(weight) / 0.02)
+    moved_m = points[joints] - places_m
+    moved_m -= (moved_m @ UP)[:, None] * UP
+    slide = np.sqrt(weight / (dt_s * 30.0)) / 0.01
+    assert np.allclose(found[:, 1:], moved_m * slide)
+
+
+def test_the_derivatives_of_e_ground_are_those_of_its_energy():
     rng = np.random.default_rng(3)
     kinematics = Kinematics(mean_bone_lengths(1.75))
     q = people.standing()
-    term = Ground(
-        SOLES[:3], np.array([0.05, 0.05, 0.1]), rng.normal(0, 0.3, (3, 3)), FLOOR, 0.7, 1 / 25
-    )
+    heights_m, places_m = np.array([0.05, 0.05, 0.1]), rng.normal(0, 0.3, (3, 3))
+    term = ground(SOLES[:3], heights_m, places_m, FLOOR, 0.7, 1 / 25)
+    objective = Objective(kinematics, [term])
     points, moves = kinematics.jacobian(q)
-    assert term.residual(points).size == 4 * len(term.bounds)
-    exact, numeric = np.empty((2, 4 * len(term.bounds), NV))
-    term.jacobian(points, moves, exact)
-    for k in range(NV):
-        step = np.zeros(NV)
-        step[k] = 1e-6
-        ahead, behind = kinematics.integrate(q, step), kinematics.integrate(q, -step)
-        forward = term.residual(kinematics.forward(ahead))
-        backward = term.residual(kinematics.forward(behind))
-        numeric[:, k] = (forward - backward) / 2e-6
+    at = objective.evaluate(q, points)
+    assert at.agreement.min() < 0.1
+    _, exact = objective.normal_equations(at, moves)
+    numeric = np.empty(NV)
+    for k, axis in enumerate(np.eye(NV)):
+        ends = [kinematics.integrate(q, sign * 1e-6 * axis) for sign in (1.0, -1.0)]
+        costs = [objective.evaluate(end, kinematics.forward(end)).cost for end in ends]
+        numeric[k] = (costs[0] - costs[1]) / 2e-6
     np.testing.assert_allclose(exact, numeric, atol=1e-4 * np.abs(exact).max())
 
 

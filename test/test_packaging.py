@@ -206,6 +206,43 @@ def test_pip_would_install_the_core():
     assert done.stdout.split()[-2:] == ["vnect_ros", vnect_ros.__version__], done.stderr
 
 
+def test_pip_compiles_the_same_c_code(tmp_path):
+    """What setup.py describes is compiled, imported and calculates."""
+    pytest.importorskip("setuptools", minversion="77", reason="as [build-system] asks for")
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler")
+    built = ["--build-lib", str(tmp_path), "--build-temp", str(tmp_path / "temp")]
+    subprocess.run(
+        [sys.executable, "setup.py", "--quiet", "build_ext", *built],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    (file,) = (tmp_path / "vnect_ros").glob("native.*")
+    code = (
+        "import importlib.util as u, numpy as np\n"
+        f"spec = u.spec_from_file_location('vnect_ros.native', {str(file)!r})\n"
+        "native = u.module_from_spec(spec)\n"
+        "spec.loader.exec_module(native)\n"
+        "out = np.empty((2, 2))\n"
+        "native.inverse(np.array([[2.0, 1.0], [1.0, 2.0]]), 0.0, out)\n"
+        "print(out.ravel() * 3.0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[ 2. -1. -1.  2.]"
+
+
+def test_the_c_code_is_declared():
+    """`native.pyi`, which mypy and readers believe, names what there is."""
+    from vnect_ros import native
+
+    tree = ast.parse((ROOT / "vnect_ros" / "native.pyi").read_text())
+    (body,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    declared = {n.name for n in body.body if isinstance(n, ast.FunctionDef)} - {"__new__"}
+    assert declared == {name for name in vars(native.Body) if not name.startswith("__")}
+    declared = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    declared |= {n.target.id for n in tree.body if isinstance(n, ast.AnnAssign)}
+    assert declared == {name for name in vars(native) if not name.startswith("__")}
+
+
 def test_pip_users_get_what_the_tests_run_on():
     metadata = (ROOT / "pyproject.toml").read_text()
     (listed,) = re.findall(r"^dependencies = \[(.*?)^\]", metadata, re.S | re.M)

@@ -9,7 +9,7 @@ from vnect_ros.body import kinematics as kin
 from vnect_ros.body import urdf
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import inverse, observe
-from vnect_ros.fitting.energy import Rest, data_terms
+from vnect_ros.fitting.energy import data_terms, rest_weight
 from vnect_ros.fitting.objective import Objective
 from vnect_ros.fitting.observe import Measurement, Observation
 from vnect_ros.fitting.solver import minimise
@@ -50,7 +50,7 @@ def recovered(truth):
     seen = exact(truth)
     start = inverse.configuration(seen.local_m)
     start[:3] = observe.root_position(seen.local_m, seen.measurement.rays, ONES)
-    objective = Objective(data_terms(seen, FitConfig(), truth[2]), [Rest()])
+    objective = Objective(MODEL, data_terms(seen, FitConfig(), truth[2]), rest_weight())
     solution = minimise(MODEL, objective, start, 100, thorough=True)
     assert within_limits(solution.q)
     points, wanted = solution.points_m, MODEL.forward(truth)
@@ -102,7 +102,7 @@ def test_the_energy_never_rises_and_limits_hold_from_any_start():
         noisy = Observation(seen.measurement, local, rng.uniform(0, 1, 21), ONES)
         start = pose(seed + 1000)
         start[kin.ROOT_Q :] += rng.normal(0, 1, kin.NUM_ANGLES)
-        objective = Objective(data_terms(noisy, FitConfig(), 3.0), [Rest()])
+        objective = Objective(MODEL, data_terms(noisy, FitConfig(), 3.0), rest_weight())
         costs = []
         for steps in (1, 3, 10):
             solution = minimise(MODEL, objective, start, steps, thorough=True)

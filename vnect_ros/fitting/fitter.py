@@ -20,7 +20,7 @@ from vnect_ros.camera import Camera
 from vnect_ros.config import FilterConfig, FitConfig
 from vnect_ros.fitting import observe
 from vnect_ros.fitting.calibration import BoneCalibration
-from vnect_ros.fitting.energy import FRAME_S, Term
+from vnect_ros.fitting.energy import FRAME_S
 from vnect_ros.fitting.inverse import lengths
 from vnect_ros.fitting.limiter import MotionLimiter
 from vnect_ros.fitting.observe import Measurement
@@ -233,7 +233,7 @@ class Fitter:
         kinematics, pixels_px = self._kinematics, given.joints.pixels_px
         return Body(points_m, kinematics.lengths_m, kinematics.height_m, pixels_px, seen)
 
-    def _metric_terms(self, given: _Given, track: Track, dt_s: float) -> list[Term]:
+    def _metric_terms(self, given: _Given, track: Track, dt_s: float) -> list[np.ndarray]:
         """The terms that hold the fit to what is known in metres.
 
         Args:

@@ -12,8 +12,9 @@ from typing import Final
 
 import numpy as np
 
+from vnect_ros import native
 from vnect_ros.body.urdf import standing_height
-from vnect_ros.fitting.energy import FRAME_S
+from vnect_ros.fitting.energy import BOUND, FRAME_S, TARGET, stack
 from vnect_ros.records import Plane
 from vnect_ros.skeleton import INDEX, PELVIS
 
@@ -48,7 +49,14 @@ _OUTLIER: Final = 3.0
 """Deviations at which the influence of a foot that lifts has fallen to a quarter."""
 
 
-class Ground:
+def ground(
+    joints: np.ndarray,
+    heights_m: np.ndarray,
+    places_m: np.ndarray,
+    floor: Plane,
+    weight: float,
+    dt_s: float,
+) -> np.ndarray:
     """E_ground: joints that stand neither sink, nor float, nor slide.
 
     Args:
@@ -58,36 +66,21 @@ class Ground:
         floor: in the camera frame.
         weight: as in the configuration.
         dt_s: since the last frame [s].
+
+    Returns:
+        [K, VECTOR_SIZE] residual vectors, see `energy`.
     """
-
-    def __init__(
-        self,
-        joints: np.ndarray,
-        heights_m: np.ndarray,
-        places_m: np.ndarray,
-        floor: Plane,
-        weight: float,
-        dt_s: float,
-    ) -> None:
-        root = math.sqrt(weight * min(1.0, dt_s / FRAME_S))
-        normal = floor.normal
-        along = np.eye(3) - np.outer(normal, normal)
-        slide = root / (_SLIDE_STD * math.sqrt(dt_s / FRAME_S))
-        # Rows: the height, then the shift along the floor (three rows of rank two).
-        self._rows = np.vstack([normal * (root / _HEIGHT_STD), along * slide])
-        self._joints = joints
-        wanted = places_m + ((floor.offset_m + heights_m) - places_m @ normal)[:, None] * normal
-        self._wanted = wanted @ self._rows.T
-        self.bounds = np.full(len(joints), _OUTLIER**2)
-
-    def residual(self, points_m: np.ndarray) -> np.ndarray:
-        """See `energy.Term`."""
-        return (points_m[self._joints] @ self._rows.T - self._wanted).ravel()
-
-    def jacobian(self, points_m: np.ndarray, moves: np.ndarray, out: np.ndarray) -> None:
-        """See `energy.Term`."""
-        rows = out.reshape(len(self._joints), len(self._rows), -1)
-        np.matmul(self._rows, moves[self._joints], out=rows)
+    root = math.sqrt(weight * min(1.0, dt_s / FRAME_S))
+    normal = floor.normal
+    along = np.eye(3) - np.outer(normal, normal)
+    slide = root / (_SLIDE_STD * math.sqrt(dt_s / FRAME_S))
+    # Rows: the height, then the shift along the floor (three rows of rank two).
+    rows = np.vstack([normal * (root / _HEIGHT_STD), along * slide])
+    wanted = places_m + ((floor.offset_m + heights_m) - places_m @ normal)[:, None] * normal
+    vectors = stack(native.PLACE, joints, rows)
+    vectors[:, BOUND] = _OUTLIER**2
+    vectors[:, TARGET] = wanted @ rows.T
+    return vectors
 
 
 class Contacts:
@@ -163,11 +156,11 @@ class Contacts:
 
     def term(
         self, lengths_m: np.ndarray, floor: Plane, weight: float, dt_s: float
-    ) -> Ground | None:
+    ) -> np.ndarray | None:
         """E_ground of the next frame; None where nothing stands."""
         if not self.standing.any() or self._places_m is None or weight <= 0.0:
             return None
-        return Ground(
+        return ground(
             SOLES[self.standing],
             sole_heights(lengths_m)[self.standing],
             floor.camera_from_ground(self._places_m[self.standing]),

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body.kinematics import NV, ROOT_V, Kinematics, put_within_limits
+from vnect_ros.body.kinematics import NV, ROOT_V, Kinematics
 from vnect_ros.config import FilterConfig, FitConfig
 from vnect_ros.fitting.inverse import lengths
 from vnect_ros.perception.filters import smoothing
@@ -81,7 +81,7 @@ class MotionLimiter:
         wanted = fitted_q
         if self._offset is not None:
             self._offset = self._decayed(self._offset, dt_s)
-            wanted = self._clipped(self._kinematics.integrate(fitted_q, self._offset))
+            wanted = self._kinematics.integrate(fitted_q, self._offset, limited=True)
             if np.abs(self._offset).max() < _NO_OFFSET:
                 self._offset, self._offset_rate = None, np.zeros(NV)
         if self._filters.enabled:
@@ -104,7 +104,8 @@ class MotionLimiter:
         # One cut-off for the root's shift and one for its turn: no axis of its own.
         cutoff[:3] = cutoff[:3].max()
         cutoff[3:ROOT_V] = cutoff[3:ROOT_V].max()
-        return self._clipped(self._kinematics.integrate(self.q, smoothing(cutoff, dt_s) * change))
+        step = smoothing(cutoff, dt_s) * change
+        return self._kinematics.integrate(self.q, step, limited=True)
 
     def _bounded(self, wanted: np.ndarray, fitted_q: np.ndarray, dt_s: float) -> np.ndarray:
         """Go to `wanted` as far as the bounds on speed and acceleration let every joint."""
@@ -126,10 +127,10 @@ class MotionLimiter:
         kinematics = self._kinematics
         best = (np.inf, self.q, self.points_m)
         for pace in (1.0, 0.9, 0.7, 0.4, 0.0):
-            base = self._clipped(kinematics.integrate(self.q, self._rate * (dt_s * pace)))
+            base = kinematics.integrate(self.q, self._rate * (dt_s * pace), limited=True)
             way = kinematics.difference(base, wanted)
             for share in _SHARES:
-                q = self._clipped(kinematics.integrate(base, way * share))
+                q = kinematics.integrate(base, way * share, limited=True)
                 points = kinematics.forward(q)
                 beyond = float(self._beyond(points, dt_s).max())
                 if beyond <= 1.0:
@@ -145,8 +146,3 @@ class MotionLimiter:
         of_speed = lengths(velocity) / self._fit.max_speed
         of_acceleration = lengths(acceleration) / self._fit.max_acceleration
         return np.maximum(of_speed, of_acceleration)
-
-    @staticmethod
-    def _clipped(q: np.ndarray) -> np.ndarray:
-        put_within_limits(q)
-        return q

@@ -18,20 +18,9 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body.kinematics import (
-    LOWER,
-    NV,
-    OBSERVED,
-    ROOT_Q,
-    ROOT_V,
-    UPPER,
-    Kinematics,
-    joint_velocities,
-    put_within_limits,
-)
+from vnect_ros.body.kinematics import NV, ROOT_V, Kinematics
 from vnect_ros.fitting import symmetric
 from vnect_ros.fitting.energy import FRAME_S
-from vnect_ros.fitting.inverse import lengths
 
 _UNIT_ACCELERATION: Final = 12.0 * 0.07**0.5
 """Acceleration that an E_smooth weight of 1 stands for [m/s^2]."""
@@ -49,7 +38,8 @@ _START_SPEED_STD: Final = np.concatenate(
 _MAX_VARIANCE: Final = 3.0**2
 """What a pose is known to at least, however long it is not seen [m^2, rad^2]."""
 _JITTER: Final = 1e-9
-_ONES: Final = np.ones(NV)
+"""Added to a diagonal before the inversion of what may be singular to rounding."""
+_ADVANCE: Final = (_ACCELERATION_PER_SPEED, _ANGLE_ACCELERATION, FRAME_S, _MAX_VARIANCE)
 
 
 class Motion:
@@ -69,34 +59,19 @@ class Motion:
 
     def predicted_q(self, dt_s: float) -> np.ndarray:
         """[NQ] where the motion leads dt_s from now, within the limits."""
-        q = self._kinematics.integrate(self.q, self.v * _coasted(dt_s)[1])
-        put_within_limits(q)
-        return q
+        return self._kinematics.integrate(self.q, self.v * _coasted(dt_s)[1], limited=True)
 
     def predict(self, dt_s: float, weight_smooth: float) -> None:
         """Advance by dt_s [s] with nothing seen."""
-        kept, ahead = _coasted(dt_s)
-        noise = self._acceleration_covariance(weight_smooth)
-        noise *= FRAME_S * dt_s
+        _, moves = self._kinematics.jacobian(self.q)
+        allowed = _UNIT_ACCELERATION / math.sqrt(max(weight_smooth, 1e-6))
+        advance = np.array((dt_s, *_coasted(dt_s), allowed, *_ADVANCE))
         self.q = self.predicted_q(dt_s)
-        self.v = kept * self.v
-        cross, speed = self._cross, self._speed_covariance
-        moved = speed * ahead
-        moved += cross
-        grown = moved + cross.T
-        grown *= ahead
-        grown += noise * (dt_s**2 / 3.0)
-        self.covariance = self.covariance + grown
-        moved *= kept
-        moved += noise * (dt_s / 2.0)
-        self._cross = moved
-        noise += speed * kept**2
-        self._speed_covariance = noise
-        self._bound()
+        self._kinematics.native.predict(moves, advance, *self._state)
 
     def information(self) -> np.ndarray:
         """[NV, NV] inverse of the covariance."""
-        return _inverse(self.covariance)
+        return symmetric.inverse(self.covariance, _JITTER)
 
     def correct(self, q: np.ndarray, information: np.ndarray, prior: np.ndarray) -> None:
         """Take over the fit's pose, and what it shows of the velocity.
@@ -107,21 +82,12 @@ class Motion:
             prior: [NV, NV] `information` as it was predicted.
         """
         moved = self._kinematics.difference(self.q, q)
-        gain = prior.dot(self._cross)
-        covariance = _inverse(information)
-        self.v = self.v + moved.dot(gain)
-        cross = covariance.dot(gain)
-        speed = self._speed_covariance - gain.T.dot(self._cross - cross)
-        self._speed_covariance = speed + speed.T
-        self._speed_covariance *= 0.5
-        self._cross = cross
-        self.covariance = covariance
+        self._kinematics.native.correct(q, moved, information, prior, _JITTER, *self._state)
         self.q = q
-        self._stop_at_limits()
 
     def inflate_covariance(self) -> None:
         """The pose proved wrong: keep it and its velocity, but no longer be sure of it."""
-        self.covariance = self.covariance + np.diag(_START_STD**2)
+        self.covariance += np.diag(_START_STD**2)
 
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""
@@ -129,42 +95,10 @@ class Motion:
         self.q[:3] *= factor
         self.v[:3] *= factor
 
-    def joint_variance_m2(self, moves: np.ndarray) -> np.ndarray:
-        """[21, 3] variances of joints with the derivatives moves [21, 3, NV] [m^2]."""
-        rows = moves.reshape(-1, NV)
-        variance = (rows.dot(self.covariance) * rows).dot(_ONES)
-        return np.maximum(variance, 0.0).reshape(-1, 3)
-
-    def _acceleration_covariance(self, weight_smooth: float) -> np.ndarray:
-        """[NV, NV] of the tangent's acceleration, from that allowed to the joints."""
-        _, moves = self._kinematics.jacobian(self.q)
-        speed = lengths(joint_velocities(moves, self.v))
-        allowed = _UNIT_ACCELERATION / math.sqrt(max(weight_smooth, 1e-6))
-        by_joint = allowed + _ACCELERATION_PER_SPEED * speed
-        rows = (moves * (1.0 / by_joint)[:, None, None]).reshape(-1, NV)
-        information = rows.T.dot(rows)
-        information.reshape(-1)[:: NV + 1] += 1.0 / _ANGLE_ACCELERATION**2
-        return symmetric.inverse(information)
-
-    def _stop_at_limits(self) -> None:
-        angles, speed = self.q[ROOT_Q:], self.v[ROOT_V:]
-        outward = ((angles <= LOWER) & (speed < 0.0)) | ((angles >= UPPER) & (speed > 0.0))
-        speed[outward | ~OBSERVED] = 0.0
-
-    def _bound(self) -> None:
-        """Keep the covariance finite however long nothing is seen."""
-        variance = self.covariance.reshape(-1)[:: NV + 1]
-        if np.count_nonzero(variance > _MAX_VARIANCE):
-            shrink = np.sqrt(np.minimum(1.0, _MAX_VARIANCE / variance))
-            self.covariance = self.covariance * (shrink * shrink[:, None])
-            self._cross = self._cross * shrink[:, None]
-
-
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    """[NV, NV] inverse of a matrix that may be singular to rounding."""
-    matrix = matrix.copy()
-    matrix.reshape(-1)[:: NV + 1] += _JITTER
-    return symmetric.inverse(matrix)
+    @property
+    def _state(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What the C code changes in place."""
+        return self.v, self.covariance, self._cross, self._speed_covariance
 
 
 def _coasted(dt_s: float) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """The sum of the energy's terms as one problem of reweighted least squares.
 
-A term with bounds is under the kernel of Geman and McClure: a residual vector r
-with the bound b costs
+A residual vector with a bound is under the kernel of Geman and McClure: r with
+the bound b costs
 
     b e / (2 (1 + e)),   e = |r|^2 / b,
 
@@ -13,85 +13,59 @@ agreement: 1 at 0, falling to 0 for outliers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from vnect_ros.body.kinematics import NV
-from vnect_ros.fitting.energy import Prior, Term
+from vnect_ros.body.kinematics import NV, REST, Kinematics
+from vnect_ros.fitting.energy import Smoothness
 
 
 class Evaluation(NamedTuple):
-    """The energy of one configuration.  M residuals in all, K of them under the kernel."""
+    """The energy of one configuration."""
 
     q: np.ndarray
     """[NQ]"""
     points_m: np.ndarray
     """[21, 3] its joints in the camera frame."""
-    residual: np.ndarray
-    """[M] of all terms, those with bounds first, otherwise as given."""
     agreement: np.ndarray
-    """[J] of each residual vector under the kernel, in the order of `residual`."""
+    """[K] of each residual vector, in the order of the terms; 1 for those without a bound."""
     cost: float
 
 
 class Objective:
-    """Evaluates all terms at once; those with bounds stand before the others.
+    """Evaluates all terms at once.
 
     Args:
-        terms: with at least one that has bounds.
-        priors: added to them.
+        kinematics: of the body whose configurations are evaluated.
+        terms: [*, VECTOR_SIZE] residual vectors each, K in all.
+        rest_weight: [N] of E_rest; None: without it.
+        smoothness: E_smooth; None: without it.
     """
 
-    def __init__(self, terms: Sequence[Term], priors: Sequence[Prior] = ()) -> None:
-        self._terms = sorted(terms, key=lambda term: term.bounds is None)
-        self._priors = priors
-        bounds = [term.bounds for term in self._terms if term.bounds is not None]
-        self._bounds = np.concatenate(bounds)
-        self._counts = tuple(map(len, bounds))
-        self._sizes: tuple[int, ...] = ()
-        self._jacobian = np.empty((0, NV))
+    def __init__(
+        self,
+        kinematics: Kinematics,
+        terms: Sequence[np.ndarray],
+        rest_weight: np.ndarray | None = None,
+        smoothness: Smoothness | None = None,
+    ) -> None:
+        self._body = kinematics.native
+        self._vectors = np.concatenate(terms)
+        expected_q, information = smoothness or (None, None)
+        self._priors = (REST, rest_weight, expected_q, information)
 
     def evaluate(self, q: np.ndarray, points_m: np.ndarray) -> Evaluation:
         """The energy of the configuration q [NQ] with joints points_m [21, 3]."""
-        residuals = [term.residual(points_m) for term in self._terms]
-        if not self._sizes:
-            self._sizes = tuple(map(len, residuals))
-            self._vectors = _vector_of_rows(self._sizes[: len(self._counts)], self._counts)
-        residual = np.concatenate(residuals)
-        robust, plain = residual[: len(self._vectors)], residual[len(self._vectors) :]
-        squared = np.bincount(self._vectors, robust * robust)
-        agreement = 1.0 / (1.0 + squared / self._bounds)
-        cost = 0.5 * float(squared.dot(agreement) + plain.dot(plain))
-        for prior in self._priors:
-            cost += prior.cost(q)
-        return Evaluation(q, points_m, residual, agreement, cost)
+        agreement = np.empty(len(self._vectors))
+        cost = self._body.energy(q, points_m, self._vectors, *self._priors, agreement)
+        return Evaluation(q, points_m, agreement, cost)
 
     def normal_equations(self, at: Evaluation, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """J^T J [NV, NV] and J^T r [NV], reweighted; moves [21, 3, NV] are of the same q."""
-        if not len(self._jacobian):
-            self._jacobian = np.empty((len(at.residual), NV))
-        jacobian, residual, row = self._jacobian, at.residual.copy(), 0
-        for term, size in zip(self._terms, self._sizes):
-            term.jacobian(at.points_m, moves, jacobian[row : row + size])
-            row += size
-        scales = at.agreement.take(self._vectors)
-        jacobian[: len(scales)] *= scales[:, None]
-        residual[: len(scales)] *= scales
-        information, gradient = jacobian.T @ jacobian, residual.dot(jacobian)
-        for prior in self._priors:
-            prior.add_to(at.q, information, gradient)
+        information, gradient = np.empty((NV, NV)), np.empty(NV)
+        self._body.normal_equations(
+            at.q, at.points_m, moves, self._vectors, *self._priors, at.agreement,
+            information, gradient,
+        )  # fmt: skip
         return information, gradient
-
-
-@lru_cache(maxsize=64)  # few sets of terms, frame after frame
-def _vector_of_rows(sizes: tuple[int, ...], counts: tuple[int, ...]) -> np.ndarray:
-    """[K] for each residual under the kernel, the number of the vector that it belongs to.
-
-    Args:
-        sizes: residuals of each term.
-        counts: vectors that these make up.
-    """
-    widths = np.repeat([size // count for size, count in zip(sizes, counts)], counts)
-    return np.arange(len(widths)).repeat(widths)

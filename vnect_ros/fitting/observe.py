@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
+from vnect_ros import native
 from vnect_ros.camera import Camera
 from vnect_ros.fitting.inverse import SHORTEST_M, bone_vectors, joined, lengths
 from vnect_ros.records import Joints
@@ -24,8 +24,7 @@ _LARGEST: Final = 50.0
 """Rays and joints [m] beyond this are no observation."""
 MIN_SEEN: Final = 4
 """Joints below which a frame does not show the whole body."""
-_PER_OUTLIER: Final = np.full(2, 1.0 / _OUTLIER_M**2)
-_ONES: Final = np.ones((NUM_JOINTS, 1))
+_LIMITS: Final = np.array((_OUTLIER_M, _SMALLEST_SPREAD, _NEAREST_M, _FARTHEST_M))
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,9 @@ def measurement(joints: Joints | None, camera: Camera) -> Measurement | None:
     """
     if joints is None:
         return None
-    local = np.asarray(joints.root_relative_m, dtype=np.float64)
+    local = np.ascontiguousarray(joints.root_relative_m, dtype=np.float64)
     local = local - local[PELVIS]
-    rays = camera.rays(joints.pixels_px)
+    rays = np.ascontiguousarray(camera.rays(joints.pixels_px))
     # NaN becomes 0 in the confidence, and is not below the largest anywhere else.
     confidence = np.fmin(np.fmax(np.asarray(joints.confidence, np.float64), 0.0), 1.0)
     bounded = np.abs(np.concatenate([rays, local], axis=1)) < _LARGEST
@@ -134,38 +133,6 @@ def root_position(local_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> 
         [3] in the camera frame [m], or None where the joints leave it open or
         put the body behind the camera.
     """
-    across = rays * local_m[:, 2:] - local_m[:, :2]
-    columns = np.concatenate([rays, across, _ONES], axis=1)
-    position = _meeting_point(columns, weight)
-    if position is None:
-        return None
-    off = position[:2] - position[2] * rays - across
-    counts = 1.0 + (off * off).dot(_PER_OUTLIER)
-    position = _meeting_point(columns, weight / (counts * counts))
-    if position is None:
-        return None
-    depths_m = local_m[:, 2] + position[2]
-    if depths_m.min() < _NEAREST_M and depths_m[weight > 0.0].min() < _NEAREST_M:
-        return None
-    return position if position[2] <= _FARTHEST_M else None
-
-
-def _meeting_point(columns: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
-    """[3] the d of least squares in dxy - rays dz = across; None where it is open.
-
-    Args:
-        columns: [21, 5] rays, across, 1.
-        weight: [21].
-    """
-    moments = (columns * weight[:, None]).T.dot(columns).tolist()
-    (uu, _, ua, _, u), (_, vv, _, vb, v), (*_, a), (*_, b), (*_, total) = moments
-    if not total > 0.0:
-        return None
-    # A straight line: -dz is its slope over the rays, dxy its height at ray 0.
-    spread = uu + vv - (u * u + v * v) / total
-    if not spread > _SMALLEST_SPREAD * total:
-        return None
-    dz = ((u * a + v * b) / total - ua - vb) / spread
-    if not math.isfinite(dz):
-        return None
-    return np.array([(a + dz * u) / total, (b + dz * v) / total, dz])
+    position = np.empty(3)
+    found = native.root_position(local_m, rays, weight, _LIMITS, position)
+    return position if found else None

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from vnect_ros.fitting import depth
-from vnect_ros.fitting.energy import Range, Term
+from vnect_ros.fitting.energy import pelvis_distance
 from vnect_ros.fitting.ground import Contacts
 from vnect_ros.fitting.height import HeightEstimate, Size
 from vnect_ros.records import Plane
@@ -74,14 +74,19 @@ class Scale:
         """[4] bool: which of `ground.SOLES` stand on the floor."""
         return self._contacts.standing
 
-    def terms(self, body: Body, around: Surroundings, weight: float, dt_s: float) -> list[Term]:
+    def terms(
+        self, body: Body, around: Surroundings, weight: float, dt_s: float
+    ) -> list[np.ndarray]:
         """E_ground and the depth image's distance, once the height is measured.
 
         Args:
             body: as predicted for the frame.
             weight: of E_ground.
+
+        Returns:
+            [*, VECTOR_SIZE] residual vectors each, see `energy`.
         """
-        terms: list[Term] = []
+        terms: list[np.ndarray] = []
         if self.size is None:
             return terms
         if around.floor is not None:
@@ -89,7 +94,8 @@ class Scale:
             terms += [] if ground is None else [ground]
         reading = self._compare(body, around.depth_m)
         if reading is not None:
-            terms.append(Range.of_pelvis(body.points_m, reading.ratio, reading.std))
+            distance_m = float(body.points_m[PELVIS, 2])
+            terms.append(pelvis_distance(reading.ratio * distance_m, reading.std * distance_m))
         return terms
 
     def update(self, body: Body, around: Surroundings, dt_s: float) -> None:

@@ -7,18 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body.kinematics import (
-    LOWER,
-    NV,
-    OBSERVED,
-    ROOT_Q,
-    ROOT_V,
-    UPPER,
-    Kinematics,
-    put_within_limits,
-)
-from vnect_ros.fitting import symmetric
-from vnect_ros.fitting.objective import Evaluation, Objective
+from vnect_ros.body.kinematics import NQ, NV, Kinematics, put_within_limits
+from vnect_ros.fitting.objective import Objective
 
 _FIRST_DAMPING: Final = 1e-4
 _ATTEMPTS: Final = 6
@@ -38,7 +28,7 @@ class Solution:
     points_m: np.ndarray
     """[21, 3] the joints in the camera frame."""
     agreement: np.ndarray
-    """[J] of each residual vector under the kernel, in the order of the terms."""
+    """[K] of each residual vector, in the order of the terms."""
     cost: float
     information: np.ndarray
     """[NV, NV] Gauss-Newton Hessian of all terms close to q."""
@@ -70,11 +60,11 @@ def minimise(
     for _ in range(max_iterations):
         _, moves = kinematics.jacobian(best.q)
         information, gradient = objective.normal_equations(best, moves)
-        fixed = _fixed(best.q, gradient)
-        gradient[fixed] = 0.0
         for _ in range(_ATTEMPTS):
-            step = _step(information, gradient, fixed, damping)
-            trial = _moved(kinematics, objective, best.q, step)
+            step, moved = np.empty(NV), np.empty(NQ)
+            kinematics.native.newton_step(best.q, information, gradient, damping, step, moved)
+            # Most steps are taken, and then the Jacobian is needed: by the next, or the next frame.
+            trial = objective.evaluate(moved, kinematics.jacobian(moved)[0])
             if trial.cost < best.cost:
                 break
             damping *= 10.0
@@ -85,37 +75,3 @@ def minimise(
         if gain < small_gain * best.cost or np.abs(step).max() < small_step:
             break
     return Solution(best.q, best.points_m, best.agreement, best.cost, information)
-
-
-def _moved(
-    kinematics: Kinematics, objective: Objective, q: np.ndarray, step: np.ndarray
-) -> Evaluation:
-    """The energy at the end of a step [NV] from q [NQ], cut off at the limits."""
-    moved = kinematics.integrate(q, step)
-    put_within_limits(moved)
-    # Most steps are taken, and then the Jacobian is needed: by the next, or the next frame.
-    return objective.evaluate(moved, kinematics.jacobian(moved)[0])
-
-
-def _fixed(q: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Indices into the tangent of angles nothing shows, and of those pushed against a limit."""
-    angles, slope = q[ROOT_Q:], gradient[ROOT_V:]
-    pushed = ((angles <= LOWER) & (slope > 0.0)) | ((angles >= UPPER) & (slope < 0.0))
-    pushed |= _UNOBSERVED
-    return pushed.nonzero()[0] + ROOT_V
-
-
-def _step(
-    information: np.ndarray, gradient: np.ndarray, fixed: np.ndarray, damping: float
-) -> np.ndarray:
-    """[NV] the damped Newton step; 0 for what is fixed, whose gradient is 0."""
-    matrix = information.copy()
-    diagonal = matrix.reshape(-1)[:: NV + 1]
-    diagonal += damping * np.maximum(diagonal, 1e-6)
-    matrix[fixed] = 0.0
-    matrix[:, fixed] = 0.0
-    diagonal[fixed] = 1.0
-    return -symmetric.solve(matrix, gradient)
-
-
-_UNOBSERVED: Final = ~OBSERVED

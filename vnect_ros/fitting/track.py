@@ -14,12 +14,11 @@ from vnect_ros.config import FitConfig
 from vnect_ros.fitting import inverse, observe
 from vnect_ros.fitting.energy import (
     FRAME_S,
-    Depth,
-    Range,
-    Rest,
     Smoothness,
-    Term,
     data_terms,
+    depth_change,
+    pelvis_distance,
+    rest_weight,
 )
 from vnect_ros.fitting.motion import Motion
 from vnect_ros.fitting.objective import Objective
@@ -107,7 +106,7 @@ class Track:
 
     def joint_variance_m2(self, moves: np.ndarray) -> np.ndarray:
         """[21, 3] variances of joints with the derivatives moves [21, 3, NV] [m^2]."""
-        return self._motion.joint_variance_m2(moves)
+        return self._kinematics.variance_m2(moves, self._motion.covariance)
 
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""
@@ -129,17 +128,16 @@ class Track:
         measured: Measurement,
         dt_s: float,
         config: FitConfig,
-        extra: Sequence[Term] = (),
+        extra: Sequence[np.ndarray] = (),
     ) -> Update:
         """Fit the frame that `predict` led to.
 
         Args:
-            extra: terms besides the usual: what the floor or a depth image shows.
+            extra: terms besides the usual, [*, VECTOR_SIZE] residual vectors each: what the floor
+                or a depth image shows.
         """
         points, moves = self._kinematics.jacobian(self.q)
-        predicted = Prediction(
-            points, self._motion.joint_variance_m2(moves), self._kinematics.lengths_m
-        )
+        predicted = Prediction(points, self.joint_variance_m2(moves), self._kinematics.lengths_m)
         gated = self._gate.check(measured, predicted, dt_s)
         observation = gated.observation
         if gated.verdict is Verdict.REFUTED:
@@ -166,7 +164,7 @@ class Track:
         dt_s: float,
         config: FitConfig,
         compare: bool,
-        extra: Sequence[Term],
+        extra: Sequence[np.ndarray],
     ) -> np.ndarray:
         """Correct the motion by an observation.
 
@@ -179,11 +177,12 @@ class Track:
         prior = self._motion.information()
         position = _root_position(observation, self._size)
         terms = self._terms(observation, position, dt_s, config)
-        priors = (
-            Smoothness(self._kinematics, self.q, prior),
-            Rest(self._hidden(observation), dt_s),
+        objective = Objective(
+            self._kinematics,
+            [*terms, *extra],
+            rest_weight(self._hidden(observation), dt_s),
+            Smoothness(self.q, prior),
         )
-        objective = Objective([*terms, *extra], priors)
         start = self.q
         if compare and position is not None:
             alone = _configuration(observation, position)
@@ -206,15 +205,15 @@ class Track:
         position: np.ndarray | None,
         dt_s: float,
         config: FitConfig,
-    ) -> list[Term]:
-        """The terms of a frame that look at the joints."""
+    ) -> list[np.ndarray]:
+        """The terms of a frame that look at the joints, E_IK and E_proj first."""
         share = min(1.0, dt_s / FRAME_S)
-        terms: list[Term] = [
+        terms = [
             *data_terms(observation, config, _distance(self.q), share),
-            Depth(self._last_points_m, config.weight_depth, dt_s),
+            depth_change(self._last_points_m, config.weight_depth, dt_s),
         ]
         if position is not None:
-            terms.append(Range(position[2], _RANGE_STD * position[2] / share**0.5))
+            terms.append(pelvis_distance(position[2], _RANGE_STD * position[2] / share**0.5))
         return terms
 
     def _hidden(self, observation: Observation) -> np.ndarray:
@@ -251,11 +250,17 @@ class Track:
         alone = _fit_alone(self._kinematics, observation, config, self._size)
         if alone is None:
             return False
-        costs = [_data_cost(observation, found, config) for found in (alone, self._solution)]
+        costs = [self._data_cost(observation, found, config) for found in (alone, self._solution)]
         if not costs[0] < _BETTER * costs[1]:
             return False
         self._adopt(alone)
         return True
+
+    def _data_cost(self, observation: Observation, solution: Solution, config: FitConfig) -> float:
+        """The energy of the data alone at a solution."""
+        terms = data_terms(observation, config, _distance(solution.q))
+        objective = Objective(self._kinematics, terms)
+        return objective.evaluate(solution.q, solution.points_m).cost
 
     def _start_over(self, observation: Observation, config: FitConfig) -> Update:
         solution = _fit_alone(self._kinematics, observation, config, self._size)
@@ -301,18 +306,12 @@ def _fit_alone(
     if position is None:
         return None
     q = _configuration(observation, position)
-    terms: list[Term] = [
+    terms = [
         *data_terms(observation, config, _distance(q)),
-        Range(q[2], _RANGE_STD * q[2]),
+        pelvis_distance(q[2], _RANGE_STD * q[2]),
     ]
-    objective = Objective(terms, [Rest()])
+    objective = Objective(kinematics, terms, rest_weight())
     return minimise(kinematics, objective, q, _START_ITERATIONS, thorough=True)
-
-
-def _data_cost(observation: Observation, solution: Solution, config: FitConfig) -> float:
-    """The energy of the data alone at a solution."""
-    objective = Objective(data_terms(observation, config, _distance(solution.q)))
-    return objective.evaluate(solution.q, solution.points_m).cost
 
 
 def _distance(q: np.ndarray) -> float:

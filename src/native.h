@@ -1,0 +1,152 @@
+/* The arithmetic of the fit: see vnect_ros/native.pyi for what Python sees of it.
+ *
+ * All matrices are of doubles, row by row.  N is the number of a body's angles;
+ * NQ = 7 + N and NV = 6 + N are the sizes of a configuration and of its tangent.
+ * What they mean is said in vnect_ros/body/kinematics.py.
+ */
+#ifndef VNECT_ROS_NATIVE_H
+#define VNECT_ROS_NATIVE_H
+
+#include <stdlib.h> /* defines __GLIBC__ where that is the C library */
+
+#define ROOT_Q 7
+#define ROOT_V 6
+#define MAX_ANGLES 58
+#define MAX_NV (ROOT_V + MAX_ANGLES)
+#define MAX_POINTS 64
+
+/* Compiled twice on x86: wider registers are taken where the processor has them. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
+#define FOR_EVERY_PROCESSOR __attribute__((target_clones("arch=haswell", "default")))
+#else
+#define FOR_EVERY_PROCESSOR
+#endif
+
+/* ---- linear.c: symmetric positive definite matrices -------------------------------- */
+
+/* The inverse of matrix [n, n] + jitter * identity, exactly symmetric.  Only the lower
+ * triangle is read.  Returns 0, or -1 where that is not positive definite and finite. */
+int inverse(int n, const double *matrix, double jitter, double *out);
+
+/* x with matrix x = right; `matrix` is overwritten.  Returns as `inverse`. */
+int solve(int n, double *matrix, const double *right, double *x);
+
+/* out [n, n] = a b. */
+void product(int n, const double *a, const double *b, double *out);
+
+/* out [n, n] = a^T b. */
+void product_of_transposed(int n, const double *a, const double *b, double *out);
+
+/* ---- body.c: the body's tree -------------------------------------------------------- */
+
+typedef struct {
+    int angles, points;
+    int pelvis;                 /* the point that relative places are relative to */
+    int parent[MAX_ANGLES];     /* the angle whose link carries this one's axis; -1: the root */
+    double axis[MAX_ANGLES][3]; /* unit, in the parent link's frame */
+    double low[MAX_ANGLES], high[MAX_ANGLES];
+    int observed[MAX_ANGLES];
+    int carrier[MAX_POINTS];    /* the angle whose link carries the point; -1: the root */
+    int chain[MAX_POINTS][MAX_NV]; /* the components of the tangent that move the point */
+    int chain_length[MAX_POINTS];
+    double offset[MAX_ANGLES][3];  /* of the axis from the parent link's origin [m] */
+    double place[MAX_POINTS][3];   /* of the point from its link's origin [m] */
+} Body;
+
+/* Derive the chains from the parents and carriers. */
+void find_chains(Body *body);
+
+/* points [P, 3] at a configuration; with moves not NULL, [P, 3, NV] their derivatives. */
+void forward(const Body *body, const double *q, double *points, double *moves);
+
+/* [P, 4] quaternions (x, y, z, w) of the links that carry the points. */
+void orientations(const Body *body, const double *q, double *out);
+
+/* [NQ] q moved along a tangent, its angles put within the limits where `limited`. */
+void integrate(const Body *body, const double *q, const double *tangent, int limited, double *out);
+
+/* [NV] the tangent at start that `integrate` takes to end. */
+void difference(const Body *body, const double *start, const double *end, double *out);
+
+/* [6, 6] derivative of the root's part of `difference` by the tangent at end. */
+void difference_jacobian(const double *start, const double *end, double *out);
+
+/* [4] the quaternion (x, y, z, w) of a rotation [3, 3]. */
+void quaternion_of(const double *rotation, double *out);
+
+/* ---- energy.c: the terms' sum ------------------------------------------------------- */
+
+/* A residual vector is  matrix x - target,  x being what its kind says of its joint. */
+enum { PLACE, RELATIVE, RAY }; /* p;  p - pelvis;  (x / z, y / z, 1) of p */
+typedef struct {
+    double kind, joint;
+    double bound; /* of the robust kernel: a squared length; 0: no kernel */
+    double matrix[4][3];
+    double target[4];
+} Vector;
+
+/* The summands that look at the configuration alone; NULL where there is none. */
+typedef struct {
+    const double *rest, *rest_weight;        /* [N] angles, and their information */
+    const double *expected_q, *information; /* [NQ], and [NV, NV] in its tangent */
+} Priors;
+
+/* The energy; agreement [count] gets each vector's, 1 for those without a kernel. */
+double energy(const Body *body, const double *q, const double *points, const Vector *vectors,
+              int count, const Priors *priors, double *agreement);
+
+/* The reweighted information [NV, NV] and gradient [NV]. */
+void normal_equations(const Body *body, const double *q, const double *points,
+                      const double *moves, const Vector *vectors, int count,
+                      const Priors *priors, const double *agreement, double *information,
+                      double *gradient);
+
+/* The damped Newton step [NV] and where it leads [NQ], within the limits.  Angles that
+ * nothing shows, or that the gradient pushes against a limit, stay.  Returns as `inverse`. */
+int newton_step(const Body *body, const double *q, const double *information,
+                const double *gradient, double damping, double *step, double *moved);
+
+/* Add weight [3, 3] seen through a point's derivatives to information's lower triangle.
+ * The components before `first` get `outer` in place of `weight`. */
+void add_information(const Body *body, int point, const double *moves, const double *weight,
+                     const double *outer, double *information);
+
+/* Copy the lower triangle of a matrix [n, n] to the upper one. */
+void mirror(int n, double *matrix);
+
+/* ---- motion.c: the covariance through time ------------------------------------------ */
+
+typedef struct {
+    double *velocity;   /* [NV] */
+    double *covariance; /* [NV, NV] of the configuration */
+    double *cross;      /* [NV, NV] of configuration and velocity */
+    double *speed;      /* [NV, NV] of the velocity */
+} State;
+
+typedef struct {
+    double dt_s, kept, ahead_s;
+    double acceleration, acceleration_per_speed, angle_acceleration;
+    double frame_s, max_variance;
+} Advance;
+
+/* Advance by a time with nothing seen.  Returns as `inverse`. */
+int predict(const Body *body, const double *moves, const Advance *by, State *state);
+
+/* Take over a fit that moved the configuration by moved [NV] to q.  Returns as `inverse`. */
+int correct(const Body *body, const double *q, const double *moved, const double *information,
+            const double *prior, double jitter, State *state);
+
+/* [P, 3] variances of the points along the camera's axes. */
+void point_variance(const Body *body, const double *moves, const double *covariance, double *out);
+
+/* ---- root.c -------------------------------------------------------------------------- */
+
+typedef struct {
+    double outlier_m, smallest_spread, nearest_m, farthest_m;
+} RootLimits;
+
+/* [3] where the pelvis is; returns 0, or -1 where that is open.  See native.pyi. */
+int root_position(int count, const double *local, const double *rays, const double *weight,
+                  const RootLimits *limits, double *out);
+
+#endif
