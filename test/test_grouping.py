@@ -152,3 +152,31 @@ def test_a_window_is_new_until_one_of_its_size_was_looked_at_and_when_it_changes
     assert changes.in_window(small)
     changes.update(np.full((240, 320, 3), 90, np.uint8))
     assert changes.in_window(small), "another size of image is all new"
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_people_who_are_tracked_change_nothing_neither_do_they_where_they_were(others):
+    """A dark person walks through; then somebody beside whom nobody is tracked stands there."""
+    window, changes = Crop(0.0, 0.0, 480.0, 192), Changes()
+    far_off = [np.full((21, 2), np.nan), np.array([[600.0, 20.0], [610.0, 60.0]])][:others]
+
+    def walker(left):
+        image = np.full(SHAPE, 90, np.uint8)
+        image[100:300, left : left + 80] = 20
+        box = np.array([[left + 5.0, 105.0], [left + 75.0, 295.0]])
+        return image, [box, *far_off]
+
+    changes.update(*walker(50))
+    changes.looked(window)
+    for left in range(60, 400, 10):
+        changes.update(*walker(left))
+        assert not changes.in_window(window)
+    image, known = walker(400)
+    image[100:300, 60:140] = 20
+    changes.update(image, known)
+    assert changes.in_window(window)
+    changes.looked(window)
+    changes.update(image)
+    assert not changes.in_window(window)
+    changes.update(np.full(SHAPE, 90, np.uint8))
+    assert changes.in_window(window), "whoever is no longer tracked counts"

@@ -149,7 +149,7 @@ class Pipeline:
         tracked = [person.crop for person in self.people]
         if frame.boxes_px is not None:
             return self._search.windows_of(frame.boxes_px, tracked)
-        return self._search.windows(frame, tracked)
+        return self._search.windows(frame, tracked, self._known_px())
 
     def _infer(self, frame: Frame, crops: Sequence[Crop]) -> list[Maps]:
         """The network's maps of every crop, averaged over two scales if so configured."""

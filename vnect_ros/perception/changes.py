@@ -1,7 +1,12 @@
-"""Which parts of the image changed since they were last looked at."""
+"""Which parts of the image changed since they were last looked at.
+
+People who are tracked change it all the time: they, and what they uncover, do not count.  The
+network sees them and who is near them in every frame anyway.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -16,6 +21,9 @@ NEVER: Final = -256
 """A sample that no window showed yet."""
 SHARE: Final = 0.02
 """Share of a window's samples that must have changed."""
+BESIDE: Final = (0.25, 0.15)
+"""What is a person's beside the joints' box (clothes, shadows), in parts of its longer edge: of
+somebody alone, and of several people, beside whom others come up."""
 
 
 class Changes:
@@ -29,11 +37,24 @@ class Changes:
         self._step = 1
         self._now = np.zeros((0, 0), np.int16)
         self._then: dict[int, np.ndarray] = {}
+        self._covered: list[tuple[slice, slice]] = []
 
-    def update(self, image: np.ndarray) -> None:
-        """Take a new image [H, W, 3]."""
+    def update(self, image: np.ndarray, known_px: Sequence[np.ndarray] = ()) -> None:
+        """Take a new image [H, W, 3].
+
+        Args:
+            known_px: [21, 2] each: where the joints of people are who are seen anyway.
+        """
         self._step = max(-(-max(image.shape[:2]) // CELLS), 1)
         self._now = image[:: self._step, :: self._step, 1].astype(np.int16)
+        beside, uncovered = BESIDE[len(known_px) > 1], self._covered
+        known = [joints for joints in known_px if np.isfinite(joints).all()]
+        self._covered = [self._about(joints, beside) for joints in known]
+        for then in self._then.values():
+            if then.shape != self._now.shape:
+                continue
+            for part in self._covered + uncovered:
+                np.copyto(then[part], self._now[part], where=then[part] != NEVER)
 
     def in_window(self, window: Crop) -> bool:
         """Whether a window shows something new."""
@@ -53,9 +74,16 @@ class Changes:
         then[part] = self._now[part]
 
     def _part(self, window: Crop) -> tuple[slice, slice]:
-        def span(first_px: float) -> slice:
-            ends = np.array([first_px, first_px + window.size_px]) / self._step
-            low, high = np.maximum(np.round(ends), 0).astype(int).tolist()
-            return slice(low, high)
+        first_px = np.array((window.left_px, window.top_px))
+        return self._between(first_px, first_px + window.size_px)
 
-        return span(window.top_px), span(window.left_px)
+    def _about(self, joints_px: np.ndarray, beside: float) -> tuple[slice, slice]:
+        low_px, high_px = joints_px.min(axis=0), joints_px.max(axis=0)
+        beside_px = beside * (high_px - low_px).max()
+        return self._between(low_px - beside_px, high_px + beside_px)
+
+    def _between(self, low_px: np.ndarray, high_px: np.ndarray) -> tuple[slice, slice]:
+        """The samples between two corners (x, y) of the image."""
+        ends = np.array((low_px, high_px)) / self._step
+        (left, top), (right, bottom) = np.maximum(np.round(ends), 0).astype(int).tolist()
+        return slice(top, bottom), slice(left, right)

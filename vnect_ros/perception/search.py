@@ -45,7 +45,7 @@ STANDING_M: Final = 1.7
 """Height of the people whom the windows over a known floor are about [m]."""
 LOOKING_DOWN: Final = 0.5
 """Where the camera looks down more steeply, nobody is as high as upright people [sine]."""
-STILL_PERIODS: Final = 8
+STILL_PERIODS: Final = 10
 """Where nothing changed a window is tried once in so many periods of the search."""
 EARLY_S: Final = 1e-3
 """Frames come a little early at times [s]."""
@@ -86,6 +86,7 @@ class PersonSearch:
         self.rounds = 0
         """Rounds over the whole frame that were begun."""
         self._left: list[Crop] = []
+        self._looked: list[Crop] = []
         self._next: list[Crop] = []
         self._lost: list[tuple[float, Crop]] = []
         self._tried: list[tuple[float, Crop]] = []
@@ -99,7 +100,7 @@ class PersonSearch:
 
     def reset(self) -> None:
         """Begin anew, and forget where people were lost or noticed."""
-        self._left, self._next, self._scanned_s = [], [], -math.inf
+        self._left, self._looked, self._next, self._scanned_s = [], [], [], -math.inf
         self._lost, self._tried, self._changes = [], [], Changes()
 
     def notice(self, groups: Sequence[Group]) -> None:
@@ -111,20 +112,24 @@ class PersonSearch:
         size_px = max(group.size_px * ABOUT_GROUP, self.config.crop.min_size_px)
         return Crop.about(group.pelvis_px, size_px, self.input_size)
 
-    def windows(self, frame: Frame, tracked: Sequence[Crop]) -> list[Crop]:
+    def windows(
+        self, frame: Frame, tracked: Sequence[Crop], known_px: Sequence[np.ndarray] = ()
+    ) -> list[Crop]:
         """The windows to try in this frame.
 
         Args:
             tracked: windows of the people who are tracked; what they cover is left out.
+            known_px: [21, 2] each: where the joints of those are who are seen; that the
+                image changes there is no reason to look.
 
         Returns:
             At most `crop.windows_per_frame`: first those where somebody was lost or
             noticed, then the next ones over the frame.  While somebody is tracked
             there is at most one of the latter, `crop.search_rate` times a second for
-            each person where the image changed, and more seldom where it did not.
+            each person where the image changed beside them, and more seldom where it did not.
         """
         count, stamp_s = self.config.crop.windows_per_frame, frame.stamp_s
-        self._changes.update(frame.image)
+        self._changes.update(frame.image, known_px)
         chosen = self._noticed(stamp_s, count)
         if not tracked:
             self._scan(frame, tracked, chosen, count, still=True)
@@ -143,25 +148,32 @@ class PersonSearch:
     ) -> None:
         """Add the next windows over the frame until there are `count`.
 
+        Those of this round come first that were not looked at yet, then the others again.
+
         Args:
-            still: take those too in which nothing changed.
+            still: take those of the first kind too in which nothing changed.
         """
         for _ in range(2):  # the rest of this round, else the next one
             if not self._left:
-                self._left = self._round(frame)
+                self._left, self._looked = self._round(frame), []
                 self.rounds += 1
-            passed = []
-            while self._left and len(chosen) < count:
-                window = self._left.pop(0)
-                if any(_overlap(window, other) > COVERED for other in tracked):
-                    continue
-                if still or self._changes.in_window(window):
+            left: list[Crop] = []
+            passed: list[Crop] = []
+            looked: list[Crop] = []
+            for i, window in enumerate(self._left + self._looked):
+                again = i >= len(self._left)
+                if len(chosen) == count:
+                    (passed if again else left).append(window)
+                elif any(_overlap(window, other) > COVERED for other in tracked):
+                    passed.append(window)
+                elif (still and not again) or self._changes.in_window(window):
                     self._changes.looked(window)
+                    looked.append(window)
                     chosen.append(window)
                 else:
-                    passed.append(window)
-            self._left += passed
-            if chosen or passed:
+                    (passed if again else left).append(window)
+            self._left, self._looked = left, passed + looked
+            if chosen or left:
                 break
 
     def _round(self, frame: Frame) -> list[Crop]:
