@@ -91,6 +91,7 @@ class PersonSearch:
         self._tried: list[tuple[float, Crop]] = []
         self._changes = Changes()
         self._scanned_s = -math.inf
+        self._is_all_seen = False
 
     def restart(self, lost: Crop, stamp_s: float) -> None:
         """Begin anew, and look for somebody where that person was last seen."""
@@ -99,7 +100,7 @@ class PersonSearch:
 
     def reset(self) -> None:
         """Begin anew, and forget where people were lost or noticed."""
-        self._left, self._next, self._scanned_s = [], [], -math.inf
+        self._left, self._next, self._scanned_s, self._is_all_seen = [], [], -math.inf, False
         self._lost, self._tried, self._changes = [], [], Changes()
 
     def notice(self, groups: Sequence[Group]) -> None:
@@ -119,17 +120,19 @@ class PersonSearch:
 
         Returns:
             At most `crop.windows_per_frame`: first those where somebody was lost or
-            noticed, then the next ones over the frame.  While somebody is tracked
-            there is at most one of the latter, `crop.search_rate` times a second for
-            each person where the image changed, and more seldom where it did not.
+            noticed, then the next ones over the frame.  While somebody is tracked and
+            the whole frame was searched once there is at most one of the latter,
+            `crop.search_rate` times a second for each person where the image changed,
+            and more seldom where it did not.
         """
         count, stamp_s = self.config.crop.windows_per_frame, frame.stamp_s
         self._changes.update(frame.image)
         chosen = self._noticed(stamp_s, count)
-        if not tracked:
+        rate_hz = self.config.crop.search_rate
+        if not tracked or (rate_hz and not self._is_all_seen):
             self._scan(frame, tracked, chosen, count, still=True)
-        elif self.config.crop.search_rate and len(chosen) < count:
-            period_s = 1.0 / (self.config.crop.search_rate * len(tracked))
+        elif rate_hz and len(chosen) < count:
+            period_s = 1.0 / (rate_hz * len(tracked))
             still = stamp_s - self._scanned_s >= STILL_PERIODS * period_s - EARLY_S
             if stamp_s - self._scanned_s >= period_s - EARLY_S or stamp_s < self._scanned_s:
                 before = len(chosen)
@@ -146,11 +149,12 @@ class PersonSearch:
         Args:
             still: take those too in which nothing changed.
         """
+        before = len(chosen)
+        waiting: list[Crop] = []
         for _ in range(2):  # the rest of this round, else the next one
             if not self._left:
-                self._left = self._round(frame)
-                self.rounds += 1
-            passed = []
+                self._left = _others(self._round(frame), waiting)
+                self.rounds += not waiting
             while self._left and len(chosen) < count:
                 window = self._left.pop(0)
                 if any(_overlap(window, other) > COVERED for other in tracked):
@@ -159,10 +163,11 @@ class PersonSearch:
                     self._changes.looked(window)
                     chosen.append(window)
                 else:
-                    passed.append(window)
-            self._left += passed
-            if chosen or passed:
+                    waiting.append(window)
+            self._is_all_seen |= not self._left and not waiting
+            if len(chosen) > before:
                 break
+        self._left = waiting + self._left  # where nothing changed nothing is held up
 
     def _round(self, frame: Frame) -> list[Crop]:
         """The windows that cover the frame; where the floor is known, those of who stands on it."""
@@ -270,6 +275,11 @@ def _starts(length: float, size: float) -> list[float]:
         return [(length - size) / 2.0]
     steps = math.ceil((length - size) / (size * (1.0 - OVERLAP)))
     return [(length - size) * i / steps for i in range(steps + 1)]
+
+
+def _others(windows: Sequence[Crop], known: Sequence[Crop]) -> list[Crop]:
+    """The windows that are none of those that are known."""
+    return [w for w in windows if all(_overlap(w, other) < COVERED for other in known)]
 
 
 def _overlap(window: Crop, other: Crop) -> float:
