@@ -126,13 +126,17 @@ class Rig:
         return answer.success, answer.message
 
     def close(self) -> None:
-        for node in self.nodes.values():
-            node._stop_listening()
+        """End everything; the executors first.
+
+        rclpy's executor dies of a subscription or publisher that another thread destroys
+        while it collects what to wait for (InvalidHandle of an event handler).
+        """
         for executor, _ in self._spinning:
             executor.shutdown(timeout_sec=5.0)
         for _, thread in self._spinning:
             thread.join(5.0)
         for node in self.nodes.values():
+            node._stop_listening()
             node._release()
             node.destroy_node()
         self.here.destroy_node()

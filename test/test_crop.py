@@ -162,8 +162,8 @@ def test_what_changes_is_searched_first_and_more_often_the_more_people_there_are
 
     count = len(search.grid(640, 480, config.crop, 192))
     people = search.PersonSearch(config, 192)
-    first = tried(people, count / 10.0, someone)
-    assert sum(map(len, first)) == count and max(map(len, first)) == 1, "all of it is new"
+    first = tried(people, count / 2.0 / 30.0, someone)
+    assert sum(map(len, first)) == count and max(map(len, first)) == 2, "all of it is new"
     quiet = tried(people, 8.0, someone, begin_s=10.0)
     assert sum(map(len, quiet)) == pytest.approx(8, abs=1), "a tenth of the rate"
     walked_in = still.copy()
@@ -176,8 +176,35 @@ def test_what_changes_is_searched_first_and_more_often_the_more_people_there_are
         moved[200:330, 300 + 20 * i : 340 + 20 * i] = 20
         looks = [w for w in tried(people, 1 / 3, someone, moved, 30.0 + i) if w]
         assert len(looks) >= 2, "also in windows that this round has looked at"
-    many = search.PersonSearch(config, 192)
-    assert sum(map(len, tried(many, 0.5, someone * 3))) == 15, "each frame one"
+    for many, frames in ((someone, 10), (someone * 3, 30)):
+        flicker = [np.full_like(still, 90 + 60 * (i % 2)) for i in range(30)]
+        looks = [
+            people.windows(Frame(image, camera, 40.0 + len(many) + i / 30.0), many)
+            for i, image in enumerate(flicker)
+        ]
+        assert sum(map(len, looks)) == frames and max(map(len, looks)) == 1
+
+
+def test_windows_in_which_nothing_changes_do_not_hold_the_search_up():
+    camera = Camera.from_field_of_view(640, 480, 47.0)
+    people = search.PersonSearch(PipelineConfig(crop=CropConfig(search_rate=10.0)), 192)
+    still = np.full((480, 640, 3), 90, np.uint8)
+    someone = [Crop(-900.0, -900.0, 10.0, 192)]
+    for i in range(60):
+        people.windows(Frame(still, camera, i / 30.0), someone)
+    spot = np.array([[500.0, 200.0], [540.0, 330.0]])
+    for k in range(8):  # something moves at one place of the picture
+        image = still.copy()
+        image[200:330, 500:540] = 20 if k % 2 == 0 else 160
+        looks = [
+            window
+            for i in range(12)
+            for window in people.windows(Frame(image, camera, 3.0 + 0.4 * k + i / 30.0), someone)
+        ]
+        assert any(
+            (w.input_from_image(spot) > 0).all() and (w.input_from_image(spot) < 191).all()
+            for w in looks
+        ), k
 
 
 def test_who_is_lost_is_looked_for_there_for_a_while():

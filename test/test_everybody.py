@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from fake_backend import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 
+from vnect_ros import pipeline
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig, replace
 from vnect_ros.inference import bundles
-from vnect_ros.perception import assignment
+from vnect_ros.perception import appearance, assignment
 from vnect_ros.perception.decode import Keypoints
+from vnect_ros.person import Person
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame, Maps, State
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, PELVIS, knee_neck_length
@@ -174,6 +176,109 @@ def test_people_who_cross_keep_their_ids(crowd):
     assert State.PREDICTED in {p.state for p in hidden}, "the far one was hidden for a while"
 
 
+def _passing(crowd):
+    """Somebody walks slowly behind somebody who stands, and is hidden for two seconds."""
+
+    def move(t):
+        crowd.places = {
+            "near": (0.0, 0.0, 3.0),
+            "far": (-1.8 + 0.6 * max(t - 3.0, 0.0), 0.0, 5.0),
+        }
+
+    return move
+
+
+def test_who_is_hidden_for_long_is_lost_once_and_goes_on_when_seen_again(crowd):
+    # Not remembered: it is the track that goes on.
+    pipeline, move = pipeline_of(crowd, remember_for_s=0.0), _passing(crowd)
+    before = who(crowd, run(pipeline, crowd, 3.0, move)[-1])
+    frames = run(pipeline, crowd, 6.0, move, begin_s=3.0)
+    of_far = [next((p for p in poses if p.id == before["far"]), None) for poses in frames]
+    states = [None if pose is None else pose.state for pose in of_far]
+    lost = states.index(State.LOST)
+    assert states.count(State.LOST) == 1
+    assert states[lost - 15 : lost] == [State.PREDICTED] * 15, "for predict_for_s"
+    back = next(i for i in range(lost + 1, len(states)) if states[i] is not None)
+    assert states[lost + 1 : back] == [None] * (back - lost - 1), "nobody is published meanwhile"
+    hidden = []
+    for i in range(180):
+        move(3.0 + i / RATE_HZ)
+        hidden.append(crowd.hidden("far").sum() > 15)
+    shown = max(i for i, value in enumerate(hidden) if value) + 1
+    assert back <= shown + 10
+    assert set(states[back + 3 :]) == {State.MEASURED}
+    assert {p.id for poses in frames for p in poses} == set(before.values()), "nobody new is begun"
+    assert who(crowd, frames[-1]) == before
+
+
+def test_who_is_hidden_takes_no_ones_place(crowd):
+    """Somebody else may be tracked meanwhile; there are never more than allowed."""
+    pipeline, passing = pipeline_of(crowd, max_people=2), _passing(crowd)
+
+    def move(t):
+        passing(t)
+        if t > 5.8:
+            crowd.places["new"] = (-2.0, 0.0, 4.0)
+
+    before = who(crowd, run(pipeline, crowd, 3.0, move)[-1])
+    assert set(before) == {"near", "far"}
+    frames = run(pipeline, crowd, 6.0, move, begin_s=3.0)
+    assert max(sum(p.state is not State.LOST for p in poses) for poses in frames) == 2
+    after = who(crowd, frames[-1])
+    assert set(after) == {"near", "new"} and after["near"] == before["near"]
+
+
+def test_who_leaves_in_the_open_is_not_waited_for(crowd):
+    crowd.places = {"ann": (-1.5, 0.0, 4.0), "bob": (1.5, 0.0, 4.5)}
+    pipeline = pipeline_of(crowd)
+    run(pipeline, crowd, 3.0)
+    del crowd.places["bob"]
+    run(pipeline, crowd, 0.7, begin_s=3.0)
+    assert len(pipeline.people) == 1
+
+
+def test_a_find_of_which_half_is_seen_is_confirmed_by_that_half():
+    ann = CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0))
+    above = np.arange(21) < 8
+    found = np.where(above[:, None], ann, np.nan)
+    whole = Keypoints(ann + 2.0, np.ones(21))
+    assert assignment.distance(whole, found) < 0.05
+    assert assignment.assign([whole], [found], np.zeros((1, 1))) == [0]
+    assert assignment.distance(whole, np.full((21, 2), np.nan)) == np.inf
+    (settled, other) = assignment.settle_claims([whole, whole], [found, ann + 300.0])
+    assert (settled.confidence == 1.0).all() and (other.confidence == 0.0).all()
+
+
+def test_who_is_missing_may_be_farther_off_but_must_have_the_same_colours():
+    ann = CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0))
+    off = Keypoints(ann + 0.27 * assignment.size_px(ann) * np.array([1.0, 0.0]), np.ones(21))
+    alike, other = np.array([[5.0]]), np.array([[20.0]])
+    assert assignment.assign([off], [ann], alike) == [None]
+    assert assignment.assign([off], [ann], alike, [True]) == [0]
+    assert assignment.assign([off], [ann], other, [True]) == [None]
+
+
+def test_somebody_is_covered_by_who_stands_before_them():
+    far = CAMERA.project(NORMALISED_M + (0.0, 0.0, 5.0))
+    for x, covered in ((0.0, True), (0.3, True), (1.5, False)):
+        near = CAMERA.project(NORMALISED_M + (x, 0.0, 3.0))
+        assert assignment.is_covered(far, [near]) is covered
+    assert not assignment.is_covered(far, [])
+
+
+def test_colours_are_not_taken_where_somebody_else_may_be_in_front():
+    image = np.full((HEIGHT, WIDTH, 3), (200, 30, 30), np.uint8)
+    image[:, WIDTH // 2 :] = (30, 30, 200)
+    body = CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0))
+    right = body[:, 0] >= WIDTH / 2.0
+    blue = Keypoints(body + (4.0, 0.0), right.astype(float))
+    ann = Keypoints(body, np.ones(21))
+    own = appearance.colours(image, Keypoints(body, (~right).astype(float)))
+    mixed, clean = appearance.colours(image, ann), appearance.colours(image, ann, [blue])
+    assert np.isfinite(mixed).all(axis=1).sum() == len(mixed)
+    assert appearance.difference(own, clean) < 0.5 * appearance.difference(own, mixed)
+
+
 def test_a_person_who_ends_is_lost_once_and_comes_back_under_the_same_id(crowd):
     crowd.places = {"ann": (-1.5, 0.0, 4.0), "bob": (1.5, 0.0, 4.5)}
     pipeline = pipeline_of(crowd)
@@ -233,6 +338,20 @@ def test_two_tracks_on_one_person_become_one_and_the_older_stays(crowd):
     after = run(pipeline, crowd, 7.0, move, begin_s=4.0)
     assert len(after[-1]) == 1
     assert after[-1][0].id in {pose.id for pose in frames[-1]}
+
+
+def test_two_of_different_colours_at_one_place_are_two_people(crowd):
+    def person(off_px, shade, missing=False):
+        found = Keypoints(CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0)) + off_px, np.ones(21))
+        made = Person(PipelineConfig(), crowd.model, found, 0.0)
+        made.colours, made.is_missing = np.full((5, 3), shade), missing
+        return made
+
+    one = person(0.0, 20.0)
+    assert pipeline._coincides(one, [person(3.0, 22.0)])
+    assert not pipeline._coincides(one, [person(3.0, 50.0)])
+    assert not pipeline._coincides(one, [person(300.0, 20.0)])
+    assert not pipeline._coincides(one, [person(3.0, 22.0, missing=True)])
 
 
 def test_a_reading_goes_to_whom_it_fits():

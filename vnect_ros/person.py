@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import string
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from vnect_ros.config import FilterConfig, PipelineConfig
 from vnect_ros.fitting.fitter import Fitter
 from vnect_ros.fitting.scale import Surroundings
 from vnect_ros.inference.model import Model
-from vnect_ros.perception import appearance, decode
+from vnect_ros.perception import appearance, assignment, decode
 from vnect_ros.perception.crop import Window
 from vnect_ros.perception.decode import Keypoints
 from vnect_ros.perception.filters import OneEuro
@@ -37,8 +38,14 @@ SLOWEST_PERIOD_S: Final = 2.0
 """Frames farther apart than this do not belong to one track."""
 HIDDEN_S: Final = 0.12
 """Whoever is not seen for less is still taken to be where they are expected [s]."""
+COLOURS_S: Final = 0.1
+"""A person's colours are looked at once in this time [s]."""
 COLOURS_SHARE: Final = 0.1
 """What each new look at a person's colours counts in their mean."""
+LONGEST_HIDDEN_S: Final = 2.0
+"""Somebody hidden is kept for so long [s]."""
+NEARER: Final = 1.15
+"""Who is not farther away by more than this may hide somebody: distances are not known better."""
 NEAREST_M: Final = 0.1
 """A pelvis that is not this far in front of the camera is no pose of a person in the image."""
 
@@ -74,8 +81,12 @@ class Person:
         """[21, 2] where the joints are expected in the frame at hand; None: not confirmed."""
         self.looked_s = stamp_s
         """Stamp of the last image in which the network looked for this person [s]."""
-        self.coloured_s = -math.inf
-        """Stamp of the last image that the colours were taken from [s]."""
+        self.hidden_s = 0.0
+        """How long the person has been hidden behind others since last seen [s]."""
+        self.is_missing = False
+        """Whether the person was given up for the outside, and only expected to come out from
+        behind somebody: not seen for `fit.predict_for_s`, but hidden for a part of that."""
+        self._is_silent = False
         self.surveyed_s = -math.inf
         """Stamp of the last image whose window was searched for others too [s]."""
         self.apart_s = stamp_s
@@ -83,6 +94,7 @@ class Person:
         self.colours: np.ndarray | None = None
         """[5, 3] of body and clothes, see `appearance.colours`; None: not seen yet."""
         self._looks = 0
+        self._coloured_s = -math.inf
         self._config, self._model = config, model
         self._found = found
         seen_px = found.pixels_px[found.confidence > 0.0]
@@ -102,6 +114,15 @@ class Person:
         return self._found.pixels_px if self.pose is None else self.pose.joints_px
 
     @property
+    def shown(self) -> Pose | None:
+        """What is published of the last frame: who is missing is LOST once, and then nobody."""
+        if self.pose is None or self._is_silent:
+            return None
+        if self.is_missing:
+            return self._fitter.lost(self.pose.stamp_s).changed(id=self.id)
+        return self.pose
+
+    @property
     def is_lost(self) -> bool:
         """Whether the last frame ended the track."""
         return self.pose is not None and self.pose.state is State.LOST
@@ -115,6 +136,16 @@ class Person:
     def expected_or_found_px(self) -> np.ndarray:
         """[21, 2] the joints as expected in the frame at hand, or as the search saw them [px]."""
         return self.joints_px if self.expected_px is None else self.expected_px
+
+    @property
+    def sought_px(self) -> np.ndarray:
+        """[21, 2] the joints as expected in the frame at hand; of a find those that the search saw.
+
+        NaN where it saw none [px].
+        """
+        if self.expected_px is not None:
+            return self.expected_px
+        return np.where(self._found.confidence[:, None] > 0.0, self._found.pixels_px, np.nan)
 
     def is_in(self, crop: Crop) -> bool:
         """Whether a window shows a part of the box about the joints."""
@@ -148,6 +179,25 @@ class Person:
     def lose(self, stamp_s: float) -> None:
         """Give the person up."""
         self.pose = self._fitter.lose(stamp_s).changed(id=self.id)
+        self._is_silent, self.is_missing = self.is_missing, False
+
+    def hide(self, by: Sequence[Person], period_s: float) -> None:
+        """Do not expect to see the person while one of those covers the place.
+
+        Args:
+            by: people who are seen.
+            period_s: since the last frame [s].
+        """
+        if self.pose is None or self.pose.state is not State.PREDICTED:
+            return
+        own_px, own_m = self.pose.joints_px, self._distance_m
+        nearer = [p.joints_px for p in by if p is not self and p._distance_m < NEARER * own_m]
+        if assignment.is_covered(own_px, nearer):
+            self.hidden_s = min(self.hidden_s + period_s, LONGEST_HIDDEN_S)
+
+    @property
+    def _distance_m(self) -> float:
+        return math.inf if self.pose is None else float(self.pose.transform_camera_from_body[2, 3])
 
     def expect(self, frame: Frame) -> Crop:
         """The window in which the person is expected; the find's, before it is confirmed."""
@@ -168,9 +218,13 @@ class Person:
         )
         return Sighting(self.crop, maps, keypoints)
 
-    def see_colours(self, image: np.ndarray, keypoints: Keypoints) -> None:
-        """Remember the colours of body and clothes, as a mean over about a second."""
-        new = appearance.colours(image, keypoints)
+    def may_see_colours(self, stamp_s: float) -> bool:
+        """Whether the colours are worth another look."""
+        return self.colours is None or stamp_s - self._coloured_s >= COLOURS_S
+
+    def see_colours(self, new: np.ndarray, stamp_s: float) -> None:
+        """Remember the colours [5, 3] of body and clothes, as a mean over about a second."""
+        self._coloured_s = stamp_s
         self._looks += 1
         if self.colours is None:
             self.colours = new
@@ -224,13 +278,14 @@ class Person:
             None for a find that is not confirmed.
         """
         unseen_s = frame.stamp_s - self.observed_s
+        patience_s = self._config.fit.predict_for_s + self.hidden_s
         if self.pose is not None and frame.stamp_s - self.pose.stamp_s > SLOWEST_PERIOD_S:
             self.id = new_id()  # whoever is seen after so long a gap
         around = Surroundings(frame.floor, frame.depth_m)
-        pose = self._fitter.update(frame.stamp_s, joints, frame.camera, around)
+        pose = self._fitter.update(frame.stamp_s, joints, frame.camera, around, self.hidden_s)
         if pose.state is State.MEASURED and not _explains(pose, self.crop):
             pose = _not_measured(pose)
-            if unseen_s > self._config.fit.predict_for_s or self.pose is None:
+            if unseen_s > patience_s or self.pose is None:
                 pose = self._fitter.lose(frame.stamp_s)
         if pose.state is not State.LOST and not _is_in_front(pose):
             pose = self._fitter.lose(frame.stamp_s)
@@ -238,7 +293,12 @@ class Person:
             return None
         is_measured = pose.state is State.MEASURED
         if is_measured:
-            self.observed_s = frame.stamp_s
+            self.observed_s, self.hidden_s = frame.stamp_s, 0.0
+        was_missing = self.is_missing
+        self.is_missing = pose.state is State.PREDICTED and (
+            frame.stamp_s - self.observed_s > self._config.fit.predict_for_s
+        )
+        self._is_silent = was_missing and (self.is_missing or pose.state is State.LOST)
         self.pose = pose.changed(
             id=self.id,
             crop=self.crop,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -29,8 +30,12 @@ SURVEY_S: Final = 0.1
 """A tracked person's window is searched for further people once in this time [s]."""
 NOTICED_JOINTS: Final = 4
 """Joints by which somebody is noticed, where fewer are seen than make a person."""
+MISSING_TURN_S: Final = 0.1
+"""The network looks at those who are missing so much later than at others [s]."""
 DUPLICATE_RADIUS: Final = 0.12
 """Two tracks this near are on one person, in parts of the smaller size ..."""
+OTHER_COLOURS: Final = 14.0
+"""... and their colours (`appearance`) do not differ by more ..."""
 DUPLICATE_S: Final = 0.4
 """... once they have been for so long: people who cross part again [s]."""
 
@@ -52,7 +57,7 @@ class Pipeline:
         self.config, self.backend, self.model = config, backend, backend.model
         self.clock = ClockGuard()
         self.people: list[Person] = []
-        """Everybody who is tracked, and finds that are not confirmed yet."""
+        """Everybody who is tracked or missing, and finds that are not confirmed yet."""
         self.timings_s: dict[str, float] = {}
         """Duration of each stage of the last step, and their "total" [s]."""
         self.skipped = 0
@@ -60,6 +65,7 @@ class Pipeline:
         self._search = PersonSearch(config, self.model.input_size, self.model.presence_threshold)
         self._memory = Memory()
         self._poses: list[Pose] = []
+        self._hidden_at_s = -math.inf
         self._watch = Stopwatch(clock)
         self.configure(config)
 
@@ -137,16 +143,30 @@ class Pipeline:
         """
         for person in self.people:
             person.expect(frame)
-        by_age = sorted(self.people, key=lambda person: person.looked_s)
+        wanted = self._wanted
+        by_age = sorted(wanted, key=lambda p: p.looked_s + MISSING_TURN_S * p.is_missing)
         served = by_age[: self.config.people_per_frame]
-        self.skipped = len(by_age) - len(served)
+        self.skipped = sum(not p.is_missing for p in by_age[len(served) :])
         return served
+
+    @property
+    def _room(self) -> int:
+        """How many more people may be tracked."""
+        return self.config.max_people - sum(not person.is_missing for person in self.people)
+
+    @property
+    def _wanted(self) -> list[Person]:
+        """Those who are looked for: everybody but missing people for whom there is no room."""
+        missing = [person for person in self.people if person.is_missing]
+        room = self.config.max_people - _published(self.people)
+        left_out = missing[max(room, 0) :]
+        return [person for person in self.people if person not in left_out]
 
     def _windows(self, frame: Frame) -> list[Crop]:
         """The search's windows in this frame; none while nobody more may be tracked."""
-        if len(self.people) >= self.config.max_people:
+        if self._room <= 0:
             return []
-        tracked = [person.crop for person in self.people]
+        tracked = [person.crop for person in self.people if not person.is_missing]
         if frame.boxes_px is not None:
             return self._search.windows_of(frame.boxes_px, tracked)
         return self._search.windows(frame, tracked, self._known_px())
@@ -209,7 +229,7 @@ class Pipeline:
 
     def _look_around(self, frame: Frame, people: Sequence[Person], maps: Sequence[Maps]) -> None:
         """Notice further people in the window of one of those who are tracked, by turns."""
-        if len(self.people) >= self.config.max_people or frame.boxes_px is not None or not people:
+        if self._room <= 0 or frame.boxes_px is not None or not people:
             return
         person, its_maps = min(zip(people, maps), key=lambda pair: pair[0].surveyed_s)
         if frame.stamp_s - person.surveyed_s < SURVEY_S:
@@ -235,11 +255,16 @@ class Pipeline:
             else:
                 sightings[person] = person.read(frame, its_maps)
         for person, sighting in sightings.items():
-            if sighting is not None and frame.stamp_s - person.coloured_s >= SURVEY_S:
-                person.coloured_s = frame.stamp_s
-                person.see_colours(frame.image, sighting.keypoints)
+            if sighting is not None and person.may_see_colours(frame.stamp_s):
+                colours = appearance.colours(frame.image, sighting.keypoints)
+                person.see_colours(colours, frame.stamp_s)
         if crowd:
-            sightings.update(self._tell_apart(frame, crowd, shown))
+            beside = [p for p in self._wanted if p not in people and _is_in_one(p, crowd)]
+            told = self._tell_apart(frame, crowd + beside, shown)
+            for person, sighting in told.items():
+                if sighting is not None or person in crowd:
+                    person.looked_s = frame.stamp_s
+                    sightings[person] = sighting
         self._watch.lap("decode")
         return sightings
 
@@ -248,16 +273,21 @@ class Pipeline:
     ) -> dict[Person, Sighting | None]:
         """Which of those whom the windows of people near each other show is which of them."""
         shown = [shown[i] for i in assignment.distinct([s.keypoints for s in shown])]
-        expected = [person.expected_or_found_px for person in crowd]
-        colours = [appearance.colours(frame.image, s.keypoints) for s in shown]
+        expected = [person.sought_px for person in crowd]
+        readings = [s.keypoints for s in shown]
+        colours = [
+            appearance.colours(frame.image, one, [k for k in readings if k is not one])
+            for one in readings
+        ]
         apart = np.array([[person.colours_apart(c) for c in colours] for person in crowd])
-        chosen = assignment.assign([s.keypoints for s in shown], expected, apart)
+        missing = [person.is_missing for person in crowd]
+        chosen = assignment.assign([s.keypoints for s in shown], expected, apart, missing)
         seen = {person: shown[i] for person, i in zip(crowd, chosen) if i is not None}
-        expected = [person.expected_or_found_px for person in seen]
+        expected = [person.sought_px for person in seen]
         claims = assignment.settle_claims([s.keypoints for s in seen.values()], expected)
         for person, i in zip(crowd, chosen):
-            if i is not None and person.colours is None:
-                person.colours = colours[i]
+            if i is not None and person.may_see_colours(frame.stamp_s):
+                person.see_colours(colours[i], frame.stamp_s)
         settled = {p: s._replace(keypoints=k) for (p, s), k in zip(seen.items(), claims)}
         return {person: settled.get(person) for person in crowd}
 
@@ -268,11 +298,19 @@ class Pipeline:
         new = [p for p in looked_at if p.pose is None]
         for person in looked_at:
             self._update(frame, person, sightings.get(person))
+        self._hide(frame.stamp_s, looked_at)
         tracked, ended = self._sort_out(frame, [p for p in looked_at if p not in new])
         for person in new:
             self._confirm(person, tracked)
         self.people = tracked + waiting
-        return [p.pose for p in tracked + ended if p.pose is not None]
+        return [pose for p in tracked + ended if (pose := p.shown) is not None]
+
+    def _hide(self, stamp_s: float, people: Sequence[Person]) -> None:
+        """Be patient with those who are hidden by others."""
+        period_s, self._hidden_at_s = stamp_s - self._hidden_at_s, stamp_s
+        seen = [p for p in people if p.pose is not None and p.observed_s == stamp_s]
+        for person in people:
+            person.hide(seen, period_s)
 
     def _update(self, frame: Frame, person: Person, sighting: Sighting | None) -> None:
         joints = None if sighting is None else person.observe(frame, sighting)
@@ -290,7 +328,7 @@ class Pipeline:
             if person.is_lost:
                 self._search.restart(person.crop, frame.stamp_s)
                 self._memory.add(person)
-            elif not _coincides(person, tracked):
+            elif person.is_missing or not _coincides(person, tracked):
                 person.apart_s = frame.stamp_s
             elif frame.stamp_s - person.apart_s > DUPLICATE_S:
                 person.lose(frame.stamp_s)
@@ -307,12 +345,13 @@ class Pipeline:
             person.inherit(former)
         if former in hidden:
             tracked.remove(former)
-        tracked.append(person)
+        if _published(tracked) < self.config.max_people:
+            tracked.append(person)
 
     def _admit(self, finds: Sequence[Find], stamp_s: float) -> None:
         """Let the best finds of new people become people, whom the next frame confirms or not."""
         for find in finds:
-            if len(self.people) >= self.config.max_people:
+            if self._room <= 0:
                 return
             seen = find.keypoints.confidence > 0.0
             if not any(
@@ -324,8 +363,21 @@ class Pipeline:
                 self.people.append(person)
 
 
+def _published(people: Sequence[Person]) -> int:
+    """How many of them are published."""
+    return sum(person.pose is not None and not person.is_missing for person in people)
+
+
+def _is_in_one(person: Person, others: Sequence[Person]) -> bool:
+    """Whether a person is expected in the window of one of the others."""
+    return any(person.is_in(other.crop) for other in others)
+
+
 def _coincides(person: Person, older: Sequence[Person]) -> bool:
     """Whether a person's joints are those of somebody who is tracked for longer."""
     return any(
-        assignment.are_one(person.joints_px, other.joints_px, DUPLICATE_RADIUS) for other in older
+        assignment.are_one(person.joints_px, other.joints_px, DUPLICATE_RADIUS)
+        and (person.colours is None or other.colours_apart(person.colours) < OTHER_COLOURS)
+        for other in older
+        if not other.is_missing
     )

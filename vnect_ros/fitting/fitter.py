@@ -103,6 +103,7 @@ class Fitter:
         joints: Joints | None,
         camera: Camera,
         around: Surroundings = _NOTHING,
+        hidden_s: float = 0.0,
     ) -> Pose:
         """Take one frame into account.
 
@@ -111,6 +112,8 @@ class Fitter:
             joints: as observed; confidence 0 means not seen; None: the person is not seen.
             camera: that saw them.
             around: the floor and the depth image, where they are known.
+            hidden_s: how long the person, since last seen, is known to be hidden, which does
+                not count for `predict_for_s` [s].
 
         Returns:
             The pose, its id left empty: MEASURED; PREDICTED while the person is
@@ -121,12 +124,13 @@ class Fitter:
         try:
             with np.errstate(all="ignore"):
                 measured = observe.measurement(joints, camera)
-                pose = self._step(_Given(stamp_s, joints, camera, measured, around), dt_s)
+                given = _Given(stamp_s, joints, camera, measured, around, hidden_s)
+                pose = self._step(given, dt_s)
         except np.linalg.LinAlgError:
             pose = None
         if pose is None:
             self._track = None
-            return self._lost(stamp_s)
+            return self.lost(stamp_s)
         return pose
 
     def predicted_pixels(self, stamp_s: float, camera: Camera) -> np.ndarray | None:
@@ -142,7 +146,7 @@ class Fitter:
     def lose(self, stamp_s: float) -> Pose:
         """Give the person up; the bone lengths stay.  Returns the LOST pose."""
         self._track = None
-        return self._lost(stamp_s)
+        return self.lost(stamp_s)
 
     def inherit(self, other: Fitter) -> None:
         """Take over what another fitter measured of the same person: bones and height.
@@ -216,7 +220,7 @@ class Fitter:
         """Predict the track and correct it by the frame; None where it ends."""
         measured = given.measured
         track.predict(dt_s, self._config)
-        patience_s = self._config.predict_for_s
+        patience_s = self._config.predict_for_s + given.hidden_s
         # A slow camera's next frame is no absence.
         if track.unseen_s > max(patience_s, _MAX_PERIOD_S):
             return None
@@ -338,7 +342,8 @@ class Fitter:
             velocities *= np.minimum(1.0, fastest / np.maximum(speeds, 1e-9))[:, None]
         return velocities
 
-    def _lost(self, stamp_s: float) -> Pose:
+    def lost(self, stamp_s: float) -> Pose:
+        """The LOST pose of this person."""
         return dataclasses.replace(
             nobody(stamp_s),
             q=np.full(NUM_ANGLES, np.nan),
@@ -363,6 +368,7 @@ class _Given(NamedTuple):
     measured: Measurement | None
     """The joints in the fit's coordinates; None where too little is seen."""
     around: Surroundings
+    hidden_s: float
 
 
 class _Shown(NamedTuple):

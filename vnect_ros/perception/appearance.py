@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -32,17 +33,22 @@ PARTS: Final = (
 """Parts of the body that mostly have one colour: head, chest, upper arms, thighs, shins."""
 RADIUS: Final = 0.015
 """Half the edge of the square that each colour is the mean of, in parts of the person's size."""
+APART: Final = 0.08
+"""Who is this near to a part of another one's body may hide it, in parts of the size."""
 LIGHT: Final = 0.5
 """What a difference of lightness counts, light and shade being the most of it."""
 _ALL: Final = np.concatenate(PARTS)
 _STARTS: Final = np.cumsum([0, *(len(part) for part in PARTS[:-1])])
 
 
-def colours(image: np.ndarray, keypoints: Keypoints) -> np.ndarray:
+def colours(
+    image: np.ndarray, keypoints: Keypoints, others: Sequence[Keypoints] = ()
+) -> np.ndarray:
     """[5, 3] colours of PARTS in CIELAB, lightness scaled by LIGHT; NaN where a part is not seen.
 
     Args:
         image: [H, W, 3] uint8 RGB.
+        others: further people, who may hide what they are near to.
     """
     height, width = image.shape[:2]
     pixels_px, confidence = keypoints
@@ -50,6 +56,8 @@ def colours(image: np.ndarray, keypoints: Keypoints) -> np.ndarray:
     centres = pixels_px[_ALL].mean(axis=1).round().astype(int)
     seen = (confidence[_ALL] > 0.0).all(axis=1)
     seen &= ((centres >= 0) & (centres < (width, height))).all(axis=1)
+    for other in others:
+        seen &= _apart(centres, other)
     found = np.zeros((len(_ALL), 3))
     for i in np.flatnonzero(seen):
         x, y = centres[i]
@@ -61,6 +69,15 @@ def colours(image: np.ndarray, keypoints: Keypoints) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         mean: np.ndarray = total / count[:, None] * (LIGHT, 1.0, 1.0)
     return mean
+
+
+def _apart(centres_px: np.ndarray, other: Keypoints) -> np.ndarray:
+    """[M] bool: which places [M, 2] are away from another one's body."""
+    body = other.pixels_px[_ALL].mean(axis=1)[(other.confidence[_ALL] > 0.0).all(axis=1)]
+    off = centres_px[:, None] - body
+    near_px = APART * size_px(other.pixels_px)
+    apart: np.ndarray = ((off**2).sum(axis=-1) > near_px**2).all(axis=1)
+    return apart
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:

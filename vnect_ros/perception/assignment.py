@@ -11,6 +11,10 @@ from vnect_ros.perception.decode import Keypoints
 
 MAX_DISTANCE: Final = 0.22
 """A reading this far from a prediction, in parts of the person's size, is not that person's."""
+MISSING_DISTANCE: Final = 0.35
+"""The same for somebody who was not seen for long ..."""
+MISSING_COLOURS: Final = 12.0
+"""... whose colours must not differ by more."""
 CLAIM_RADIUS: Final = 0.05
 """The same joint of two people nearer than this is one joint, in parts of the smaller size."""
 OWN_SHARE: Final = 0.5
@@ -27,6 +31,11 @@ NO_MATCH: Final = 10.0
 """Cost of leaving a person without a reading: people are given as many as possible."""
 SIZE_WEIGHT: Final = 0.5
 """Distance that a size counts for which is e times another."""
+COVER_MARGIN: Final = 0.05
+"""A body reaches this far beyond the box about its joints, in parts of the size."""
+COVERED_SHARE: Final = 0.25
+"""Of the joints, the share that somebody nearer covers of whom nothing may be seen: a network
+that is shown two people at one place shows the nearer one alone."""
 
 
 def preload() -> None:
@@ -42,19 +51,24 @@ def size_px(pixels_px: np.ndarray) -> float:
 def distance(keypoints: Keypoints, expected_px: np.ndarray) -> float:
     """Mean distance of the seen joints from predicted ones [21, 2], in parts of their size.
 
-    People of different sizes differ by the logarithm of the ratio besides.
+    Joints of which nothing is predicted (NaN) do not count.  People of different sizes
+    differ by the logarithm of the ratio besides.
     """
-    seen = keypoints.confidence > 0.0
+    known = np.isfinite(expected_px[:, 0])
+    seen = (keypoints.confidence > 0.0) & known
     if not seen.any():
         return np.inf
     found_px, wanted_px = keypoints.pixels_px[seen], expected_px[seen]
-    off = np.sqrt(((found_px - wanted_px) ** 2).sum(axis=1)).mean() / size_px(expected_px)
+    off = np.sqrt(((found_px - wanted_px) ** 2).sum(axis=1)).mean() / size_px(expected_px[known])
     spread = [np.linalg.norm(p - p.mean(axis=0)) + 1e-6 for p in (found_px, wanted_px)]
     return float(off + SIZE_WEIGHT * abs(np.log(spread[0] / spread[1])))
 
 
 def assign(
-    readings: Sequence[Keypoints], expected: Sequence[np.ndarray], colours_apart: np.ndarray
+    readings: Sequence[Keypoints],
+    expected: Sequence[np.ndarray],
+    colours_apart: np.ndarray,
+    missing: Sequence[bool] = (),
 ) -> list[int | None]:
     """Which reading each person gets: the whole set is matched at the least distance.
 
@@ -62,6 +76,8 @@ def assign(
         readings: whoever the windows show, in no order.
         expected: [21, 2] where each person's motion predicts the joints [px].
         colours_apart: [people, readings] difference of their colours (`appearance`).
+        missing: of each person, whether not seen for long: the prediction may be farther off,
+            but the colours must be alike.
 
     Returns:
         For each person the index of a reading, none given twice; None: hidden.
@@ -71,6 +87,9 @@ def assign(
     cost = np.array([[distance(k, px) for k in readings] for px in expected])
     cost += COLOUR_WEIGHT * np.maximum(colours_apart - ALIKE, 0.0)
     possible = cost < MAX_DISTANCE
+    if any(missing):
+        of = np.array(missing, bool)
+        possible[of] = (cost[of] < MISSING_DISTANCE) & (colours_apart[of] < MISSING_COLOURS)
     cost = np.where(possible, cost, NO_MATCH)
     chosen: list[int | None] = [None] * len(expected)
     for row, column in zip(*_matching()(cost)):
@@ -126,6 +145,17 @@ def _same_joint(one_px: np.ndarray, other_px: np.ndarray, size: float) -> np.nda
     return same
 
 
+def is_covered(joints_px: np.ndarray, nearer_px: Sequence[np.ndarray]) -> bool:
+    """Whether somebody with joints [21, 2] may be hidden by one of the people before them."""
+    for body_px in nearer_px:
+        margin_px = COVER_MARGIN * size_px(body_px)
+        low_px, high_px = body_px.min(axis=0) - margin_px, body_px.max(axis=0) + margin_px
+        inside = ((joints_px > low_px) & (joints_px < high_px)).all(axis=1)
+        if inside.mean() >= COVERED_SHARE:
+            return True
+    return False
+
+
 def _matching() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     from scipy.optimize import linear_sum_assignment  # one person needs no part of SciPy
 
@@ -136,7 +166,11 @@ def _matching() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
 def _error(keypoints: Keypoints, expected_px: np.ndarray, size: float) -> np.ndarray:
     """[21] distance from the prediction, in parts of the size, less a tenth of the confidence."""
     off = keypoints.pixels_px - expected_px
-    error: np.ndarray = np.sqrt((off**2).sum(axis=1)) / size - 0.1 * keypoints.confidence
+    apart = np.sqrt((off**2).sum(axis=1)) / size
+    unknown = np.isnan(apart)
+    if unknown.any():
+        apart[unknown] = apart[~unknown].mean() if not unknown.all() else np.inf
+    error: np.ndarray = apart - 0.1 * keypoints.confidence
     return error
 
 

@@ -92,6 +92,7 @@ class PersonSearch:
         self._tried: list[tuple[float, Crop]] = []
         self._changes = Changes()
         self._scanned_s = -math.inf
+        self._is_all_seen = False
 
     def restart(self, lost: Crop, stamp_s: float) -> None:
         """Begin anew, and look for somebody where that person was last seen."""
@@ -100,7 +101,8 @@ class PersonSearch:
 
     def reset(self) -> None:
         """Begin anew, and forget where people were lost or noticed."""
-        self._left, self._looked, self._next, self._scanned_s = [], [], [], -math.inf
+        self._left, self._looked, self._next = [], [], []
+        self._scanned_s, self._is_all_seen = -math.inf, False
         self._lost, self._tried, self._changes = [], [], Changes()
 
     def notice(self, groups: Sequence[Group]) -> None:
@@ -124,17 +126,19 @@ class PersonSearch:
 
         Returns:
             At most `crop.windows_per_frame`: first those where somebody was lost or
-            noticed, then the next ones over the frame.  While somebody is tracked
-            there is at most one of the latter, `crop.search_rate` times a second for
-            each person where the image changed beside them, and more seldom where it did not.
+            noticed, then the next ones over the frame.  While somebody is tracked and
+            the whole frame was searched once there is at most one of the latter,
+            `crop.search_rate` times a second for each person where the image changed
+            beside them, and more seldom where it did not.
         """
         count, stamp_s = self.config.crop.windows_per_frame, frame.stamp_s
         self._changes.update(frame.image, known_px)
         chosen = self._noticed(stamp_s, count)
-        if not tracked:
+        rate_hz = self.config.crop.search_rate
+        if not tracked or (rate_hz and not self._is_all_seen):
             self._scan(frame, tracked, chosen, count, still=True)
-        elif self.config.crop.search_rate and len(chosen) < count:
-            period_s = 1.0 / (self.config.crop.search_rate * len(tracked))
+        elif rate_hz and len(chosen) < count:
+            period_s = 1.0 / (rate_hz * len(tracked))
             still = stamp_s - self._scanned_s >= STILL_PERIODS * period_s - EARLY_S
             if stamp_s - self._scanned_s >= period_s - EARLY_S or stamp_s < self._scanned_s:
                 before = len(chosen)
@@ -173,6 +177,7 @@ class PersonSearch:
                 else:
                     (passed if again else left).append(window)
             self._left, self._looked = left, passed + looked
+            self._is_all_seen |= not left
             if chosen or left:
                 break
 
