@@ -66,7 +66,7 @@ class CropConfig(Section):
     search_rate: float = option(
         10.0,
         "Windows a second tried for further people, for each person who is tracked, where the"
-        " image changed beside them; a tenth of it where it did not",
+        " image changed (somebody alone does not count); a tenth of it where it did not",
         low=0.0,
         high=1e3,
     )

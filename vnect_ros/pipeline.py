@@ -169,7 +169,9 @@ class Pipeline:
         tracked = [person.crop for person in self.people if not person.is_missing]
         if frame.boxes_px is not None:
             return self._search.windows_of(frame.boxes_px, tracked)
-        return self._search.windows(frame, tracked, self._known_px())
+        # From behind one of several people somebody may come out.
+        known_px = self._known_px() if len(self.people) == 1 else ()
+        return self._search.windows(frame, tracked, known_px)
 
     def _infer(self, frame: Frame, crops: Sequence[Crop]) -> list[Maps]:
         """The network's maps of every crop, averaged over two scales if so configured."""

@@ -1,7 +1,7 @@
 """Which parts of the image changed since they were last looked at.
 
-People who are tracked change it all the time: they, and what they uncover, do not count.  The
-network sees them and who is near them in every frame anyway.
+Somebody who is tracked alone changes it all the time: that person, and what is uncovered, does not
+count.  The network sees who is near in every frame anyway.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ NEVER: Final = -256
 """A sample that no window showed yet."""
 SHARE: Final = 0.02
 """Share of a window's samples that must have changed."""
-BESIDE: Final = (0.25, 0.15)
-"""What is a person's beside the joints' box (clothes, shadows), in parts of its longer edge: of
-somebody alone, and of several people, beside whom others come up."""
+BESIDE: Final = 0.25
+"""What is a person's beside the joints' box (clothes, shadows), in parts of its longer edge."""
 
 
 class Changes:
@@ -43,13 +42,13 @@ class Changes:
         """Take a new image [H, W, 3].
 
         Args:
-            known_px: [21, 2] each: where the joints of people are who are seen anyway.
+            known_px: [21, 2] each: where the joints of people are who do not count.
         """
         self._step = max(-(-max(image.shape[:2]) // CELLS), 1)
         self._now = image[:: self._step, :: self._step, 1].astype(np.int16)
-        beside, uncovered = BESIDE[len(known_px) > 1], self._covered
+        uncovered = self._covered
         known = [joints for joints in known_px if np.isfinite(joints).all()]
-        self._covered = [self._about(joints, beside) for joints in known]
+        self._covered = [self._about(joints) for joints in known]
         for then in self._then.values():
             if then.shape != self._now.shape:
                 continue
@@ -77,9 +76,9 @@ class Changes:
         first_px = np.array((window.left_px, window.top_px))
         return self._between(first_px, first_px + window.size_px)
 
-    def _about(self, joints_px: np.ndarray, beside: float) -> tuple[slice, slice]:
+    def _about(self, joints_px: np.ndarray) -> tuple[slice, slice]:
         low_px, high_px = joints_px.min(axis=0), joints_px.max(axis=0)
-        beside_px = beside * (high_px - low_px).max()
+        beside_px = BESIDE * (high_px - low_px).max()
         return self._between(low_px - beside_px, high_px + beside_px)
 
     def _between(self, low_px: np.ndarray, high_px: np.ndarray) -> tuple[slice, slice]:

@@ -121,15 +121,15 @@ class PersonSearch:
 
         Args:
             tracked: windows of the people who are tracked; what they cover is left out.
-            known_px: [21, 2] each: where the joints of those are who are seen; that the
-                image changes there is no reason to look.
+            known_px: [21, 2] each: where the joints of people are; that the image changes
+                there is no reason to look.
 
         Returns:
             At most `crop.windows_per_frame`: first those where somebody was lost or
             noticed, then the next ones over the frame.  While somebody is tracked and
             the whole frame was searched once there is at most one of the latter,
-            `crop.search_rate` times a second for each person where the image changed
-            beside them, and more seldom where it did not.
+            `crop.search_rate` times a second for each person where the image changed,
+            and more seldom where it did not.
         """
         count, stamp_s = self.config.crop.windows_per_frame, frame.stamp_s
         self._changes.update(frame.image, known_px)
