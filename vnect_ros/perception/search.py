@@ -91,7 +91,7 @@ class PersonSearch:
         self._lost: list[tuple[float, Crop]] = []
         self._tried: list[tuple[float, Crop]] = []
         self._changes = Changes()
-        self._scanned_s = -math.inf
+        self._asked_s = self._scanned_s = -math.inf
         self._is_all_seen = False
 
     def restart(self, lost: Crop, stamp_s: float) -> None:
@@ -102,7 +102,8 @@ class PersonSearch:
     def reset(self) -> None:
         """Begin anew, and forget where people were lost or noticed."""
         self._left, self._looked, self._next = [], [], []
-        self._scanned_s, self._is_all_seen = -math.inf, False
+        self._asked_s = self._scanned_s = -math.inf
+        self._is_all_seen = False
         self._lost, self._tried, self._changes = [], [], Changes()
 
     def notice(self, groups: Sequence[Group]) -> None:
@@ -132,15 +133,17 @@ class PersonSearch:
             and more seldom where it did not.
         """
         count, stamp_s = self.config.crop.windows_per_frame, frame.stamp_s
-        self._changes.update(frame.image, known_px)
         chosen = self._noticed(stamp_s, count)
         rate_hz = self.config.crop.search_rate
         if not tracked or (rate_hz and not self._is_all_seen):
+            self._changes.update(frame.image, known_px)
             self._scan(frame, tracked, chosen, count, still=True)
         elif rate_hz and len(chosen) < count:
             period_s = 1.0 / (rate_hz * len(tracked))
-            still = stamp_s - self._scanned_s >= STILL_PERIODS * period_s - EARLY_S
-            if stamp_s - self._scanned_s >= period_s - EARLY_S or stamp_s < self._scanned_s:
+            if stamp_s - self._asked_s >= period_s - EARLY_S or stamp_s < self._asked_s:
+                self._asked_s = stamp_s
+                self._changes.update(frame.image, known_px)
+                still = stamp_s - self._scanned_s >= STILL_PERIODS * period_s - EARLY_S
                 before = len(chosen)
                 self._scan(frame, tracked, chosen, before + 1, still)
                 if len(chosen) > before:
