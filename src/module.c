@@ -50,6 +50,15 @@ static void give_back(Views *views)
         PyBuffer_Release(views->views + --views->count);
 }
 
+/* End a call that returns nothing, or whose error is set. */
+static PyObject *nothing(Views *views, int good)
+{
+    give_back(views);
+    if (!good)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static int arity(Py_ssize_t given, Py_ssize_t wanted)
 {
     if (given == wanted)
@@ -145,10 +154,7 @@ static PyObject *body_place(BodyObject *self, PyObject *const *args, Py_ssize_t 
         memcpy(body->offset, offset, (size_t)body->angles * sizeof body->offset[0]);
         memcpy(body->place, place, (size_t)body->points * sizeof body->place[0]);
     }
-    give_back(&views);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return nothing(&views, good);
 }
 
 static PyObject *body_forward(BodyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -162,10 +168,7 @@ static PyObject *body_forward(BodyObject *self, PyObject *const *args, Py_ssize_
                (points = doubles(&views, args[1], 3 * body->points, 1));
     if (good)
         forward(body, q, points, NULL);
-    give_back(&views);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return nothing(&views, good);
 }
 
 static PyObject *body_jacobian(BodyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -180,10 +183,7 @@ static PyObject *body_jacobian(BodyObject *self, PyObject *const *args, Py_ssize
                (moves = doubles(&views, args[2], 3 * body->points * nv, 1));
     if (good)
         forward(body, q, points, moves);
-    give_back(&views);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return nothing(&views, good);
 }
 
 static PyObject *body_orientations(BodyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -196,10 +196,7 @@ static PyObject *body_orientations(BodyObject *self, PyObject *const *args, Py_s
                (out = doubles(&views, args[1], 4 * body->points, 1));
     if (good)
         orientations(body, q, out);
-    give_back(&views);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return nothing(&views, good);
 }
 
 static PyObject *body_integrate(BodyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -215,10 +212,7 @@ static PyObject *body_integrate(BodyObject *self, PyObject *const *args, Py_ssiz
                (out = doubles(&views, args[3], nq, 1));
     if (good)
         integrate(body, q, tangent, limited, out);
-    give_back(&views);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return nothing(&views, good);
 }
 
 static PyObject *body_difference(BodyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -233,10 +227,7 @@ static PyObject *body_difference(BodyObject *self, PyObject *const *args, Py_ssi
                (out = doubles(&views, args[2], ROOT_V + body->angles, 1));
     if (good)
         difference(body, start, end, out);
-    give_back(&views);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return nothing(&views, good);
 }
 
 /* The arrays (rest, rest_weight, expected_q, information), all or the last two None. */
@@ -312,10 +303,7 @@ static PyObject *body_normal_equations(BodyObject *self, PyObject *const *args, 
     if (good)
         normal_equations(body, q, points, moves, vectors, size, &priors, agreement, information,
                          gradient);
-    give_back(&views);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return nothing(&views, good);
 }
 
 static PyObject *body_newton_step(BodyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -388,10 +376,7 @@ static PyObject *body_point_variance(BodyObject *self, PyObject *const *args, Py
                (out = doubles(&views, args[2], 3 * body->points, 1));
     if (good)
         point_variance(body, moves, covariance, out);
-    give_back(&views);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return nothing(&views, good);
 }
 
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))body_##name, METH_FASTCALL, NULL}
@@ -443,10 +428,7 @@ static PyObject *module_quaternion(PyObject *self, PyObject *const *args, Py_ssi
                (out = doubles(&views, args[1], 4, 1));
     if (good)
         quaternion_of(rotation, out);
-    give_back(&views);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return nothing(&views, good);
 }
 
 static PyObject *module_root_position(PyObject *self, PyObject *const *args, Py_ssize_t count)
