@@ -125,10 +125,21 @@ def test_several_people_are_told_apart_or_not(tmp_path):
     found = demo.identities(tmp_path / "two.mp4", PUBLISHED_S, received)
     assert (found["people"], found["idf1"], found["mota"], found["switches"]) == (2, 1.0, 1.0, 0)
     assert found["error_mpjpe_mm"] == pytest.approx(0.0, abs=1e-6)
+    # Half of the images: nobody is missed in those that were looked at.
+    rows = np.flatnonzero(np.arange(count) // 2 % 2 == 0)
+    half = {key: values[rows] if values.ndim else values for key, values in received.items()}
+    found = demo.identities(tmp_path / "two.mp4", PUBLISHED_S, half)
+    assert found["frames_answered"] == len(rows) / 2 and found["people"] == 2
+    assert (found["idf1"], found["mota"], found["switches"]) == (1.0, 1.0, 0)
+    share = len(rows) / count
+    assert found["idf1_of_all_frames"] == pytest.approx(2.0 * share / (1.0 + share))
+    half["state"][:2], half["id"][:2] = State.LOST.value, ""  # answered with nobody
+    assert demo.identities(tmp_path / "two.mp4", PUBLISHED_S, half)["mota"] < 1.0
     received["id"] = np.where(np.arange(count) < count // 2, ids, np.roll(ids, 1))
     received["state"][:2] = State.LOST.value
     found = demo.identities(tmp_path / "two.mp4", PUBLISHED_S, received)
     assert found["switches"] == 2 and found["mota"] == pytest.approx(1.0 - 4 / count)
+    assert found["frames_answered"] == FRAMES and found["idf1"] == found["idf1_of_all_frames"]
     demo.draw(tmp_path / "overlay.mp4", Video(tmp_path / "two.mp4"), CAMERA, PUBLISHED_S, received)
     assert len(list(Video(tmp_path / "overlay.mp4"))) == FRAMES
 

@@ -247,6 +247,9 @@ def identities(
 ) -> dict[str, Any]:
     """How well several people were told apart, and the errors of their joints.
 
+    The frames that the node answered count: where it is slower than the camera, in
+    `idf1_of_all_frames` everybody is missed in each of the others.
+
     Args:
         video: with the truth of several people beside it.
         published_s, received: as of `summarise`.
@@ -254,13 +257,17 @@ def identities(
     clip = read_clip(video, truth_file(video))
     assert isinstance(clip, PeopleClip)
     frames = frame_indices(published_s, received["stamps_s"])
-    kept = (received["state"].astype(str) != State.LOST.value) & (frames >= 0)
+    answered = np.unique(frames[(frames >= 0) & (frames < len(clip.floors))])
+    kept = (received["state"].astype(str) != State.LOST.value) & np.isin(frames, answered)
     keys = ("id", "joints_m", "height_m", "height_std_m")
     tracks = people_clips.Tracks(frames[kept], *(received[key][kept] for key in keys))
-    found = people_clips.summary({clip.name: people_clips.score(clip, tracks)})
+    found = people_clips.summary({clip.name: people_clips.score(clip, tracks, answered)})
+    of_all = people_clips.summary({clip.name: people_clips.score(clip, tracks)})
     return {
         "people": found["n"],
+        "frames_answered": len(answered),
         **{key: found[key] for key in ("idf1", "mota", "switches")},
+        "idf1_of_all_frames": of_all["idf1"],
         "error_mpjpe_mm": found["mpjpe_mm"],
         "error_root_mm": found["root_mm"],
         "error_root_share_of_distance": found["root_share"],
@@ -294,6 +301,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     shown = {
         "rate_in_hz": "{:.1f}", "rate_out_hz": "{:.1f}",
         "residual_median_px": "{:.2f}", "idf1": "{:.3f}", "mota": "{:.3f}",
+        "idf1_of_all_frames": "{:.3f}",
         "error_mpjpe_mm": "{:.1f}", "error_3dpck_150mm": "{:.3f}",
         "error_root_mm": "{:.0f}", "error_root_share_of_distance": "{:.1%}",
     }  # fmt: skip

@@ -112,16 +112,22 @@ def run(clip: PeopleClip, backend: Backend, config: PipelineConfig, floor: bool)
     return Tracks.of_poses(found)
 
 
-def score(clip: PeopleClip, tracks: Tracks) -> Score:
+def score(clip: PeopleClip, tracks: Tracks, answered: np.ndarray | None = None) -> Score:
     """Compare tracks with the truth.
+
+    Args:
+        answered: [M] the frames that count, of a camera whose images were not all looked at;
+            None: all.
 
     Raises:
         VnectError: motmetrics is not installed.
     """
     accumulator = _motmetrics().MOTAccumulator()
     counted = (~clip.occluded[:, :, _JOINTS]).sum(axis=2) >= SHOWN
+    frames = range(len(counted)) if answered is None else np.unique(answered).tolist()
     _, tracks_of_rows = np.unique(tracks.ids, return_inverse=True)
-    for frame, people in enumerate(counted):
+    for frame in frames:
+        people = counted[frame]
         rows = np.flatnonzero(tracks.frames == frame)
         distance = _distances(clip, frame, tracks.joints_m[rows])
         kept = ~_on_ignored(distance, people)
@@ -130,14 +136,14 @@ def score(clip: PeopleClip, tracks: Tracks) -> Score:
     events = accumulator.mot_events
     events = events[events["Type"].isin(("MATCH", "SWITCH"))]
     row_of = {key: row for row, key in enumerate(zip(tracks.frames, tracks_of_rows))}
-    frames = events.index.get_level_values("FrameId").to_numpy()
-    rows = np.array([row_of[key] for key in zip(frames, events["HId"])], int)
+    frame_of = events.index.get_level_values("FrameId").to_numpy()
+    rows = np.array([row_of[key] for key in zip(frame_of, events["HId"])], int)
     people_of = events["OId"].to_numpy()
     return Score(
         accumulator,
         [
-            _person(clip, who, tracks, frames[people_of == who], rows[people_of == who], seen)
-            for who, seen in enumerate(counted.sum(axis=0).tolist())
+            _person(clip, who, tracks, frame_of[people_of == who], rows[people_of == who], seen)
+            for who, seen in enumerate(counted[list(frames)].sum(axis=0).tolist())
         ],
     )
 
