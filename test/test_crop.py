@@ -104,10 +104,10 @@ def test_a_search_bounds_its_windows_a_frame_and_begins_where_the_person_was():
     image = np.zeros((540, 960, 3), np.uint8)
     camera = Camera.from_field_of_view(960, 540, 60.0)
     people.restart(Crop(400.0, 200.0, 100.0, 224), 0.0)
-    first = people.windows(Frame(image, camera, 0.0), [])
+    first = people.windows(Frame(image, camera, 0.0), [], 3)
     assert len(first) == 3 and first[0].size_px == pytest.approx(150.0)
     np.testing.assert_allclose(first[0].centre_px, [449.5, 249.5])
-    rest = [w for _ in range(20) for w in people.windows(Frame(image, camera, 0.0), [])]
+    rest = [w for _ in range(20) for w in people.windows(Frame(image, camera, 0.0), [], 3)]
     grid = search.grid(960, 540, config.crop, 224)
     assert set(grid) <= set(first[1:] + rest)
 
@@ -156,7 +156,7 @@ def test_what_changes_is_searched_first_and_more_often_the_more_people_there_are
     def tried(people, seconds, tracked, image=still, begin_s=0.0):
         """The windows of each frame at 30 Hz."""
         return [
-            people.windows(Frame(image, camera, begin_s + i / 30.0), tracked)
+            people.windows(Frame(image, camera, begin_s + i / 30.0), tracked, 2)
             for i in range(round(seconds * 30))
         ]
 
@@ -179,7 +179,7 @@ def test_what_changes_is_searched_first_and_more_often_the_more_people_there_are
     for many, frames in ((someone, 10), (someone * 3, 30)):
         flicker = [np.full_like(still, 90 + 60 * (i % 2)) for i in range(30)]
         looks = [
-            people.windows(Frame(image, camera, 40.0 + len(many) + i / 30.0), many)
+            people.windows(Frame(image, camera, 40.0 + len(many) + i / 30.0), many, 2)
             for i, image in enumerate(flicker)
         ]
         assert sum(map(len, looks)) == frames and max(map(len, looks)) == 1
@@ -191,7 +191,7 @@ def test_windows_in_which_nothing_changes_do_not_hold_the_search_up():
     still = np.full((480, 640, 3), 90, np.uint8)
     someone = [Crop(-900.0, -900.0, 10.0, 192)]
     for i in range(60):
-        people.windows(Frame(still, camera, i / 30.0), someone)
+        people.windows(Frame(still, camera, i / 30.0), someone, 2)
     spot = np.array([[500.0, 200.0], [540.0, 330.0]])
     for k in range(8):  # something moves at one place of the picture
         image = still.copy()
@@ -199,7 +199,7 @@ def test_windows_in_which_nothing_changes_do_not_hold_the_search_up():
         looks = [
             window
             for i in range(12)
-            for window in people.windows(Frame(image, camera, 3.0 + 0.4 * k + i / 30.0), someone)
+            for window in people.windows(Frame(image, camera, 3.0 + 0.4 * k + i / 30.0), someone, 2)
         ]
         assert any(
             (w.input_from_image(spot) > 0).all() and (w.input_from_image(spot) < 191).all()
@@ -215,7 +215,7 @@ def test_who_is_lost_is_looked_for_there_for_a_while():
     people.restart(lost, 0.0)
     image = np.zeros((480, 640, 3), np.uint8)
     someone = [Crop(0.0, 300.0, 100.0, 192)]
-    looks = [people.windows(Frame(image, camera, i / 30.0), someone) for i in range(1, 180)]
+    looks = [people.windows(Frame(image, camera, i / 30.0), someone, 2) for i in range(1, 180)]
     times_s = [i / 30.0 for i, windows in enumerate(looks, 1) if windows]
     assert 5 <= len(times_s) <= 7 and times_s[-1] < search.MISS_S
     assert {w.size_px for windows in looks for w in windows} == {180.0}

@@ -26,6 +26,7 @@ VENDORS = (
 IMPORTS = {
     "halves": set(),
     "stopwatch": set(),
+    "budget": set(),
     "privacy": set(),
     "errors": set(),
     "options": {"errors"},
@@ -47,13 +48,13 @@ IMPORTS = {
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
     "memory": {"perception", "person", "skeleton"},
     "pipeline": {
-        "clock", "config", "errors", "inference", "memory", "perception", "person", "records",
-        "stopwatch",
+        "budget", "clock", "config", "errors", "inference", "memory", "perception", "person",
+        "records", "stopwatch",
     },
     "messages": {"camera", "errors"},
     "recordings": {"camera", "clock", "errors", "messages"},
     "ros": {
-        "body", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
+        "body", "budget", "camera", "clock", "config", "drawing", "errors", "inference", "messages",
         "pipeline", "recordings", "records", "share", "skeleton", "steady",
     },
     "datasets": {

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from vnect_ros.budget import Budget
 from vnect_ros.clock import Arrival, ClockGuard
 from vnect_ros.config import PipelineConfig
 from vnect_ros.errors import BackendError, VnectError
@@ -48,11 +49,14 @@ class Pipeline:
         config: PipelineConfig,
         backend: Backend,
         clock: Callable[[], float] = time.perf_counter,
+        budget: Budget | None = None,
     ) -> None:
         """Start with nobody tracked.  The backend stays the caller's to close.
 
         Args:
             clock: that the stages are timed by [s].
+            budget: limits the windows of a step to those that there is time for, by that clock;
+                None: the same images always give the same poses.
         """
         self.config, self.backend, self.model = config, backend, backend.model
         self.clock = ClockGuard()
@@ -66,6 +70,8 @@ class Pipeline:
         self._memory = Memory()
         self._poses: list[Pose] = []
         self._hidden_at_s = -math.inf
+        self._searched_s = -math.inf
+        self._budget = budget
         self._watch = Stopwatch(clock)
         self.configure(config)
 
@@ -85,9 +91,8 @@ class Pipeline:
         self._watch.start()
         if not self._is_new(frame):
             return self._poses
-        people = self._expected(frame)
+        people, windows = self._share(frame)
         crops = [person.crop for person in people]
-        windows = self._windows(frame)
         maps = self._infer(frame, crops + windows)
         finds = self._finds(frame, windows, maps[len(crops) :])
         self._look_around(frame, people, maps)
@@ -95,6 +100,8 @@ class Pipeline:
         self._poses = self._follow(frame, sightings)
         self._admit(finds, frame.stamp_s)
         self.timings_s = self._watch.stop()
+        if self._budget is not None:
+            self._budget.spend(len(maps), self.timings_s["total"])
         return self._poses
 
     @property
@@ -105,6 +112,7 @@ class Pipeline:
     def reset(self) -> None:
         """Forget everybody."""
         self.people, self._poses = [], []
+        self._searched_s = -math.inf
         self._search.reset()
         self._memory.clear()
         self.clock.reset()
@@ -136,18 +144,28 @@ class Pipeline:
         self.clock.accept(frame.stamp_s)
         return True
 
-    def _expected(self, frame: Frame) -> list[Person]:
-        """The people whom the network looks at in this frame, each in the expected window.
+    def _share(self, frame: Frame) -> tuple[list[Person], list[Crop]]:
+        """Whom the network looks at in this frame, and the search's windows.
 
-        Those come first whom it has not looked at for longest.
+        Those come first whom it has not looked at for longest.  Where there is not time for
+        everything, the search waits for its turn like one of the people.
         """
         for person in self.people:
             person.expect(frame)
-        wanted = self._wanted
-        by_age = sorted(wanted, key=lambda p: p.looked_s + MISSING_TURN_S * p.is_missing)
+        by_age = sorted(self._wanted, key=_turn_s)
         served = by_age[: self.config.people_per_frame]
+        most = self.config.crop.windows_per_frame
+        fit = None if self._budget is None else self._budget.windows(frame.stamp_s)
+        if fit is not None and fit < len(served) + most:
+            is_turn = fit > len(served) or _turn_s(served[fit - 1]) >= self._searched_s
+            most = max(fit - len(served), int(is_turn))
+        windows = self._windows(frame, most) if most else []
+        if windows:
+            self._searched_s = frame.stamp_s
+        if fit is not None:
+            served = served[: fit - len(windows)]
         self.skipped = sum(not p.is_missing for p in by_age[len(served) :])
-        return served
+        return served, windows
 
     @property
     def _room(self) -> int:
@@ -162,16 +180,16 @@ class Pipeline:
         left_out = missing[max(room, 0) :]
         return [person for person in self.people if person not in left_out]
 
-    def _windows(self, frame: Frame) -> list[Crop]:
+    def _windows(self, frame: Frame, most: int) -> list[Crop]:
         """The search's windows in this frame; none while nobody more may be tracked."""
         if self._room <= 0:
             return []
         tracked = [person.crop for person in self.people if not person.is_missing]
         if frame.boxes_px is not None:
-            return self._search.windows_of(frame.boxes_px, tracked)
+            return self._search.windows_of(frame.boxes_px, tracked, most)
         # From behind one of several people somebody may come out.
         known_px = self._known_px() if len(self.people) == 1 else ()
-        return self._search.windows(frame, tracked, known_px)
+        return self._search.windows(frame, tracked, most, known_px)
 
     def _infer(self, frame: Frame, crops: Sequence[Crop]) -> list[Maps]:
         """The network's maps of every crop, averaged over two scales if so configured."""
@@ -310,7 +328,7 @@ class Pipeline:
     def _hide(self, stamp_s: float, people: Sequence[Person]) -> None:
         """Be patient with those who are hidden by others."""
         period_s, self._hidden_at_s = stamp_s - self._hidden_at_s, stamp_s
-        seen = [p for p in people if p.pose is not None and p.observed_s == stamp_s]
+        seen = [p for p in people if p.pose is not None and p.observed_s >= p.looked_s]
         for person in people:
             person.hide(seen, period_s)
 
@@ -363,6 +381,13 @@ class Pipeline:
             ):
                 person = Person(self.config, self.model, find.keypoints, stamp_s)
                 self.people.append(person)
+
+
+def _turn_s(person: Person) -> float:
+    """Who is looked at before whom: finds are confirmed first, then the longest wait counts [s]."""
+    if person.pose is None:
+        return -math.inf
+    return person.looked_s + MISSING_TURN_S * person.is_missing
 
 
 def _published(people: Sequence[Person]) -> int:

@@ -116,23 +116,27 @@ class PersonSearch:
         return Crop.about(group.pelvis_px, size_px, self.input_size)
 
     def windows(
-        self, frame: Frame, tracked: Sequence[Crop], known_px: Sequence[np.ndarray] = ()
+        self,
+        frame: Frame,
+        tracked: Sequence[Crop],
+        count: int,
+        known_px: Sequence[np.ndarray] = (),
     ) -> list[Crop]:
         """The windows to try in this frame.
 
         Args:
             tracked: windows of the people who are tracked; what they cover is left out.
+            count: windows at most.
             known_px: [21, 2] each: where the joints of people are; that the image changes
                 there is no reason to look.
 
         Returns:
-            At most `crop.windows_per_frame`: first those where somebody was lost or
-            noticed, then the next ones over the frame.  While somebody is tracked and
-            the whole frame was searched once there is at most one of the latter,
-            `crop.search_rate` times a second for each person where the image changed,
-            and more seldom where it did not.
+            First those where somebody was lost or noticed, then the next ones over the
+            frame.  While somebody is tracked and the whole frame was searched once there
+            is at most one of the latter, `crop.search_rate` times a second for each person
+            where the image changed, and more seldom where it did not.
         """
-        count, stamp_s = self.config.crop.windows_per_frame, frame.stamp_s
+        stamp_s = frame.stamp_s
         chosen = self._noticed(stamp_s, count)
         rate_hz = self.config.crop.search_rate
         if not tracked or (rate_hz and not self._is_all_seen):
@@ -201,25 +205,26 @@ class PersonSearch:
             known = [*chosen, *later, *(crop for _, crop in self._tried)]
             if all(_overlap(window, other) < SAME_PLACE for other in known):
                 (chosen if len(chosen) < count else later).append(window)
-        self._next = later[:count]
+        self._next = later[: self.config.crop.windows_per_frame]
         self._tried += [(stamp_s, window) for window in chosen]
         return chosen
 
-    def windows_of(self, boxes_px: np.ndarray, tracked: Sequence[Crop]) -> list[Crop]:
+    def windows_of(self, boxes_px: np.ndarray, tracked: Sequence[Crop], count: int) -> list[Crop]:
         """Windows about people that a detector found, in place of the search's own.
 
         Args:
             boxes_px: [N, 4] left, top, right, bottom in the image [px].
             tracked: windows of the people who are tracked; their boxes are left out.
+            count: windows at most.
 
         Returns:
-            At most `crop.windows_per_frame`, the largest boxes first.
+            The largest boxes first.
         """
         corners = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 2, 2)
         windows = [around(box, self.config.crop, self.input_size) for box in corners]
         new = [w for w in windows if not any(_overlap(w, other) > SAME_BOX for other in tracked)]
         new.sort(key=lambda window: -window.size_px)
-        return new[: self.config.crop.windows_per_frame]
+        return new[:count]
 
     def judge(self, maps: Maps, groups: Sequence[Group], window: Crop) -> list[Find]:
         """The people whom a window shows; where it is not sure of them, look closer next.

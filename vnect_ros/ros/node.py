@@ -23,6 +23,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from vnect_ros import inference, steady
+from vnect_ros.budget import Budget
 from vnect_ros.config import NodeConfig
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.inference import bundles
@@ -100,7 +101,7 @@ class VnectNode(LifecycleNode):
                 model, config.backend, threads=config.threads, progress=self._on_progress
             )
             self._backend.infer([np.zeros((model.input_size, model.input_size, 3), np.uint8)])
-            pipeline = Pipeline(config, self._backend)
+            pipeline = Pipeline(config, self._backend, budget=Budget())
             target, self._extras = self._optional_inputs(config)
             named = body_id(config.body_id, self.get_namespace())
             publishers = Publishers(self, named, target, config.publish_hri)
