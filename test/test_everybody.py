@@ -211,6 +211,20 @@ def test_who_is_hidden_for_long_is_lost_once_and_goes_on_when_seen_again(crowd):
     assert who(crowd, frames[-1]) == before
 
 
+def test_somebody_whose_turn_it_is_not_hides_others_too(crowd):
+    pipeline, move = pipeline_of(crowd), _passing(crowd)
+    ids = who(crowd, run(pipeline, crowd, 3.0, move)[-1])
+    run(pipeline, crowd, 2.4, move, begin_s=3.0)
+    of_id = {person.id: person for person in pipeline.people}
+    near, far = of_id[ids["near"]], of_id[ids["far"]]
+    before_s = far.hidden_s
+    pipeline._hide(5.4 + 2.0 / RATE_HZ, [far, near])
+    assert far.hidden_s == pytest.approx(before_s + 3.0 / RATE_HZ) and near.hidden_s == 0.0
+    near.looked_s = 5.5  # in vain: nobody is there who might hide anybody
+    pipeline._hide(5.6, [far, near])
+    assert far.hidden_s == pytest.approx(before_s + 3.0 / RATE_HZ)
+
+
 def test_who_is_hidden_takes_no_ones_place(crowd):
     """Somebody else may be tracked meanwhile; there are never more than allowed."""
     pipeline, passing = pipeline_of(crowd, max_people=2), _passing(crowd)
