@@ -7,7 +7,7 @@ import pytest
 from test_everybody import CAMERA, RATE_HZ, Crowd, pipeline_of, who
 
 from vnect_ros.budget import FEWEST, SAVED, SHARE, Budget
-from vnect_ros.pipeline import Pipeline
+from vnect_ros.pipeline import LONGEST_WAIT_S, Pipeline
 from vnect_ros.records import Frame, State
 
 PERIOD_S = 1.0 / RATE_HZ
@@ -80,13 +80,13 @@ def test_a_clock_set_back_or_a_pause_is_no_period():
 class Slow:
     """Time as the network and the rest of a step take it."""
 
-    def __init__(self, crowd):
+    def __init__(self, crowd, times=1.0):
         self.crowd, self.now_s = crowd, 0.0
         self.asked = []
         infer = crowd.infer
 
         def slow(images, gravities=None):
-            self.now_s += STEP_S + len(images) * WINDOW_S
+            self.now_s += (STEP_S + len(images) * WINDOW_S) * times
             self.asked.append(len(images))
             return infer(images, gravities)
 
@@ -137,6 +137,20 @@ def test_three_people_are_followed_at_the_cameras_rate_on_a_slow_machine(crowd):
         assert not any(p.state is State.LOST for p in poses)
     measured = [sum(p.state is State.MEASURED for p in poses) for poses in answered.values()]
     assert np.mean(measured) > 0.7, "the search takes no more than its turn"
+
+
+def test_nobody_waits_for_long_where_not_even_one_window_fits(crowd):
+    slow, move = Slow(crowd, times=2.5), walking(crowd)
+    pipeline = slow.pipeline(Budget())
+    ids = who(crowd, list(play(slow, pipeline, crowd, 8.0, move).values())[-1])
+    assert set(ids) == set(THREE)
+    slow.asked.clear()
+    answered = play(slow, pipeline, crowd, 3.0, move, begin_s=8.0)
+    longest_s = 2.5 * (STEP_S + max(slow.asked) * WINDOW_S)
+    assert 1.0 < np.mean(slow.asked) < 3.0
+    for poses in answered.values():
+        assert {p.id for p in poses} == set(ids.values())
+        assert max(p.observation_age_s for p in poses) <= LONGEST_WAIT_S + longest_s + PERIOD_S
 
 
 def test_without_a_budget_such_a_machine_passes_images_over(crowd):

@@ -33,6 +33,9 @@ NOTICED_JOINTS: Final = 4
 """Joints by which somebody is noticed, where fewer are seen than make a person."""
 MISSING_TURN_S: Final = 0.1
 """The network looks at those who are missing so much later than at others [s]."""
+LONGEST_WAIT_S: Final = 0.15
+"""Who was not looked at for longer is, whether there is time or not: predictions do not hold for
+longer where people meet [s]."""
 DUPLICATE_RADIUS: Final = 0.12
 """Two tracks this near are on one person, in parts of the smaller size ..."""
 OTHER_COLOURS: Final = 14.0
@@ -156,6 +159,9 @@ class Pipeline:
         served = by_age[: self.config.people_per_frame]
         most = self.config.crop.windows_per_frame
         fit = None if self._budget is None else self._budget.windows(frame.stamp_s)
+        if fit is not None:
+            late_s = frame.stamp_s - LONGEST_WAIT_S
+            fit = max(fit, sum(p.looked_s < late_s and not p.is_missing for p in served))
         if fit is not None and fit < len(served) + most:
             is_turn = fit > len(served) or _turn_s(served[fit - 1]) >= self._searched_s
             most = max(fit - len(served), int(is_turn))
