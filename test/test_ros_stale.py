@@ -66,6 +66,22 @@ def test_without_images_the_person_is_lost_once(rig, fake):
     heard.await_diagnostics(OK, "MEASURED")
 
 
+def test_who_is_still_there_after_a_gap_goes_on_and_is_lost_once_more_when_gone(rig, fake):
+    rig.start(timeout_s=0.3, **fake)
+    heard, camera = follow(rig)
+    wait(lambda: heard.skeletons()[-1].state == Skeleton.LOST, "LOST", 3.0)
+    pipeline = rig.nodes[""]._processor._pipeline
+    (before,) = (person.id for person in pipeline.people)
+    shown = len(heard.tracked())
+    camera.follow(shown + 5)
+    assert [person.id for person in pipeline.people] == [before]
+    skeletons = [s for array in settled(heard) for s in array.skeletons]
+    states = [s.state for s in skeletons]
+    assert states.count(Skeleton.LOST) == 2 and states[-1] == Skeleton.LOST
+    for lost in np.flatnonzero(np.array(states) == Skeleton.LOST):
+        assert skeletons[lost].header.stamp == skeletons[lost - 1].header.stamp
+
+
 def test_unusable_images_make_a_pose_stale_too(rig, fake):
     rig.start(timeout_s=0.3, **fake)
     heard, camera = follow(rig)
