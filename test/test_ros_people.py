@@ -29,7 +29,7 @@ from vnect_ros.camera import Camera
 from vnect_ros.msg import Skeleton
 from vnect_ros.person import Person
 from vnect_ros.records import Pose
-from vnect_ros.ros import publishers
+from vnect_ros.ros import node, publishers
 from vnect_ros.ros.person_publisher import PersonPublisher
 
 pytestmark = pytest.mark.ros
@@ -44,10 +44,16 @@ class SmallCrowd(Crowd):
     """The crowd before a smaller camera."""
 
     places: ClassVar[dict] = {}
+    slow_s: ClassVar[float] = 0.0
+    """What each window takes besides [s]."""
 
     def __init__(self, model) -> None:
         FakeBackend.__init__(self, model)
         self.places, self.windows = SmallCrowd.places, 0
+
+    def infer(self, images, gravities=None):
+        time.sleep(self.slow_s * len(images))
+        return super().infer(images, gravities)
 
     def joints_px(self, name) -> np.ndarray:
         return CAMERA.project(NORMALISED_M + self.places[name])
@@ -127,11 +133,31 @@ def measured(array) -> list:
 
 
 @pytest.fixture
-def hall(rig, tmp_path):
+def hall(rig, tmp_path, monkeypatch):
+    """Makes a hall; unless `limited`, everybody is looked at however slow this machine is."""
     inference.BACKENDS["crowd"] = ("test_ros_people", "SmallCrowd")
-    SmallCrowd.places = {}
-    yield lambda **parameters: Hall(rig, tmp_path, **parameters)
+    SmallCrowd.places, SmallCrowd.slow_s = {}, 0.0
+
+    def made(limited: bool = False, **parameters) -> Hall:
+        if not limited:
+            monkeypatch.setattr(node, "Budget", lambda: None)
+        return Hall(rig, tmp_path, **parameters)
+
+    yield made
     del inference.BACKENDS["crowd"]
+
+
+def test_a_slow_node_looks_at_people_by_turns_and_publishes_all_of_them(hall):
+    hall = hall(limited=True)
+    hall.show(THREE, frames=30)
+    SmallCrowd.slow_s = 0.03
+    hall.show(frames=90)
+    arrays = hall.show(frames=20)
+    (ids,) = {tuple(sorted(s.id for s in array.skeletons)) for array in arrays}
+    assert len(ids) == 3
+    assert np.mean([len(measured(array)) for array in arrays]) < 2.5
+    assert {s.id for array in arrays for s in measured(array)} == set(ids), "everybody in turn"
+    assert float(hall.value("people not looked at, over all images")) > 20
 
 
 def test_everybody_has_outputs_of_their_own_and_they_agree(hall):
