@@ -28,6 +28,7 @@ from visualization_msgs.msg import MarkerArray
 from vnect_ros.msg import Skeleton, SkeletonArray
 from vnect_ros.ros import stage_times
 from vnect_ros.ros.convert import stamp_s
+from vnect_ros.ros.ending import end_ros
 from vnect_ros.skeleton import NUM_JOINTS
 
 STATES = {Skeleton.LOST: "LOST", Skeleton.MEASURED: "MEASURED", Skeleton.PREDICTED: "PREDICTED"}
@@ -133,9 +134,10 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         recorder.save(Path(parsed.out))
-        rclpy.try_shutdown()
+        end_ros()
     return 0
 
 

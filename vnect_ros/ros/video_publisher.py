@@ -33,6 +33,7 @@ from vnect_ros.recordings.camera_file import read_camera_file
 from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.recordings.video import Video
 from vnect_ros.ros import convert, naming
+from vnect_ros.ros.ending import end_ros
 
 PROFILE = "config/shared_memory.xml"
 CLIP = "assets/demo.mp4"
@@ -230,10 +231,11 @@ def main(args: list[str] | None = None) -> int:
         if rclpy.ok():  # not just shut down in the middle of publishing
             raise
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         if parsed.log:
             np.savez(parsed.log, stamps_s=np.array(stamps_s))
-        rclpy.try_shutdown()
+        end_ros()
     return status
 
 
