@@ -7,7 +7,6 @@ tracked.  Times are of the system clock, as the stamps are.
 from __future__ import annotations
 
 import argparse
-import signal
 import struct
 import sys
 import time
@@ -28,7 +27,7 @@ from visualization_msgs.msg import MarkerArray
 from vnect_ros.msg import Skeleton, SkeletonArray
 from vnect_ros.ros import stage_times
 from vnect_ros.ros.convert import stamp_s
-from vnect_ros.ros.ending import end_ros
+from vnect_ros.ros.ending import end_ros, ignore_interrupts
 from vnect_ros.skeleton import NUM_JOINTS
 
 STATES = {Skeleton.LOST: "LOST", Skeleton.MEASURED: "MEASURED", Skeleton.PREDICTED: "PREDICTED"}
@@ -134,8 +133,7 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        ignore_interrupts()
         recorder.save(Path(parsed.out))
         end_ros()
     return 0
