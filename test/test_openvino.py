@@ -30,6 +30,18 @@ def test_maps_equal_onnxruntimes(network, precision) -> None:
     assert precision in ours.detail and ours.detail.startswith("openvino 20")
 
 
+def test_maps_that_are_the_same_in_every_cell_are_not_spread() -> None:
+    """Those of the lifter: the network gives one number a map, and memory holds no more."""
+    backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino", threads=1)
+    (maps,) = backend.infer(tiny_bundles.crops(1, seed=34))
+    assert maps.locations_m.shape == (3, 21, *maps.heatmaps.shape[1:])
+    assert maps.locations_m.strides[2:] == (0, 0)
+    assert len(np.unique(maps.locations_m[..., 0, 0])) > 21
+    whole = inference.create(tiny_bundles.load("vnect", "fp32"), "openvino", threads=1)
+    (maps,) = whole.infer(tiny_bundles.crops(1, seed=34))
+    assert (maps.locations_m.std(axis=(2, 3)) > 0.0).any()
+
+
 def test_results_do_not_change_under_the_caller() -> None:
     """The runtime's own output memory is used again by the next run."""
     backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
