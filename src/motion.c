@@ -79,8 +79,8 @@ int correct(const Body *body, const double *q, const double *moved, const double
     double gain[MAX_NV * MAX_NV], cross[MAX_NV * MAX_NV], lost[MAX_NV * MAX_NV];
     if (inverse(nv, information, jitter, state->covariance))
         return -1;
-    product(nv, prior, state->cross, gain);
-    product(nv, state->covariance, gain, cross);
+    product_of_transposed(nv, prior, state->cross, gain); /* both are symmetric */
+    product_of_transposed(nv, state->covariance, gain, cross);
     for (int k = 0; k < nv; k++)
         for (int i = 0; i < nv; i++)
             state->velocity[i] += moved[k] * gain[k * nv + i];

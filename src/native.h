@@ -22,17 +22,16 @@
 #define FOR_EVERY_PROCESSOR
 #endif
 
+#define INLINE static inline __attribute__((always_inline))
+
 /* ---- linear.c: symmetric positive definite matrices -------------------------------- */
 
 /* The inverse of matrix [n, n] + jitter * identity, exactly symmetric.  Only the lower
  * triangle is read.  Returns 0, or -1 where that is not positive definite and finite. */
 int inverse(int n, const double *matrix, double jitter, double *out);
 
-/* x with matrix x = right; `matrix` is overwritten.  Returns as `inverse`. */
-int solve(int n, double *matrix, const double *right, double *x);
-
-/* out [n, n] = a b. */
-void product(int n, const double *a, const double *b, double *out);
+/* x with matrix x = right.  Returns as `inverse`. */
+int solve(int n, const double *matrix, const double *right, double *x);
 
 /* out [n, n] = a^T b. */
 void product_of_transposed(int n, const double *a, const double *b, double *out);
@@ -107,7 +106,7 @@ int newton_step(const Body *body, const double *q, const double *information,
                 const double *gradient, double damping, double *step, double *moved);
 
 /* Add weight [3, 3] seen through a point's derivatives to information's lower triangle.
- * The components before `first` get `outer` in place of `weight`. */
+ * The first three components get `outer` in place of `weight`. */
 void add_information(const Body *body, int point, const double *moves, const double *weight,
                      const double *outer, double *information);
 
