@@ -7,6 +7,8 @@
 /* Points nearer than this are projected as if at it [m]. */
 #define NEAREST_M 0.05
 
+#define SMALLEST_BOUND 1e-12
+
 /* What a vector looks at, x of its joint. */
 static void looked_at(const Body *body, const Vector *vector, const double *points, double *x)
 {
@@ -48,6 +50,22 @@ static double of_expected(const Body *body, const double *q, const Priors *prior
     for (int i = 0; i < nv; i++)
         sum += off[i] * slope[i];
     return 0.5 * sum;
+}
+
+void weigh(const Vector *vectors, int count, const double *weight, double scale, double bound,
+           const double *target, int width, Vector *out)
+{
+    for (int v = 0; v < count; v++) {
+        double counts = weight ? weight[v] : 1.0, factor = scale * sqrt(counts);
+        out[v] = vectors[v];
+        /* An outlier is one in metres, however little its joint weighs. */
+        out[v].bound = bound > 0.0 ? fmax(bound * counts, SMALLEST_BOUND) : 0.0;
+        for (int d = 0; d < 4; d++)
+            for (int k = 0; k < 3; k++)
+                out[v].matrix[d][k] *= factor;
+        for (int d = 0; d < width; d++)
+            out[v].target[d] = factor * target[v * width + d];
+    }
 }
 
 FOR_EVERY_PROCESSOR

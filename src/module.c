@@ -1,76 +1,32 @@
-/* vnect_ros.native: what vnect_ros/native.pyi declares, over NumPy's arrays by the buffer protocol. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
+/* vnect_ros.native: what vnect_ros/native.pyi declares. */
+#include "arguments.h"
 #include "native.h"
 
 #include <string.h>
 
-#define MAX_VIEWS 12
+#define NQ(body) (ROOT_Q + (body)->angles)
+#define NV(body) (ROOT_V + (body)->angles)
+#define DOUBLES(type) (sizeof(type) / sizeof(double))
 
 typedef struct {
     PyObject_HEAD
     Body body;
 } BodyObject;
 
-/* The arrays of a call, to be given back at its end. */
-typedef struct {
-    Py_buffer views[MAX_VIEWS];
-    int count;
-} Views;
-
 static PyObject *not_definite; /* numpy.linalg.LinAlgError */
 
-static void *array_of(Views *views, PyObject *object, Py_ssize_t count, const char *type,
-                      size_t size, int writable)
+/* End a call that returns nothing. */
+static PyObject *nothing(Taken *taken)
 {
-    Py_buffer *view = views->views + views->count;
-    int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
-    if (PyObject_GetBuffer(object, view, flags) < 0)
-        return NULL;
-    views->count++;
-    if (view->itemsize != (Py_ssize_t)size || !view->format || strcmp(view->format, type) ||
-        (count >= 0 && view->len != count * (Py_ssize_t)size)) {
-        PyErr_Format(PyExc_ValueError, "got %zd bytes of type '%s', accepted: %zd items of type '%s'",
-                     view->len, view->format ? view->format : "B", count, type);
-        return NULL;
-    }
-    return view->buf;
-}
-
-/* float64, contiguous; of `count` items unless that is negative. */
-static double *doubles(Views *views, PyObject *object, Py_ssize_t count, int writable)
-{
-    return array_of(views, object, count, "d", sizeof(double), writable);
-}
-
-static void give_back(Views *views)
-{
-    while (views->count)
-        PyBuffer_Release(views->views + --views->count);
-}
-
-/* End a call that returns nothing, or whose error is set. */
-static PyObject *nothing(Views *views, int good)
-{
-    give_back(views);
-    if (!good)
-        return NULL;
+    give_back(taken);
     Py_RETURN_NONE;
 }
 
-static int arity(Py_ssize_t given, Py_ssize_t wanted)
-{
-    if (given == wanted)
-        return 1;
-    PyErr_Format(PyExc_TypeError, "got %zd arguments, accepted: %zd", given, wanted);
-    return 0;
-}
-
-static PyObject *nothing_or(int failed)
+static PyObject *nothing_or(Taken *taken, int failed)
 {
     if (!failed)
-        Py_RETURN_NONE;
+        return nothing(taken);
+    give_back(taken);
     PyErr_SetString(not_definite, "the matrix is not positive definite");
     return NULL;
 }
@@ -100,13 +56,32 @@ static int integers(PyObject *object, Py_ssize_t count, long low, Py_ssize_t hig
     return good;
 }
 
+static int fill(Body *body, PyObject *parents, PyObject *observed, PyObject *carriers,
+                PyObject *const arrays[3])
+{
+    Taken taken = {.count = 0};
+    const double *axes, *low, *high;
+    Py_ssize_t angles = body->angles;
+    const Argument wanted[] = {IN(axes, 3 * angles), IN(low, angles), IN(high, angles)};
+    if (!integers(parents, angles, -1, -1, body->parent) ||
+        !integers(carriers, body->points, -1, angles, body->carrier) ||
+        !integers(observed, angles, 0, 2, body->observed) || !take(&taken, arrays, 3, wanted, 3))
+        return 0;
+    memcpy(body->axis, axes, (size_t)angles * sizeof body->axis[0]);
+    memcpy(body->low, low, (size_t)angles * sizeof(double));
+    memcpy(body->high, high, (size_t)angles * sizeof(double));
+    give_back(&taken);
+    find_chains(body);
+    return 1;
+}
+
 static PyObject *body_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     static char *names[] = {"parents", "axes", "low", "high", "observed", "carriers", "pelvis", NULL};
-    PyObject *parents, *axes, *low, *high, *observed, *carriers;
+    PyObject *parents, *arrays[3], *observed, *carriers;
     int pelvis;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOOOOi", names, &parents, &axes, &low, &high,
-                                     &observed, &carriers, &pelvis))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOOOOi", names, &parents, arrays, arrays + 1,
+                                     arrays + 2, &observed, &carriers, &pelvis))
         return NULL;
     Py_ssize_t angles = PyObject_Length(parents), points = PyObject_Length(carriers);
     if (angles < 0 || points < 0)
@@ -119,271 +94,239 @@ static PyObject *body_new(PyTypeObject *type, PyObject *args, PyObject *keywords
     BodyObject *self = (BodyObject *)type->tp_alloc(type, 0);
     if (!self)
         return NULL;
-    Body *body = &self->body;
-    body->angles = (int)angles;
-    body->points = (int)points;
-    body->pelvis = pelvis;
-    Views views = {.count = 0};
-    const double *axis = NULL, *least = NULL, *most = NULL;
-    int good = integers(parents, angles, -1, -1, body->parent) &&
-               integers(carriers, points, -1, angles, body->carrier) &&
-               integers(observed, angles, 0, 2, body->observed) &&
-               (axis = doubles(&views, axes, 3 * angles, 0)) &&
-               (least = doubles(&views, low, angles, 0)) &&
-               (most = doubles(&views, high, angles, 0));
-    if (good) {
-        memcpy(body->axis, axis, (size_t)angles * sizeof body->axis[0]);
-        memcpy(body->low, least, (size_t)angles * sizeof(double));
-        memcpy(body->high, most, (size_t)angles * sizeof(double));
-        find_chains(body);
-    }
-    give_back(&views);
-    if (!good)
+    self->body.angles = (int)angles;
+    self->body.points = (int)points;
+    self->body.pelvis = pelvis;
+    if (!fill(&self->body, parents, observed, carriers, arrays))
         Py_CLEAR(self);
     return (PyObject *)self;
 }
 
-static PyObject *body_place(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+#define METHOD(name)                                                                         \
+    static PyObject *body_##name(BodyObject *self, PyObject *const *args, Py_ssize_t given)
+
+METHOD(place)
 {
-    Views views = {.count = 0};
     Body *body = &self->body;
     const double *offset, *place;
-    int good = arity(count, 2) && (offset = doubles(&views, args[0], 3 * body->angles, 0)) &&
-               (place = doubles(&views, args[1], 3 * body->points, 0));
-    if (good) {
-        memcpy(body->offset, offset, (size_t)body->angles * sizeof body->offset[0]);
-        memcpy(body->place, place, (size_t)body->points * sizeof body->place[0]);
-    }
-    return nothing(&views, good);
+    TAKE(IN(offset, 3 * body->angles), IN(place, 3 * body->points));
+    memcpy(body->offset, offset, (size_t)body->angles * sizeof body->offset[0]);
+    memcpy(body->place, place, (size_t)body->points * sizeof body->place[0]);
+    return nothing(&taken);
 }
 
-static PyObject *body_forward(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(forward)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles;
     const double *q;
     double *points;
-    int good = arity(count, 2) && (q = doubles(&views, args[0], nq, 0)) &&
-               (points = doubles(&views, args[1], 3 * body->points, 1));
-    if (good)
-        forward(body, q, points, NULL);
-    return nothing(&views, good);
+    TAKE(IN(q, NQ(body)), OUT(points, 3 * body->points));
+    forward(body, q, points, NULL, NULL);
+    return nothing(&taken);
 }
 
-static PyObject *body_jacobian(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(jacobian)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles;
     const double *q;
     double *points, *moves;
-    int good = arity(count, 3) && (q = doubles(&views, args[0], nq, 0)) &&
-               (points = doubles(&views, args[1], 3 * body->points, 1)) &&
-               (moves = doubles(&views, args[2], 3 * body->points * nv, 1));
-    if (good)
-        forward(body, q, points, moves);
-    return nothing(&views, good);
+    TAKE(IN(q, NQ(body)), OUT(points, 3 * body->points),
+         OUT(moves, 3 * body->points * NV(body)));
+    forward(body, q, points, moves, NULL);
+    return nothing(&taken);
 }
 
-static PyObject *body_orientations(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(integrate)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
-    const double *q;
-    double *out;
-    int good = arity(count, 2) && (q = doubles(&views, args[0], ROOT_Q + body->angles, 0)) &&
-               (out = doubles(&views, args[1], 4 * body->points, 1));
-    if (good)
-        orientations(body, q, out);
-    return nothing(&views, good);
-}
-
-static PyObject *body_integrate(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles, limited = 0;
     const double *q, *tangent;
     double *out;
-    int good = arity(count, 4) && (q = doubles(&views, args[0], nq, 0)) &&
-               (tangent = doubles(&views, args[1], nv, 0)) &&
-               (limited = PyObject_IsTrue(args[2])) >= 0 &&
-               (out = doubles(&views, args[3], nq, 1));
-    if (good)
-        integrate(body, q, tangent, limited, out);
-    return nothing(&views, good);
+    int limited;
+    TAKE(IN(q, NQ(body)), IN(tangent, NV(body)), YES_OR_NO(limited), OUT(out, NQ(body)));
+    integrate(body, q, tangent, limited, out);
+    return nothing(&taken);
 }
 
-static PyObject *body_difference(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(difference)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles;
     const double *start, *end;
     double *out;
-    int good = arity(count, 3) && (start = doubles(&views, args[0], nq, 0)) &&
-               (end = doubles(&views, args[1], nq, 0)) &&
-               (out = doubles(&views, args[2], ROOT_V + body->angles, 1));
-    if (good)
-        difference(body, start, end, out);
-    return nothing(&views, good);
+    TAKE(IN(start, NQ(body)), IN(end, NQ(body)), OUT(out, NV(body)));
+    difference(body, start, end, out);
+    return nothing(&taken);
 }
 
-/* The arrays (rest, rest_weight, expected_q, information), all or the last two None. */
-static int priors_of(Views *views, const Body *body, PyObject *const *args, Priors *priors)
-{
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles;
-    memset(priors, 0, sizeof *priors);
-    if (args[1] != Py_None)
-        if (!(priors->rest = doubles(views, args[0], body->angles, 0)) ||
-            !(priors->rest_weight = doubles(views, args[1], body->angles, 0)))
-            return 0;
-    if (args[3] != Py_None)
-        if (!(priors->expected_q = doubles(views, args[2], nq, 0)) ||
-            !(priors->information = doubles(views, args[3], nv * nv, 0)))
-            return 0;
-    return 1;
-}
+/* The priors of a call; both of a pair are given, or none. */
+#define PRIORS(body, priors)                                                            \
+    MAYBE((priors).rest, (body)->angles), MAYBE((priors).rest_weight, (body)->angles),  \
+        MAYBE((priors).expected_q, NQ(body)), MAYBE((priors).information, NV(body) * NV(body))
 
-/* The vectors of the terms [count], none of a joint that is not there. */
-static const Vector *vectors_of(Views *views, const Body *body, PyObject *object, int *count)
+/* How many vectors an array holds; -1 where one is of no joint of the body, or `agreement` is
+ * not `times` as long. */
+static int vectors_in(Taken *taken, const Body *body, const Py_buffer *array,
+                      const Py_buffer *agreement, Py_ssize_t times, Priors *priors)
 {
-    const Vector *vectors = (const Vector *)doubles(views, object, -1, 0);
-    if (!vectors)
-        return NULL;
-    Py_ssize_t size = views->views[views->count - 1].len;
-    *count = (int)(size / (Py_ssize_t)sizeof(Vector));
-    int good = size % (Py_ssize_t)sizeof(Vector) == 0;
-    for (int v = 0; good && v < *count; v++)
+    const Vector *vectors = array->buf;
+    Py_ssize_t count = array->len / (Py_ssize_t)sizeof(Vector);
+    int good = array->len % (Py_ssize_t)sizeof(Vector) == 0;
+    for (Py_ssize_t v = 0; good && v < count; v++)
         good = vectors[v].joint >= 0.0 && vectors[v].joint < body->points;
+    if (!priors->rest)
+        priors->rest_weight = NULL;
+    if (!priors->expected_q)
+        priors->information = NULL;
+    if (good && agreement->len == times * count * (Py_ssize_t)sizeof(double))
+        return (int)count;
     if (good)
-        return vectors;
-    PyErr_SetString(PyExc_ValueError, "vectors: accepted: [K, VECTOR_SIZE] of joints that the body has");
-    return NULL;
+        PyErr_Format(PyExc_ValueError, "agreement: accepted: %zd items", times * count);
+    else
+        PyErr_SetString(PyExc_ValueError,
+                        "vectors: accepted: [K, VECTOR_SIZE] of joints that the body has");
+    give_back(taken);
+    return -1;
 }
 
-static PyObject *body_energy(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(energy)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
     const double *q, *points;
     const Vector *vectors;
     Priors priors;
-    double *agreement, cost = 0.0;
-    int size;
-    int good = arity(count, 8) && (q = doubles(&views, args[0], ROOT_Q + body->angles, 0)) &&
-               (points = doubles(&views, args[1], 3 * body->points, 0)) &&
-               (vectors = vectors_of(&views, body, args[2], &size)) &&
-               priors_of(&views, body, args + 3, &priors) &&
-               (agreement = doubles(&views, args[7], size, 1));
-    if (good)
-        cost = energy(body, q, points, vectors, size, &priors, agreement);
-    give_back(&views);
-    return good ? PyFloat_FromDouble(cost) : NULL;
+    double *agreement;
+    TAKE(IN(q, NQ(body)), IN(points, 3 * body->points), IN(vectors, ANY_COUNT),
+         PRIORS(body, priors), OUT(agreement, ANY_COUNT));
+    const Py_buffer *views = taken.views;
+    int count = vectors_in(&taken, body, views + 2, views + taken.count - 1, 1, &priors);
+    if (count < 0)
+        return NULL;
+    double cost = energy(body, q, points, vectors, count, &priors, agreement);
+    give_back(&taken);
+    return PyFloat_FromDouble(cost);
 }
 
-static PyObject *body_normal_equations(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(normal_equations)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
-    int nv = ROOT_V + body->angles, size;
     const double *q, *points, *moves, *agreement;
     const Vector *vectors;
     Priors priors;
     double *information, *gradient;
-    int good = arity(count, 11) && (q = doubles(&views, args[0], ROOT_Q + body->angles, 0)) &&
-               (points = doubles(&views, args[1], 3 * body->points, 0)) &&
-               (moves = doubles(&views, args[2], 3 * body->points * nv, 0)) &&
-               (vectors = vectors_of(&views, body, args[3], &size)) &&
-               priors_of(&views, body, args + 4, &priors) &&
-               (agreement = doubles(&views, args[8], size, 0)) &&
-               (information = doubles(&views, args[9], nv * nv, 1)) &&
-               (gradient = doubles(&views, args[10], nv, 1));
-    if (good)
-        normal_equations(body, q, points, moves, vectors, size, &priors, agreement, information,
-                         gradient);
-    return nothing(&views, good);
+    TAKE(IN(q, NQ(body)), IN(points, 3 * body->points), IN(moves, 3 * body->points * NV(body)),
+         IN(vectors, ANY_COUNT), PRIORS(body, priors), IN(agreement, ANY_COUNT),
+         OUT(information, NV(body) * NV(body)), OUT(gradient, NV(body)));
+    const Py_buffer *views = taken.views;
+    int count = vectors_in(&taken, body, views + 3, views + taken.count - 3, 1, &priors);
+    if (count < 0)
+        return NULL;
+    normal_equations(body, q, points, moves, vectors, count, &priors, agreement, information,
+                     gradient);
+    return nothing(&taken);
 }
 
-static PyObject *body_newton_step(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(newton_step)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles;
     const double *q, *information, *gradient;
     double damping, *step, *moved;
-    int good = arity(count, 6) && (q = doubles(&views, args[0], nq, 0)) &&
-               (information = doubles(&views, args[1], nv * nv, 0)) &&
-               (gradient = doubles(&views, args[2], nv, 0)) &&
-               ((damping = PyFloat_AsDouble(args[3])) != -1.0 || !PyErr_Occurred()) &&
-               (step = doubles(&views, args[4], nv, 1)) &&
-               (moved = doubles(&views, args[5], nq, 1));
-    int failed = good && newton_step(body, q, information, gradient, damping, step, moved);
-    give_back(&views);
-    return good ? nothing_or(failed) : NULL;
+    TAKE(IN(q, NQ(body)), IN(information, NV(body) * NV(body)), IN(gradient, NV(body)),
+         NUMBER(damping), OUT(step, NV(body)), OUT(moved, NQ(body)));
+    return nothing_or(&taken, newton_step(body, q, information, gradient, damping, step, moved));
 }
 
-static PyObject *body_predict(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(minimise)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
-    int nv = ROOT_V + body->angles;
-    const double *moves, *by;
+    const Vector *vectors;
+    Priors priors;
+    Search search;
+    Fit fit;
+    TAKE(OUT(fit.q, NQ(body)), IN(vectors, ANY_COUNT), PRIORS(body, priors),
+         NUMBER(search.small_step), NUMBER(search.small_gain), BELOW(search.iterations, INT_MAX),
+         OUT(fit.points, 3 * body->points), OUT(fit.information, NV(body) * NV(body)),
+         OUT(fit.agreement, ANY_COUNT));
+    const Py_buffer *views = taken.views;
+    int count = vectors_in(&taken, body, views + 1, views + taken.count - 1, 2, &priors);
+    if (count < 0)
+        return NULL;
+    if (minimise(body, vectors, count, &priors, &search, &fit))
+        return nothing_or(&taken, 1);
+    give_back(&taken);
+    return PyFloat_FromDouble(fit.cost);
+}
+
+#define STATE(body, state)                                                       \
+    OUT((state).velocity, NV(body)), OUT((state).covariance, NV(body) * NV(body)), \
+        OUT((state).cross, NV(body) * NV(body)), OUT((state).speed, NV(body) * NV(body))
+
+METHOD(predict)
+{
+    const Body *body = &self->body;
+    const double *q;
+    const Advance *by;
     State state;
-    int good = arity(count, 6) && (moves = doubles(&views, args[0], 3 * body->points * nv, 0)) &&
-               (by = doubles(&views, args[1], sizeof(Advance) / sizeof(double), 0)) &&
-               (state.velocity = doubles(&views, args[2], nv, 1)) &&
-               (state.covariance = doubles(&views, args[3], nv * nv, 1)) &&
-               (state.cross = doubles(&views, args[4], nv * nv, 1)) &&
-               (state.speed = doubles(&views, args[5], nv * nv, 1));
-    int failed = good && predict(body, moves, (const Advance *)by, &state);
-    give_back(&views);
-    return good ? nothing_or(failed) : NULL;
+    TAKE(IN(q, NQ(body)), IN(by, DOUBLES(Advance)), STATE(body, state));
+    return nothing_or(&taken, predict(body, q, by, &state));
 }
 
-static PyObject *body_correct(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(correct)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles;
     const double *q, *moved, *information, *prior;
     double jitter;
     State state;
-    int good = arity(count, 9) && (q = doubles(&views, args[0], nq, 0)) &&
-               (moved = doubles(&views, args[1], nv, 0)) &&
-               (information = doubles(&views, args[2], nv * nv, 0)) &&
-               (prior = doubles(&views, args[3], nv * nv, 0)) &&
-               ((jitter = PyFloat_AsDouble(args[4])) != -1.0 || !PyErr_Occurred()) &&
-               (state.velocity = doubles(&views, args[5], nv, 1)) &&
-               (state.covariance = doubles(&views, args[6], nv * nv, 1)) &&
-               (state.cross = doubles(&views, args[7], nv * nv, 1)) &&
-               (state.speed = doubles(&views, args[8], nv * nv, 1));
-    int failed = good && correct(body, q, moved, information, prior, jitter, &state);
-    give_back(&views);
-    return good ? nothing_or(failed) : NULL;
+    TAKE(IN(q, NQ(body)), IN(moved, NV(body)), IN(information, NV(body) * NV(body)),
+         IN(prior, NV(body) * NV(body)), NUMBER(jitter), STATE(body, state));
+    return nothing_or(&taken, correct(body, q, moved, information, prior, jitter, &state));
 }
 
-static PyObject *body_point_variance(BodyObject *self, PyObject *const *args, Py_ssize_t count)
+METHOD(variance)
 {
-    Views views = {.count = 0};
     const Body *body = &self->body;
-    int nv = ROOT_V + body->angles;
-    const double *moves, *covariance;
-    double *out;
-    int good = arity(count, 3) && (moves = doubles(&views, args[0], 3 * body->points * nv, 0)) &&
-               (covariance = doubles(&views, args[1], nv * nv, 0)) &&
-               (out = doubles(&views, args[2], 3 * body->points, 1));
-    if (good)
-        point_variance(body, moves, covariance, out);
-    return nothing(&views, good);
+    const double *q, *covariance;
+    double *points, *out, moves[MAX_POINTS * 3 * MAX_NV];
+    TAKE(IN(q, NQ(body)), IN(covariance, NV(body) * NV(body)), OUT(points, 3 * body->points),
+         OUT(out, 3 * body->points));
+    forward(body, q, points, moves, NULL);
+    point_variance(body, moves, covariance, out);
+    return nothing(&taken);
 }
 
+METHOD(describe)
+{
+    const Body *body = &self->body;
+    int points = body->points;
+    const double *q, *velocity, *covariance, *unseen_s;
+    const Stated *stated;
+    Description out;
+    TAKE(IN(q, NQ(body)), IN(velocity, NV(body)), IN(covariance, NV(body) * NV(body)),
+         IN(unseen_s, points), IN(stated, DOUBLES(Stated)), OUT(out.points, 3 * points),
+         OUT(out.quaternions, 4 * points), OUT(out.transform, 16), OUT(out.velocities, 3 * points),
+         OUT(out.deviations, 3 * points), OUT(out.mean_deviation, points));
+    int finite = describe(body, q, velocity, covariance, unseen_s, stated, &out);
+    give_back(&taken);
+    return PyBool_FromLong(finite);
+}
+
+METHOD(smooth)
+{
+    const Body *body = &self->body;
+    const double *q, *wanted_q;
+    const Smoothing *by;
+    double *speed, *out;
+    TAKE(IN(q, NQ(body)), IN(wanted_q, NQ(body)), IN(by, DOUBLES(Smoothing)),
+         OUT(speed, NV(body)), OUT(out, NQ(body)));
+    smooth(body, q, wanted_q, by, speed, out);
+    return nothing(&taken);
+}
+
+#undef METHOD
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))body_##name, METH_FASTCALL, NULL}
 static PyMethodDef body_methods[] = {
-    METHOD(place), METHOD(forward), METHOD(jacobian), METHOD(orientations), METHOD(integrate),
+    METHOD(place), METHOD(forward), METHOD(jacobian), METHOD(integrate),
     METHOD(difference), METHOD(energy), METHOD(normal_equations), METHOD(newton_step),
-    METHOD(predict), METHOD(correct), METHOD(point_variance), {NULL, NULL, 0, NULL},
+    METHOD(minimise), METHOD(predict), METHOD(correct), METHOD(variance), METHOD(describe),
+    METHOD(smooth), {NULL, NULL, 0, NULL},
 };
 
 static PyTypeObject body_type = {
@@ -397,61 +340,184 @@ static PyTypeObject body_type = {
 
 /* ---- the module -------------------------------------------------------------------- */
 
-static PyObject *module_inverse(PyObject *self, PyObject *const *args, Py_ssize_t count)
+#define FUNCTION(name)                                                                         \
+    static PyObject *module_##name(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t given)
+
+/* The length of an argument; -1 with an error set where it has none, or it is above the limit. */
+static Py_ssize_t length_of(PyObject *const *args, Py_ssize_t given, Py_ssize_t place, Py_ssize_t limit)
 {
-    (void)self;
-    Views views = {.count = 0};
-    Py_ssize_t size = count ? PyObject_Length(args[0]) : 0;
+    Py_ssize_t length = given > place ? PyObject_Length(args[place]) : 0;
+    if (length <= limit)
+        return length;
+    PyErr_Format(PyExc_ValueError, "got an array of length %zd, accepted: at most %zd", length, limit);
+    return -1;
+}
+
+FUNCTION(inverse)
+{
     const double *matrix;
     double jitter, *out;
-    if (size < 0 || !arity(count, 3))
-        return NULL;
-    if (size > MAX_NV) {
-        PyErr_Format(PyExc_ValueError, "got a matrix of %zd rows, accepted: at most %d", size, MAX_NV);
-        return NULL;
-    }
-    int good = (matrix = doubles(&views, args[0], size * size, 0)) &&
-               ((jitter = PyFloat_AsDouble(args[1])) != -1.0 || !PyErr_Occurred()) &&
-               (out = doubles(&views, args[2], size * size, 1));
-    int failed = good && inverse((int)size, matrix, jitter, out);
-    give_back(&views);
-    return good ? nothing_or(failed) : NULL;
-}
-
-static PyObject *module_quaternion(PyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    (void)self;
-    Views views = {.count = 0};
-    const double *rotation;
-    double *out;
-    int good = arity(count, 2) && (rotation = doubles(&views, args[0], 9, 0)) &&
-               (out = doubles(&views, args[1], 4, 1));
-    if (good)
-        quaternion_of(rotation, out);
-    return nothing(&views, good);
-}
-
-static PyObject *module_root_position(PyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    (void)self;
-    Views views = {.count = 0};
-    const double *local, *rays, *weight, *limits;
-    double *out;
-    Py_ssize_t size = count == 5 ? PyObject_Length(args[2]) : 0;
+    Py_ssize_t size = length_of(args, given, 0, MAX_NV);
     if (size < 0)
         return NULL;
-    if (size > MAX_POINTS) {
-        PyErr_Format(PyExc_ValueError, "got %zd joints, accepted: at most %d", size, MAX_POINTS);
+    TAKE(IN(matrix, size * size), NUMBER(jitter), OUT(out, size * size));
+    return nothing_or(&taken, inverse((int)size, matrix, jitter, out));
+}
+
+FUNCTION(quaternion)
+{
+    const double *rotation;
+    double *out;
+    TAKE(IN(rotation, 9), OUT(out, 4));
+    quaternion_of(rotation, out);
+    return nothing(&taken);
+}
+
+FUNCTION(root_transform)
+{
+    const double *q;
+    double *out;
+    TAKE(IN(q, ANY_COUNT), OUT(out, 16));
+    if (taken.views[0].len < (Py_ssize_t)(ROOT_Q * sizeof(double))) {
+        give_back(&taken);
+        PyErr_SetString(PyExc_ValueError, "accepted: a configuration");
         return NULL;
     }
-    int good = arity(count, 5) && (local = doubles(&views, args[0], 3 * size, 0)) &&
-               (rays = doubles(&views, args[1], 2 * size, 0)) &&
-               (weight = doubles(&views, args[2], size, 0)) &&
-               (limits = doubles(&views, args[3], sizeof(RootLimits) / sizeof(double), 0)) &&
-               (out = doubles(&views, args[4], 3, 1));
-    int open = good && root_position((int)size, local, rays, weight, (const RootLimits *)limits, out);
-    give_back(&views);
-    return good ? PyBool_FromLong(!open) : NULL;
+    root_transform(q, out);
+    return nothing(&taken);
+}
+
+FUNCTION(root_position)
+{
+    const double *local, *rays, *weight;
+    const RootLimits *limits;
+    double *out;
+    Py_ssize_t size = length_of(args, given, 2, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(local, 3 * size), IN(rays, 2 * size), IN(weight, size),
+         IN(limits, DOUBLES(RootLimits)), OUT(out, 3));
+    int open = root_position((int)size, local, rays, weight, limits, out);
+    give_back(&taken);
+    return PyBool_FromLong(!open);
+}
+
+FUNCTION(measure)
+{
+    const double *given_local, *given_confidence;
+    double largest, *local, *rays, *confidence;
+    int pelvis;
+    Py_ssize_t size = length_of(args, given, 1, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(given_local, 3 * size), IN(given_confidence, size), BELOW(pelvis, size),
+         NUMBER(largest), OUT(local, 3 * size), OUT(rays, 2 * size), OUT(confidence, size));
+    int seen = measure((int)size, pelvis, largest, given_local, given_confidence, local, rays,
+                       confidence);
+    give_back(&taken);
+    return PyLong_FromLong(seen);
+}
+
+FUNCTION(with_lengths)
+{
+    const double *joints, *lengths;
+    const int64_t *parents;
+    double *out;
+    Py_ssize_t size = length_of(args, given, 1, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(joints, 3 * size), IN(lengths, size), INDICES_IN(parents, size), OUT(out, 3 * size));
+    with_lengths((int)size, parents, joints, lengths, out);
+    return nothing(&taken);
+}
+
+FUNCTION(length_along)
+{
+    const double *weight, *seen, *fitted, *lengths;
+    const int64_t *parents;
+    double along, whole;
+    Py_ssize_t size = length_of(args, given, 0, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(weight, size), IN(seen, 3 * size), IN(fitted, 3 * size), IN(lengths, size),
+         INDICES_IN(parents, size));
+    length_along((int)size, parents, weight, seen, fitted, lengths, &along, &whole);
+    give_back(&taken);
+    return Py_BuildValue("dd", along, whole);
+}
+
+FUNCTION(gate)
+{
+    Py_ssize_t size = length_of(args, given, 2, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    Seen seen = {.count = (int)size};
+    const double *points, *variance, *lengths;
+    const Gates *gates;
+    Limbs limbs;
+    double *local;
+    uint8_t *off, *exchanged;
+    int pelvis;
+    TAKE(IN(seen.local, 3 * size), IN(seen.rays, 2 * size), IN(seen.confidence, size),
+         IN(points, 3 * size), IN(variance, 3 * size), IN(lengths, size), BELOW(pelvis, size),
+         INDICES_IN(limbs.parents, size), INDICES_IN(limbs.mirror, size),
+         IN(limbs.members, 2 * size), IN(limbs.size_weights, size), IN(gates, DOUBLES(Gates)),
+         OUT(local, 3 * size), FLAGS_OUT(off, 2 * size), FLAGS_OUT(exchanged, 4));
+    int any = gate(&seen, points, variance, lengths, pelvis, &limbs, gates, local, off, exchanged);
+    give_back(&taken);
+    return PyBool_FromLong(any);
+}
+
+FUNCTION(weigh)
+{
+    const Vector *vectors;
+    const double *weight, *target;
+    double scale, bound;
+    Vector *out;
+    Py_ssize_t size = length_of(args, given, 0, PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(Vector));
+    if (size < 0)
+        return NULL;
+    Py_ssize_t whole = size * (Py_ssize_t)DOUBLES(Vector);
+    TAKE(IN(vectors, whole), MAYBE(weight, size), NUMBER(scale), NUMBER(bound),
+         IN(target, ANY_COUNT), OUT(out, whole));
+    Py_ssize_t targets = taken.views[weight ? 2 : 1].len / (Py_ssize_t)sizeof(double);
+    if (targets > 4 * size || (size && targets % size)) {
+        give_back(&taken);
+        PyErr_Format(PyExc_ValueError, "target: got %zd items, accepted: [%zd, 4] or less", targets, size);
+        return NULL;
+    }
+    weigh(vectors, (int)size, weight, scale, bound, target, size ? (int)(targets / size) : 0, out);
+    return nothing(&taken);
+}
+
+FUNCTION(residual)
+{
+    const double *projected, *pixels, *confidence;
+    const uint8_t *rejected;
+    double *shown;
+    Py_ssize_t size = length_of(args, given, 2, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(projected, 2 * size), IN(pixels, 2 * size), IN(confidence, size),
+         FLAGS_IN(rejected, size), OUT(shown, 2 * size));
+    double found = residual((int)size, projected, pixels, confidence, rejected, shown);
+    give_back(&taken);
+    return PyFloat_FromDouble(found);
+}
+
+FUNCTION(beyond)
+{
+    const double *points, *last, *velocity;
+    const Bounds *bounds;
+    double *out;
+    Py_ssize_t size = length_of(args, given, 0, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(points, 3 * size), IN(last, 3 * size), IN(velocity, 3 * size),
+         IN(bounds, DOUBLES(Bounds)), OUT(out, size));
+    double most = beyond((int)size, points, last, velocity, bounds, out);
+    give_back(&taken);
+    return PyFloat_FromDouble(most);
 }
 
 static int execute(PyObject *module)
@@ -466,18 +532,19 @@ static int execute(PyObject *module)
     Py_INCREF(&body_type);
     if (PyModule_AddObject(module, "Body", (PyObject *)&body_type) < 0)
         return -1;
-    if (PyModule_AddIntConstant(module, "VECTOR_SIZE", sizeof(Vector) / sizeof(double)) < 0 ||
+    if (PyModule_AddIntConstant(module, "VECTOR_SIZE", DOUBLES(Vector)) < 0 ||
         PyModule_AddIntMacro(module, PLACE) < 0 || PyModule_AddIntMacro(module, RELATIVE) < 0 ||
         PyModule_AddIntMacro(module, RAY) < 0)
         return -1;
     return 0;
 }
 
+#undef FUNCTION
+#define FUNCTION(name) {#name, (PyCFunction)(void (*)(void))module_##name, METH_FASTCALL, NULL}
 static PyMethodDef methods[] = {
-    {"inverse", (PyCFunction)(void (*)(void))module_inverse, METH_FASTCALL, NULL},
-    {"root_position", (PyCFunction)(void (*)(void))module_root_position, METH_FASTCALL, NULL},
-    {"quaternion", (PyCFunction)(void (*)(void))module_quaternion, METH_FASTCALL, NULL},
-    {NULL, NULL, 0, NULL},
+    FUNCTION(inverse), FUNCTION(quaternion), FUNCTION(root_transform), FUNCTION(root_position),
+    FUNCTION(measure), FUNCTION(with_lengths), FUNCTION(length_along), FUNCTION(gate),
+    FUNCTION(weigh), FUNCTION(residual), FUNCTION(beyond), {NULL, NULL, 0, NULL},
 };
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};
