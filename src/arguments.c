@@ -9,7 +9,10 @@ static int is_of(const char *format, Py_ssize_t itemsize, const Argument *wanted
     switch (wanted->kind) {
     case FLAGS:
         return itemsize == 1 && !strcmp(format, "?");
+    case FLOATS:
+        return itemsize == sizeof(float) && !strcmp(format, "f");
     case INDICES:
+    case WHOLES:
         return itemsize == 8 && (!strcmp(format, "l") || !strcmp(format, "q"));
     default:
         return itemsize == sizeof(double) && !strcmp(format, "d");
@@ -18,7 +21,8 @@ static int is_of(const char *format, Py_ssize_t itemsize, const Argument *wanted
 
 static int array(Taken *taken, PyObject *object, const Argument *wanted)
 {
-    static const char *const names[] = {[ARRAY] = "float64", [FLAGS] = "bool", [INDICES] = "int64"};
+    static const char *const names[] = {[ARRAY] = "float64", [FLOATS] = "float32", [FLAGS] = "bool",
+                                        [INDICES] = "int64", [WHOLES] = "int64"};
     if (wanted->optional && object == Py_None) {
         *(void **)wanted->to = NULL;
         return 1;

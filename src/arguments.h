@@ -10,20 +10,24 @@
 
 /* What a call wants at a place. */
 typedef struct {
-    enum { ARRAY, FLAGS, INDICES, SCALAR, SWITCH, WHOLE } kind;
+    enum { ARRAY, FLOATS, FLAGS, INDICES, WHOLES, SCALAR, SWITCH, WHOLE } kind;
     void *to;         /* the pointer, or the number, that is set */
     Py_ssize_t count; /* of an array's items; what INDICES and WHOLE are below */
     int writable, optional;
 } Argument;
 
-/* Arrays of float64, of bool and of int64 (each below its count), contiguous.  OUT is written
- * to; MAYBE may be None, which is NULL. */
+/* Arrays of float64, float32, bool and int64 (INDICES: each below their count), contiguous.
+ * OUT is written to; MAYBE may be None, which is NULL. */
 #define IN(pointer, count) {ARRAY, &(pointer), count, 0, 0}
 #define OUT(pointer, count) {ARRAY, &(pointer), count, 1, 0}
 #define MAYBE(pointer, count) {ARRAY, &(pointer), count, 0, 1}
+#define FLOATS_IN(pointer, count) {FLOATS, &(pointer), count, 0, 0}
+#define FLOATS_MAYBE(pointer, count) {FLOATS, &(pointer), count, 0, 1}
 #define FLAGS_IN(pointer, count) {FLAGS, &(pointer), count, 0, 0}
 #define FLAGS_OUT(pointer, count) {FLAGS, &(pointer), count, 1, 0}
 #define INDICES_IN(pointer, count) {INDICES, &(pointer), count, 0, 0}
+#define WHOLES_IN(pointer, count) {WHOLES, &(pointer), count, 0, 0}
+#define WHOLES_OUT(pointer, count) {WHOLES, &(pointer), count, 1, 0}
 #define NUMBER(value) {SCALAR, &(value), 0, 0, 0} /* a double */
 #define YES_OR_NO(value) {SWITCH, &(value), 0, 0, 0} /* an int */
 #define BELOW(value, count) {WHOLE, &(value), count, 0, 0} /* an int from 0 on */

@@ -520,6 +520,102 @@ FUNCTION(beyond)
     return PyFloat_FromDouble(most);
 }
 
+/* Takes heat [maps, h, w]; leaves the function where that is something else. */
+static int heat_of(Taken *taken, Heat *heat, int height, int width)
+{
+    Py_ssize_t cells = (Py_ssize_t)height * width;
+    Py_ssize_t items = taken->views[0].len / (Py_ssize_t)sizeof(float);
+    heat->height = height;
+    heat->width = width;
+    heat->maps = cells ? (int)(items / cells) : 0;
+    if (cells && width <= MAX_CELLS && items % cells == 0 && heat->maps <= MAX_POINTS)
+        return 1;
+    PyErr_Format(PyExc_ValueError, "got %zd cells, accepted: at most %d maps [%d, %d], no wider than %d",
+                 items, MAX_POINTS, height, width, MAX_CELLS);
+    give_back(taken);
+    return 0;
+}
+
+/* Whether indices [count] are all below a limit. */
+static int are_below(Taken *taken, const int64_t *indices, Py_ssize_t count, Py_ssize_t limit)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (indices[i] < 0 || indices[i] >= limit) {
+            PyErr_Format(PyExc_ValueError, "got index %lld, accepted: from 0 on, below %zd",
+                         (long long)indices[i], limit);
+            give_back(taken);
+            return 0;
+        }
+    return 1;
+}
+
+FUNCTION(maxima)
+{
+    Heat heat;
+    Prior prior;
+    const int64_t *pair;
+    int64_t *cells;
+    double cost, radius;
+    int height, width;
+    TAKE(FLOATS_IN(heat.values, ANY_COUNT), BELOW(height, INT_MAX), BELOW(width, INT_MAX),
+         FLOATS_MAYBE(prior.across, ANY_COUNT), FLOATS_MAYBE(prior.down, ANY_COUNT),
+         NUMBER(prior.hysteresis), WHOLES_IN(pair, ANY_COUNT), NUMBER(cost), NUMBER(radius),
+         WHOLES_OUT(cells, ANY_COUNT));
+    const Py_buffer *views = taken.views, *last = views + taken.count - 1;
+    Py_ssize_t pairs = last[-1].len / (Py_ssize_t)(2 * sizeof(int64_t));
+    if (!heat_of(&taken, &heat, height, width) || !are_below(&taken, pair, 2 * pairs, heat.maps))
+        return NULL;
+    int has_prior = prior.across && prior.down;
+    if (last->len != heat.maps * (Py_ssize_t)sizeof(int64_t) ||
+        (has_prior && (views[1].len != heat.maps * width * (Py_ssize_t)sizeof(float) ||
+                       views[2].len != heat.maps * height * (Py_ssize_t)sizeof(float)))) {
+        give_back(&taken);
+        PyErr_Format(PyExc_ValueError, "accepted: a prior and cells of %d maps", heat.maps);
+        return NULL;
+    }
+    if (!has_prior)
+        prior.across = prior.down = NULL;
+    maxima(&heat, &prior, (int)pairs, pair, cost, radius, cells);
+    return nothing(&taken);
+}
+
+FUNCTION(tops)
+{
+    Heat heat;
+    const int64_t *maps, *cells;
+    double lowest, largest_gain, *places, *heights;
+    int height, width;
+    Py_ssize_t size = length_of(args, given, 3, INT_MAX);
+    if (size < 0)
+        return NULL;
+    TAKE(FLOATS_IN(heat.values, ANY_COUNT), BELOW(height, INT_MAX), BELOW(width, INT_MAX),
+         WHOLES_IN(maps, size), WHOLES_IN(cells, size), NUMBER(lowest), NUMBER(largest_gain),
+         OUT(places, 2 * size), OUT(heights, size));
+    if (!heat_of(&taken, &heat, height, width) || !are_below(&taken, maps, size, heat.maps) ||
+        !are_below(&taken, cells, size, (Py_ssize_t)height * width))
+        return NULL;
+    tops(&heat, (int)size, maps, cells, lowest, largest_gain, places, heights);
+    return nothing(&taken);
+}
+
+FUNCTION(peaks)
+{
+    Heat heat;
+    int64_t *maps, *cells;
+    double lowest;
+    int height, width;
+    Py_ssize_t size = length_of(args, given, 4, INT_MAX);
+    if (size < 0)
+        return NULL;
+    TAKE(FLOATS_IN(heat.values, ANY_COUNT), BELOW(height, INT_MAX), BELOW(width, INT_MAX),
+         NUMBER(lowest), WHOLES_OUT(maps, size), WHOLES_OUT(cells, size));
+    if (!heat_of(&taken, &heat, height, width))
+        return NULL;
+    int count = peaks(&heat, lowest, (int)size, maps, cells);
+    give_back(&taken);
+    return PyLong_FromLong(count);
+}
+
 static int execute(PyObject *module)
 {
     PyObject *linalg = PyImport_ImportModule("numpy.linalg");
@@ -544,7 +640,8 @@ static int execute(PyObject *module)
 static PyMethodDef methods[] = {
     FUNCTION(inverse), FUNCTION(quaternion), FUNCTION(root_transform), FUNCTION(root_position),
     FUNCTION(measure), FUNCTION(with_lengths), FUNCTION(length_along), FUNCTION(gate),
-    FUNCTION(weigh), FUNCTION(residual), FUNCTION(beyond), {NULL, NULL, 0, NULL},
+    FUNCTION(weigh), FUNCTION(residual), FUNCTION(beyond), FUNCTION(maxima), FUNCTION(tops),
+    FUNCTION(peaks), {NULL, NULL, 0, NULL},
 };
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};

@@ -252,6 +252,33 @@ int gate(const Seen *seen, const double *points, const double *variance, const d
          int pelvis, const Limbs *limbs, const Gates *gates, double *local, uint8_t *off,
          uint8_t *exchanged);
 
+/* ---- maps.c --------------------------------------------------------------------------- */
+
+#define MAX_CELLS 512 /* along the edge of a map */
+
+typedef struct {
+    int maps, height, width;
+    const float *values; /* [maps, height, width] */
+} Heat;
+
+/* What a map's cells are multiplied by: 1 - hysteresis, and that times both, together. */
+typedef struct {
+    const float *across, *down; /* [maps, width], [maps, height]; NULL: 1 everywhere */
+    double hysteresis;
+} Prior;
+
+/* cells [maps]: the highest of each; maps of a pair whose maxima fall together may be in their
+ * second ones. */
+void maxima(const Heat *heat, const Prior *prior, int pairs, const int64_t *pair, double cost,
+            double radius, int64_t *cells);
+
+/* Where between the cells [count] of those maps the heat is highest, and how high. */
+void tops(const Heat *heat, int count, const int64_t *maps, const int64_t *cells, double lowest,
+          double largest_gain, double *places, double *heights);
+
+/* The first `most` cells that are higher than those about them; returns how many. */
+int peaks(const Heat *heat, double lowest, int most, int64_t *maps, int64_t *cells);
+
 /* ---- root.c -------------------------------------------------------------------------- */
 
 typedef struct {

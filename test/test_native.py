@@ -430,6 +430,31 @@ def test_indices_of_joints_that_are_not_there_are_refused(parents, match):
     native.with_lengths(joints, np.ones(NUM_JOINTS), cycle, out)
 
 
+def test_maps_and_cells_that_are_not_there_are_refused():
+    heat, cells = np.zeros((2, 4, 5), np.float32), np.zeros(2, np.int64)
+    out = np.empty((2, 2)), np.empty(2)
+    pairs, no_prior = np.array([[0, 1]]), (None, None, 0.0)
+    native.maxima(heat, 4, 5, *no_prior, pairs, 0.1, 2.0, cells)
+    with pytest.raises(ValueError, match="accepted: at most 64 maps"):
+        native.maxima(heat, 3, 5, *no_prior, pairs, 0.1, 2.0, cells)
+    with pytest.raises(ValueError, match="no wider than 512"):
+        native.maxima(np.zeros(600, np.float32), 1, 600, *no_prior, pairs, 0.1, 2.0, cells)
+    with pytest.raises(ValueError, match="index 2, accepted: from 0 on, below 2"):
+        native.maxima(heat, 4, 5, *no_prior, pairs + 1, 0.1, 2.0, cells)
+    with pytest.raises(ValueError, match="a prior and cells of 2 maps"):
+        native.maxima(heat, 4, 5, *no_prior, pairs, 0.1, 2.0, np.zeros(3, np.int64))
+    short = np.zeros(9, np.float32), np.zeros(8, np.float32), 0.3
+    with pytest.raises(ValueError, match="a prior and cells of 2 maps"):
+        native.maxima(heat, 4, 5, *short, pairs, 0.1, 2.0, cells)
+    first = np.zeros(2, np.int64)
+    for maps, at, match in ((first + 2, first, "below 2"), (first, first + 20, "below 20")):
+        with pytest.raises(ValueError, match=match):
+            native.tops(heat, 4, 5, maps, at, 0.02, 2.0, *out)
+    with pytest.raises(ValueError, match="float32"):
+        native.peaks(heat.astype(np.float64), 4, 5, 0.5, first, first.copy())
+    assert native.peaks(heat, 4, 5, 0.0, np.empty(1, np.int64), np.empty(1, np.int64)) == 1
+
+
 def test_more_than_fits_is_refused():
     many = np.zeros(65)
     with pytest.raises(ValueError, match="at most 64"):

@@ -1,7 +1,8 @@
-"""The arithmetic of the fit, in C (`src/`); built by colcon, CMake and pip alike.
+"""The arithmetic of the fit, and the maxima of heatmaps, in C (`src/`).
 
-Arrays are NumPy's, C-contiguous, of exactly the sizes given here, and float64 unless bool or
-int64 is stated; others raise ValueError or BufferError.  `out` and what is said to be filled are
+Built by colcon, CMake and pip alike.
+Arrays are NumPy's, C-contiguous, of exactly the sizes given here, and float64 unless another
+type is stated; others raise ValueError or BufferError.  `out` and what is said to be filled are
 written to.  N is the number of a body's angles, NQ = 7 + N and NV = 6 + N, P the number of its
 points; what configurations and tangents are is said in `body.kinematics`.
 
@@ -191,6 +192,68 @@ def beyond(
         last_m: where they are [m], with
         velocity_mps: [P, 3] that brought them there [m/s].
         bounds: [3] time between both [s], speed [m/s] and acceleration [m/s^2] allowed.
+    """
+
+def maxima(
+    heat: np.ndarray,
+    height: int,
+    width: int,
+    across: np.ndarray | None,
+    down: np.ndarray | None,
+    hysteresis: float,
+    pairs: np.ndarray,
+    cost: float,
+    radius: float,
+    cells: np.ndarray,
+) -> None:
+    """Fill cells [M] int64 with the flat index of the cell that each map has its joint in.
+
+    That is the first of the highest; but joints of a pair that are within twice the radius are
+    in their first or second ones, whichever together are highest, less cost times a Gaussian of
+    their distance.
+
+    Args:
+        heat: [M, height, width] float32.
+        across: [M, width] float32, and
+        down: [M, height] float32: cells count 1 - hysteresis + hysteresis times the product of
+            these; None: 1.
+        pairs: [*, 2] int64 of maps.
+        cost: in units of heat.
+        radius: standard deviation of that Gaussian [cells].
+    """
+
+def tops(
+    heat: np.ndarray,
+    height: int,
+    width: int,
+    maps: np.ndarray,
+    cells: np.ndarray,
+    lowest: float,
+    largest_gain: float,
+    places: np.ndarray,
+    heights: np.ndarray,
+) -> None:
+    """Fill places [N, 2] and heights [N] with the tops of the heat, see `perception.decode`.
+
+    Args:
+        heat: [M, height, width] float32.
+        maps: [N] int64, and
+        cells: [N] int64: flat index in them of the cell that each is about.
+        lowest: share of the cell's heat below which its neighbours' is taken for that.
+        largest_gain: how much higher than its cell a top may be taken to be.
+        places: x and y [cells].
+    """
+
+def peaks(
+    heat: np.ndarray, height: int, width: int, lowest: float, maps: np.ndarray, cells: np.ndarray
+) -> int:
+    """Fill maps and cells [N] int64 with cells that are higher than their eight neighbours.
+
+    Of two equal neighbours the first is.  Returns how many there are, N at most.
+
+    Args:
+        heat: [M, height, width] float32.
+        lowest: least heat of them.
     """
 
 class Body:
