@@ -549,6 +549,23 @@ static int are_below(Taken *taken, const int64_t *indices, Py_ssize_t count, Py_
     return 1;
 }
 
+FUNCTION(one_euro)
+{
+    const double *values;
+    double *value, *speed;
+    Smoothing by = {.lever_m = 1.0};
+    TAKE(IN(values, ANY_COUNT), NUMBER(by.dt_s), NUMBER(by.speed_cutoff_hz),
+         NUMBER(by.min_cutoff_hz), NUMBER(by.beta), OUT(value, ANY_COUNT), OUT(speed, ANY_COUNT));
+    const Py_buffer *views = taken.views;
+    if (views[1].len != views[0].len || views[2].len != views[0].len) {
+        give_back(&taken);
+        PyErr_SetString(PyExc_ValueError, "accepted: values and a state of the same size");
+        return NULL;
+    }
+    one_euro((int)(views[0].len / (Py_ssize_t)sizeof(double)), values, &by, value, speed);
+    return nothing(&taken);
+}
+
 FUNCTION(maxima)
 {
     Heat heat;
@@ -640,8 +657,8 @@ static int execute(PyObject *module)
 static PyMethodDef methods[] = {
     FUNCTION(inverse), FUNCTION(quaternion), FUNCTION(root_transform), FUNCTION(root_position),
     FUNCTION(measure), FUNCTION(with_lengths), FUNCTION(length_along), FUNCTION(gate),
-    FUNCTION(weigh), FUNCTION(residual), FUNCTION(beyond), FUNCTION(maxima), FUNCTION(tops),
-    FUNCTION(peaks), {NULL, NULL, 0, NULL},
+    FUNCTION(weigh), FUNCTION(residual), FUNCTION(beyond), FUNCTION(one_euro), FUNCTION(maxima),
+    FUNCTION(tops), FUNCTION(peaks), {NULL, NULL, 0, NULL},
 };
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};

@@ -195,6 +195,16 @@ double residual(int count, const double *projected, const double *pixels, const 
                 const uint8_t *rejected, double *shown);
 
 typedef struct {
+    double dt_s, max_speed, max_acceleration;
+} Bounds;
+
+/* out [P]: how many times its bound a motion from last is, that was at velocity; the largest. */
+double beyond(int count, const double *points, const double *last, const double *velocity,
+              const Bounds *bounds, double *out);
+
+/* ---- filters.c ----------------------------------------------------------------------- */
+
+typedef struct {
     double dt_s, speed_cutoff_hz, lever_m, min_cutoff_hz, beta;
 } Smoothing;
 
@@ -202,13 +212,9 @@ typedef struct {
 void smooth(const Body *body, const double *q, const double *wanted, const Smoothing *by,
             double *speed, double *out);
 
-typedef struct {
-    double dt_s, max_speed, max_acceleration;
-} Bounds;
-
-/* out [P]: how many times its bound a motion from last is, that was at velocity; the largest. */
-double beyond(int count, const double *points, const double *last, const double *velocity,
-              const Bounds *bounds, double *out);
+/* Filter values [count]; value and speed [count] are the state, a value that is not finite stays
+ * for a step. */
+void one_euro(int count, const double *values, const Smoothing *by, double *value, double *speed);
 
 /* ---- gate.c --------------------------------------------------------------------------- */
 

@@ -3,8 +3,6 @@
 
 #include <math.h>
 
-#define PI 3.14159265358979323846
-
 int describe(const Body *body, const double *q, const double *velocity, const double *covariance,
              const double *unseen_s, const Stated *stated, const Description *out)
 {
@@ -49,33 +47,6 @@ double residual(int count, const double *projected, const double *pixels, const 
             sum += (projected[k] - pixels[k]) * (projected[k] - pixels[k]);
     }
     return counted ? sqrt(sum / counted) : NAN;
-}
-
-/* The share of the new value in a low-pass, see perception/filters.py. */
-static double smoothing(double cutoff_hz, double dt_s)
-{
-    double passed = cutoff_hz * (2.0 * PI * dt_s);
-    return passed / (1.0 + passed);
-}
-
-void smooth(const Body *body, const double *q, const double *wanted, const Smoothing *by,
-            double *speed, double *out)
-{
-    int nv = ROOT_V + body->angles;
-    double step[MAX_NV], cutoff[MAX_NV], share = smoothing(by->speed_cutoff_hz, by->dt_s);
-    difference(body, q, wanted, step);
-    for (int i = 0; i < nv; i++) {
-        double lever_m = i < 3 ? 1.0 : by->lever_m;
-        speed[i] += share * (fabs(step[i]) * lever_m / by->dt_s - speed[i]);
-        cutoff[i] = by->min_cutoff_hz + by->beta * speed[i];
-    }
-    for (int part = 0; part < ROOT_V; part += 3) {
-        double most = fmax(fmax(cutoff[part], cutoff[part + 1]), cutoff[part + 2]);
-        cutoff[part] = cutoff[part + 1] = cutoff[part + 2] = most;
-    }
-    for (int i = 0; i < nv; i++)
-        step[i] *= smoothing(cutoff[i], by->dt_s);
-    integrate(body, q, step, 1, out);
 }
 
 double beyond(int count, const double *points, const double *last, const double *velocity,

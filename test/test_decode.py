@@ -147,6 +147,15 @@ def test_locations_are_read_bilinearly_and_told_from_the_pelvis(pixels):
     assert (read[14] == 0.0).all()
 
 
+def test_maps_that_are_the_same_in_every_cell_are_read_as_if_they_were_spread(pixels):
+    maps = draw(pixels, np.ones(21))
+    places = np.random.default_rng(3).normal(size=(3, 21, 1, 1)).astype(np.float32)
+    constant = np.broadcast_to(places, maps.locations_m.shape)
+    spread = Maps(maps.heatmaps, constant.copy(), STRIDE)
+    read = decode.read_locations(Maps(maps.heatmaps, constant, STRIDE), pixels)
+    np.testing.assert_allclose(read, decode.read_locations(spread, pixels), atol=1e-12)
+
+
 def test_outside_the_input_the_nearest_cell_is_read():
     planes = np.zeros((3, 21, SIZE, SIZE))
     planes[:, :, 0, 0] = 5.0

@@ -194,6 +194,24 @@ def beyond(
         bounds: [3] time between both [s], speed [m/s] and acceleration [m/s^2] allowed.
     """
 
+def one_euro(
+    values: np.ndarray,
+    dt_s: float,
+    speed_cutoff_hz: float,
+    min_cutoff_hz: float,
+    beta: float,
+    value: np.ndarray,
+    speed: np.ndarray,
+) -> None:
+    """A step of the 1-Euro filter on every number, see `perception.filters`.
+
+    Args:
+        values: of any shape.
+        value: the state, of the same size: filtered, changed.  What is not finite, or was not,
+            is taken as it comes.
+        speed: likewise its rate.
+    """
+
 def maxima(
     heat: np.ndarray,
     height: int,
