@@ -100,3 +100,30 @@ void give_back(Taken *taken)
     while (taken->count)
         PyBuffer_Release(taken->views + --taken->count);
 }
+
+static PyObject *not_definite; /* numpy.linalg.LinAlgError */
+
+PyObject *nothing(Taken *taken)
+{
+    give_back(taken);
+    Py_RETURN_NONE;
+}
+
+PyObject *nothing_or(Taken *taken, int failed)
+{
+    give_back(taken);
+    if (!failed)
+        Py_RETURN_NONE;
+    PyErr_SetString(not_definite, "the matrix is not positive definite");
+    return NULL;
+}
+
+int find_error(void)
+{
+    PyObject *linalg = PyImport_ImportModule("numpy.linalg");
+    if (!linalg)
+        return -1;
+    Py_XSETREF(not_definite, PyObject_GetAttrString(linalg, "LinAlgError"));
+    Py_DECREF(linalg);
+    return not_definite ? 0 : -1;
+}

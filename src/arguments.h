@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #define MAX_ARGUMENTS 16
+#define DOUBLES(type) (sizeof(type) / sizeof(double))
 #define ANY_COUNT (-1)
 
 /* What a call wants at a place. */
@@ -43,6 +44,13 @@ int take(Taken *taken, PyObject *const *args, Py_ssize_t given, const Argument *
          Py_ssize_t count);
 
 void give_back(Taken *taken);
+
+/* End a call that returns nothing; `nothing_or` with numpy.linalg.LinAlgError where it failed. */
+PyObject *nothing(Taken *taken);
+PyObject *nothing_or(Taken *taken, int failed);
+
+/* Find that error.  Returns 0, or -1 with an error set. */
+int find_error(void);
 
 /* Declares `taken`, and leaves the function where an argument is another. */
 #define TAKE(...)                                                                     \
