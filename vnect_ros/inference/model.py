@@ -99,37 +99,19 @@ class Model:
         Raises:
             ModelError: the image has another shape or type.
         """
-        image = self.checked(image)
-        if self.colour_order == "BGR":
-            image = image[:, :, ::-1]
-        scale, offset = self.normalisation
-        planes = image.transpose(2, 0, 1)[None]
-        prepared = np.empty(planes.shape, np.float32)
-        np.multiply(planes, scale[:, None, None], out=prepared)
-        prepared += offset[:, None, None]
-        return prepared
-
-    def checked(self, image: np.ndarray) -> np.ndarray:
-        """The crop [S, S, 3] uint8 RGB itself, S = input_size.
-
-        Raises:
-            ModelError: it has another shape or type.
-        """
         shape = (self.input_size, self.input_size, 3)
         if image.shape != shape or image.dtype != np.uint8:
             got = f"{image.dtype} {image.shape}"
             raise ModelError(describe(f"{self.name}: image", got, f"uint8 {shape}"))
-        return image
-
-    @cached_property
-    def normalisation(self) -> tuple[np.ndarray, np.ndarray]:
-        """Scale and offset [3] float32 that take a value of an image to the input's.
-
-        In the order of the input's channels.
-        """
-        std = np.array(self.std)
-        scale, offset = 1.0 / (255.0 * std), -np.array(self.mean) / std
-        return scale.astype(np.float32), offset.astype(np.float32)
+        if self.colour_order == "BGR":
+            image = image[:, :, ::-1]
+        scale = 1.0 / (255.0 * np.array(self.std))
+        offset = -np.array(self.mean) / np.array(self.std)
+        planes = image.transpose(2, 0, 1)[None]
+        prepared = np.empty(planes.shape, np.float32)
+        np.multiply(planes, scale.astype(np.float32)[:, None, None], out=prepared)
+        prepared += offset.astype(np.float32)[:, None, None]
+        return prepared
 
     def maps(
         self, output: np.ndarray | Sequence[np.ndarray], presence: np.ndarray | None = None

@@ -64,9 +64,6 @@ class OpenVinoBackend(RuntimeBackend):
     def _is_open(self) -> bool:
         return self._request is not None
 
-    def _prepared(self, image: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(self.model.checked(image))[None]
-
     def _run(self, feed: dict[str, np.ndarray]) -> Mapping[str, Any]:
         self._request.infer(feed, share_inputs=True)
         found = {}
@@ -86,8 +83,7 @@ class _Key(cache.Built):
 
     processor: str
     options: str
-    changes: str
-    """What `openvino_graph` makes of the file."""
+    """OpenVINO's, and what is made of the file's graph."""
 
 
 def _compiled(openvino: Any, model: Model, options: dict[str, Any]) -> Any:
@@ -95,7 +91,7 @@ def _compiled(openvino: Any, model: Model, options: dict[str, Any]) -> Any:
     core = openvino.Core()
 
     def build() -> Any:
-        network = openvino_graph.trimmed(core.read_model(str(model.file)), model)
+        network = openvino_graph.trimmed(core.read_model(str(model.file)))
         return core.compile_model(network, "CPU", options)
 
     def load(blob: bytes) -> Any:
@@ -105,9 +101,8 @@ def _compiled(openvino: Any, model: Model, options: dict[str, Any]) -> Any:
             raise BackendError(f"openvino refuses what it compiled: {error}") from error
 
     runtime = f"openvino {openvino.__version__}"
-    image = (model.input_size, model.colour_order, model.mean, model.std)
-    changed = repr((openvino_graph.VERSION, *image))
-    key = _Key(model.sha256, model.precision, runtime, _processor(), repr(options), changed)
+    settings = repr((options, openvino_graph.VERSION))
+    key = _Key(model.sha256, model.precision, runtime, _processor(), settings)
     try:
         return cache.Cache().engine(key, lambda: build().export_model().getvalue(), load)[0]
     except (BackendError, OSError):  # nowhere to keep it
