@@ -26,8 +26,7 @@ INLINE void row_of(const Heat *heat, const Prior *prior, int map, int y, float *
 }
 
 /* The first of a map's highest cells, but for those about `but` unless that is -1. */
-FOR_EVERY_PROCESSOR
-static int highest(const Heat *heat, const Prior *prior, int map, int but, float *height)
+INLINE int highest(const Heat *heat, const Prior *prior, int map, int but, float *height)
 {
     int width = heat->width, best = 0;
     float row[MAX_CELLS], top[MAX_CELLS];
@@ -62,6 +61,7 @@ static double squared_distance(int a, int b, int width)
     return x * x + y * y;
 }
 
+FOR_EVERY_PROCESSOR
 void maxima(const Heat *heat, const Prior *prior, int pairs, const int64_t *pair, double cost,
             double radius, int64_t *cells)
 {
