@@ -167,7 +167,8 @@ def test_parts_of_the_output_are_read_as_the_whole(tmp_path, network, layout):
     got, expected = model.maps(parts), model.maps(whole)
     np.testing.assert_array_equal(got.heatmaps, expected.heatmaps)
     np.testing.assert_array_equal(got.locations_m, expected.locations_m)
-    for wrong in (parts[:2], [whole[:, :30], whole[:, 30:]], [whole[..., :1]]):
+    twice = np.concatenate([whole, whole])
+    for wrong in (parts[:2], [whole[:, :30], whole[:, 30:]], [whole[..., :1]], [twice], [whole[0]]):
         with pytest.raises(ModelError, match="output: got "):
             model.maps(wrong)
 

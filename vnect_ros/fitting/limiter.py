@@ -97,15 +97,8 @@ class MotionLimiter:
     def _filtered(self, wanted: np.ndarray, dt_s: float) -> np.ndarray:
         """The 1-Euro filter in the tangent: beta counts decimetres a second."""
         filters, smoothed = self._filters, np.empty(NQ)
-        constants = np.array(
-            (
-                dt_s,
-                _SPEED_CUTOFF_HZ,
-                _LEVER_M,
-                filters.global_min_cutoff_hz,
-                filters.global_beta * 10.0,
-            )
-        )
+        rest_hz, rise = filters.global_min_cutoff_hz, filters.global_beta * 10.0
+        constants = np.array((dt_s, _SPEED_CUTOFF_HZ, _LEVER_M, rest_hz, rise))
         self._kinematics.native.smooth(self.q, wanted, constants, self._speed, smoothed)
         return smoothed
 

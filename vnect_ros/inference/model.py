@@ -154,7 +154,11 @@ class Model:
         [21, h, w] float32, or [21, 1, 1] of what is the same in every cell.
         """
         cells = (self.map_size, self.map_size)
-        known = all(p.shape[2:] in (cells, (1, 1)) and p.shape[1] % NUM_JOINTS == 0 for p in parts)
+        known = all(
+            p.ndim == 4 and p.shape[0] == 1 and p.shape[1] % NUM_JOINTS == 0
+            and p.shape[2:] in (cells, (1, 1))
+            for p in parts
+        )  # fmt: skip
         if not known or sum(p.shape[1] for p in parts) != 4 * NUM_JOINTS:
             got = parts[0].shape if len(parts) == 1 else [part.shape for part in parts]
             accepted = str((1, 4 * NUM_JOINTS, *cells))
