@@ -12,7 +12,7 @@ MODELS = sorted(map(str, Path("models").glob("*/")))
 NATIVE = Extension(
     "vnect_ros.native",
     sorted(map(str, Path("src").glob("*.c"))),
-    depends=["src/native.h"],
+    depends=sorted(map(str, Path("src").glob("*.h"))),
     extra_compile_args=["-std=gnu11", "-O3", "-fvisibility=hidden"],
     libraries=["m"],
 )

@@ -40,6 +40,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import uninstall_signal_handlers
 from rclpy.time import Time
 from rclpy.utilities import remove_ros_args
 from std_msgs.msg import Float64, String
@@ -343,6 +344,7 @@ def main() -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        uninstall_signal_handlers()  # or an interrupt's own shutdown may come in between
         rclpy.try_shutdown()
 
 

@@ -121,7 +121,7 @@ static void place_links(const Body *body, const double *q, Link *root, Link *lin
     }
 }
 
-void forward(const Body *body, const double *q, double *points, double *moves)
+void forward(const Body *body, const double *q, double *points, double *moves, double *quaternions)
 {
     Link root, links[MAX_ANGLES];
     double axes[MAX_ANGLES * 3];
@@ -133,6 +133,8 @@ void forward(const Body *body, const double *q, double *points, double *moves)
         turn(link->rotation, body->place[j], shift);
         for (int k = 0; k < 3; k++)
             point[k] = link->origin[k] + shift[k];
+        if (quaternions)
+            quaternion_of(link->rotation, quaternions + 4 * j);
     }
     if (!moves)
         return;
@@ -161,13 +163,26 @@ void forward(const Body *body, const double *q, double *points, double *moves)
     }
 }
 
-void orientations(const Body *body, const double *q, double *out)
+void root_transform(const double *q, double *out)
 {
-    Link root, links[MAX_ANGLES];
-    place_links(body, q, &root, links, NULL);
-    for (int j = 0; j < body->points; j++) {
-        const Link *link = body->carrier[j] < 0 ? &root : links + body->carrier[j];
-        quaternion_of(link->rotation, out + 4 * j);
+    double rotation[9];
+    rotation_of(q + 3, rotation);
+    for (int i = 0; i < 3; i++) {
+        memcpy(out + 4 * i, rotation + 3 * i, 3 * sizeof(double));
+        out[4 * i + 3] = q[i];
+        out[12 + i] = 0.0;
+    }
+    out[15] = 1.0;
+}
+
+void put_within_limits(const Body *body, double *q)
+{
+    for (int i = 0; i < body->angles; i++) {
+        double *angle = q + ROOT_Q + i;
+        if (*angle < body->low[i])
+            *angle = body->low[i];
+        if (*angle > body->high[i])
+            *angle = body->high[i];
     }
 }
 
@@ -213,14 +228,10 @@ void integrate(const Body *body, const double *q, const double *tangent, int lim
     double scale = 1.0 / sqrt(dot(turned, turned) + turned[3] * turned[3]);
     for (int k = 0; k < 4; k++)
         out[3 + k] = turned[k] * scale;
-    for (int i = 0; i < body->angles; i++) {
-        double value = q[ROOT_Q + i] + tangent[ROOT_V + i];
-        if (limited && value < body->low[i])
-            value = body->low[i];
-        if (limited && value > body->high[i])
-            value = body->high[i];
-        out[ROOT_Q + i] = value;
-    }
+    for (int i = 0; i < body->angles; i++)
+        out[ROOT_Q + i] = q[ROOT_Q + i] + tangent[ROOT_V + i];
+    if (limited)
+        put_within_limits(body, out);
 }
 
 /* (1 - angle / 2 cot(angle / 2)) / angle^2 */

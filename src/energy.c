@@ -7,6 +7,8 @@
 /* Points nearer than this are projected as if at it [m]. */
 #define NEAREST_M 0.05
 
+#define SMALLEST_BOUND 1e-12
+
 /* What a vector looks at, x of its joint. */
 static void looked_at(const Body *body, const Vector *vector, const double *points, double *x)
 {
@@ -50,6 +52,22 @@ static double of_expected(const Body *body, const double *q, const Priors *prior
     return 0.5 * sum;
 }
 
+void weigh(const Vector *vectors, int count, const double *weight, double scale, double bound,
+           const double *target, int width, Vector *out)
+{
+    for (int v = 0; v < count; v++) {
+        double counts = weight ? weight[v] : 1.0, factor = scale * sqrt(counts);
+        out[v] = vectors[v];
+        /* An outlier is one in metres, however little its joint weighs. */
+        out[v].bound = bound > 0.0 ? fmax(bound * counts, SMALLEST_BOUND) : 0.0;
+        for (int d = 0; d < 4; d++)
+            for (int k = 0; k < 3; k++)
+                out[v].matrix[d][k] *= factor;
+        for (int d = 0; d < width; d++)
+            out[v].target[d] = factor * target[v * width + d];
+    }
+}
+
 FOR_EVERY_PROCESSOR
 double energy(const Body *body, const double *q, const double *points, const Vector *vectors,
               int count, const Priors *priors, double *agreement)
@@ -72,32 +90,33 @@ double energy(const Body *body, const double *q, const double *points, const Vec
     return cost;
 }
 
-static inline __attribute__((always_inline)) void
-add_chain(const int *chain, int length, int nv, const double *moves, const double *weight,
-          const double *outer, int first, double *information)
+INLINE void add_point(int nv, const int *chain, int length, const double *restrict moves,
+                      const double *weight, const double *outer, double *restrict information)
 {
+    const double *m0 = moves, *m1 = moves + nv, *m2 = m1 + nv;
     for (int a = 0; a < length; a++) {
         int i = chain[a];
-        const double *m = moves + i, *w = a < first ? outer : weight;
-        double *row = information + i * nv, all[3], pulled[3];
+        const double *w = i < 3 ? outer : weight;
+        double *restrict row = information + i * nv, of[3], by[3];
         for (int k = 0; k < 3; k++) {
-            all[k] = w[3 * k] * m[0] + w[3 * k + 1] * m[nv] + w[3 * k + 2] * m[2 * nv];
-            pulled[k] = a < first ? all[k]
-                        : outer[3 * k] * m[0] + outer[3 * k + 1] * m[nv] + outer[3 * k + 2] * m[2 * nv];
+            of[k] = outer[3 * k] * m0[i] + outer[3 * k + 1] * m1[i] + outer[3 * k + 2] * m2[i];
+            by[k] = w[3 * k] * m0[i] + w[3 * k + 1] * m1[i] + w[3 * k + 2] * m2[i];
         }
-        for (int b = 0; b <= a; b++) {
-            const double *n = moves + chain[b], *t = b < first ? pulled : all;
-            row[chain[b]] += t[0] * n[0] + t[1] * n[nv] + t[2] * n[2 * nv];
-        }
+        for (int j = 0; j < 3 && j <= i; j++)
+            row[j] += of[0] * m0[j] + of[1] * m1[j] + of[2] * m2[j];
+        /* Zeros are faster than going along the chain. */
+        for (int j = 3; j <= i; j++)
+            row[j] += by[0] * m0[j] + by[1] * m1[j] + by[2] * m2[j];
     }
 }
 
+FOR_EVERY_PROCESSOR
 void add_information(const Body *body, int point, const double *moves, const double *weight,
                      const double *outer, double *information)
 {
     int nv = ROOT_V + body->angles;
-    add_chain(body->chain[point], body->chain_length[point], nv, moves + (size_t)point * 3 * nv,
-              weight, outer, 3, information);
+    add_point(nv, body->chain[point], body->chain_length[point], moves + (size_t)point * 3 * nv,
+              weight, outer, information);
 }
 
 void mirror(int n, double *matrix)
@@ -228,6 +247,7 @@ void normal_equations(const Body *body, const double *q, const double *points,
     mirror(nv, information);
 }
 
+FOR_EVERY_PROCESSOR
 int newton_step(const Body *body, const double *q, const double *information,
                 const double *gradient, double damping, double *step, double *moved)
 {

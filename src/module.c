@@ -1,483 +1,322 @@
-/* vnect_ros.native: what vnect_ros/native.pyi declares, over NumPy's arrays by the buffer protocol. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
+/* vnect_ros.native: what vnect_ros/native.pyi declares besides Body. */
+#include "arguments.h"
+#include "body_type.h"
 #include "native.h"
 
-#include <string.h>
+#define FUNCTION(name)                                                                         \
+    static PyObject *module_##name(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t given)
 
-#define MAX_VIEWS 12
-
-typedef struct {
-    PyObject_HEAD
-    Body body;
-} BodyObject;
-
-/* The arrays of a call, to be given back at its end. */
-typedef struct {
-    Py_buffer views[MAX_VIEWS];
-    int count;
-} Views;
-
-static PyObject *not_definite; /* numpy.linalg.LinAlgError */
-
-static void *array_of(Views *views, PyObject *object, Py_ssize_t count, const char *type,
-                      size_t size, int writable)
+/* The length of an argument; -1 with an error set where it has none, or it is above the limit. */
+static Py_ssize_t length_of(PyObject *const *args, Py_ssize_t given, Py_ssize_t place, Py_ssize_t limit)
 {
-    Py_buffer *view = views->views + views->count;
-    int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
-    if (PyObject_GetBuffer(object, view, flags) < 0)
+    Py_ssize_t length = given > place ? PyObject_Length(args[place]) : 0;
+    if (length <= limit)
+        return length;
+    PyErr_Format(PyExc_ValueError, "got an array of length %zd, accepted: at most %zd", length, limit);
+    return -1;
+}
+
+FUNCTION(inverse)
+{
+    const double *matrix;
+    double jitter, *out;
+    Py_ssize_t size = length_of(args, given, 0, MAX_NV);
+    if (size < 0)
         return NULL;
-    views->count++;
-    if (view->itemsize != (Py_ssize_t)size || !view->format || strcmp(view->format, type) ||
-        (count >= 0 && view->len != count * (Py_ssize_t)size)) {
-        PyErr_Format(PyExc_ValueError, "got %zd bytes of type '%s', accepted: %zd items of type '%s'",
-                     view->len, view->format ? view->format : "B", count, type);
+    TAKE(IN(matrix, size * size), NUMBER(jitter), OUT(out, size * size));
+    return nothing_or(&taken, inverse((int)size, matrix, jitter, out));
+}
+
+FUNCTION(quaternion)
+{
+    const double *rotation;
+    double *out;
+    TAKE(IN(rotation, 9), OUT(out, 4));
+    quaternion_of(rotation, out);
+    return nothing(&taken);
+}
+
+FUNCTION(root_transform)
+{
+    const double *q;
+    double *out;
+    TAKE(IN(q, ANY_COUNT), OUT(out, 16));
+    if (taken.views[0].len < (Py_ssize_t)(ROOT_Q * sizeof(double))) {
+        give_back(&taken);
+        PyErr_SetString(PyExc_ValueError, "accepted: a configuration");
         return NULL;
     }
-    return view->buf;
+    root_transform(q, out);
+    return nothing(&taken);
 }
 
-/* float64, contiguous; of `count` items unless that is negative. */
-static double *doubles(Views *views, PyObject *object, Py_ssize_t count, int writable)
+FUNCTION(root_position)
 {
-    return array_of(views, object, count, "d", sizeof(double), writable);
-}
-
-static void give_back(Views *views)
-{
-    while (views->count)
-        PyBuffer_Release(views->views + --views->count);
-}
-
-/* End a call that returns nothing, or whose error is set. */
-static PyObject *nothing(Views *views, int good)
-{
-    give_back(views);
-    if (!good)
+    const double *local, *rays, *weight;
+    const RootLimits *limits;
+    double *out;
+    Py_ssize_t size = length_of(args, given, 2, MAX_POINTS);
+    if (size < 0)
         return NULL;
-    Py_RETURN_NONE;
+    TAKE(IN(local, 3 * size), IN(rays, 2 * size), IN(weight, size),
+         IN(limits, DOUBLES(RootLimits)), OUT(out, 3));
+    int open = root_position((int)size, local, rays, weight, limits, out);
+    give_back(&taken);
+    return PyBool_FromLong(!open);
 }
 
-static int arity(Py_ssize_t given, Py_ssize_t wanted)
+FUNCTION(measure)
 {
-    if (given == wanted)
+    const double *given_local, *given_confidence;
+    double largest, *local, *rays, *confidence;
+    int pelvis;
+    Py_ssize_t size = length_of(args, given, 1, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(given_local, 3 * size), IN(given_confidence, size), BELOW(pelvis, size),
+         NUMBER(largest), OUT(local, 3 * size), OUT(rays, 2 * size), OUT(confidence, size));
+    int seen = measure((int)size, pelvis, largest, given_local, given_confidence, local, rays,
+                       confidence);
+    give_back(&taken);
+    return PyLong_FromLong(seen);
+}
+
+FUNCTION(with_lengths)
+{
+    const double *joints, *lengths;
+    const int64_t *parents;
+    double *out;
+    Py_ssize_t size = length_of(args, given, 1, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(joints, 3 * size), IN(lengths, size), INDICES_IN(parents, size), OUT(out, 3 * size));
+    with_lengths((int)size, parents, joints, lengths, out);
+    return nothing(&taken);
+}
+
+FUNCTION(length_along)
+{
+    const double *weight, *seen, *fitted, *lengths;
+    const int64_t *parents;
+    double along, whole;
+    Py_ssize_t size = length_of(args, given, 0, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(weight, size), IN(seen, 3 * size), IN(fitted, 3 * size), IN(lengths, size),
+         INDICES_IN(parents, size));
+    length_along((int)size, parents, weight, seen, fitted, lengths, &along, &whole);
+    give_back(&taken);
+    return Py_BuildValue("dd", along, whole);
+}
+
+FUNCTION(gate)
+{
+    Py_ssize_t size = length_of(args, given, 2, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    Seen seen = {.count = (int)size};
+    const double *points, *variance, *lengths;
+    const Gates *gates;
+    Limbs limbs;
+    double *local;
+    uint8_t *off, *exchanged;
+    int pelvis;
+    TAKE(IN(seen.local, 3 * size), IN(seen.rays, 2 * size), IN(seen.confidence, size),
+         IN(points, 3 * size), IN(variance, 3 * size), IN(lengths, size), BELOW(pelvis, size),
+         INDICES_IN(limbs.parents, size), INDICES_IN(limbs.mirror, size),
+         IN(limbs.members, 2 * size), IN(limbs.size_weights, size), IN(gates, DOUBLES(Gates)),
+         OUT(local, 3 * size), FLAGS_OUT(off, 2 * size), FLAGS_OUT(exchanged, 4));
+    int any = gate(&seen, points, variance, lengths, pelvis, &limbs, gates, local, off, exchanged);
+    give_back(&taken);
+    return PyBool_FromLong(any);
+}
+
+FUNCTION(weigh)
+{
+    const Vector *vectors;
+    const double *weight, *target;
+    double scale, bound;
+    Vector *out;
+    Py_ssize_t size = length_of(args, given, 0, PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(Vector));
+    if (size < 0)
+        return NULL;
+    Py_ssize_t whole = size * (Py_ssize_t)DOUBLES(Vector);
+    TAKE(IN(vectors, whole), MAYBE(weight, size), NUMBER(scale), NUMBER(bound),
+         IN(target, ANY_COUNT), OUT(out, whole));
+    Py_ssize_t targets = taken.views[weight ? 2 : 1].len / (Py_ssize_t)sizeof(double);
+    if (targets > 4 * size || (size && targets % size)) {
+        give_back(&taken);
+        PyErr_Format(PyExc_ValueError, "target: got %zd items, accepted: [%zd, 4] or less", targets, size);
+        return NULL;
+    }
+    weigh(vectors, (int)size, weight, scale, bound, target, size ? (int)(targets / size) : 0, out);
+    return nothing(&taken);
+}
+
+FUNCTION(residual)
+{
+    const double *projected, *pixels, *confidence;
+    const uint8_t *rejected;
+    double *shown;
+    Py_ssize_t size = length_of(args, given, 2, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(projected, 2 * size), IN(pixels, 2 * size), IN(confidence, size),
+         FLAGS_IN(rejected, size), OUT(shown, 2 * size));
+    double found = residual((int)size, projected, pixels, confidence, rejected, shown);
+    give_back(&taken);
+    return PyFloat_FromDouble(found);
+}
+
+FUNCTION(beyond)
+{
+    const double *points, *last, *velocity;
+    const Bounds *bounds;
+    double *out;
+    Py_ssize_t size = length_of(args, given, 0, MAX_POINTS);
+    if (size < 0)
+        return NULL;
+    TAKE(IN(points, 3 * size), IN(last, 3 * size), IN(velocity, 3 * size),
+         IN(bounds, DOUBLES(Bounds)), OUT(out, size));
+    double most = beyond((int)size, points, last, velocity, bounds, out);
+    give_back(&taken);
+    return PyFloat_FromDouble(most);
+}
+
+/* Takes heat [maps, h, w]; leaves the function where that is something else. */
+static int heat_of(Taken *taken, Heat *heat, int height, int width)
+{
+    Py_ssize_t cells = (Py_ssize_t)height * width;
+    Py_ssize_t items = taken->views[0].len / (Py_ssize_t)sizeof(float);
+    heat->height = height;
+    heat->width = width;
+    heat->maps = cells ? (int)(items / cells) : 0;
+    if (cells && width <= MAX_CELLS && items % cells == 0 && heat->maps <= MAX_POINTS)
         return 1;
-    PyErr_Format(PyExc_TypeError, "got %zd arguments, accepted: %zd", given, wanted);
+    PyErr_Format(PyExc_ValueError, "got %zd cells, accepted: at most %d maps [%d, %d], no wider than %d",
+                 items, MAX_POINTS, height, width, MAX_CELLS);
+    give_back(taken);
     return 0;
 }
 
-static PyObject *nothing_or(int failed)
+/* Whether indices [count] are all below a limit. */
+static int are_below(Taken *taken, const int64_t *indices, Py_ssize_t count, Py_ssize_t limit)
 {
-    if (!failed)
-        Py_RETURN_NONE;
-    PyErr_SetString(not_definite, "the matrix is not positive definite");
-    return NULL;
-}
-
-/* ---- Body -------------------------------------------------------------------------- */
-
-static int integers(PyObject *object, Py_ssize_t count, long low, Py_ssize_t high, int *out)
-{
-    PyObject *items = PySequence_Fast(object, "expected a sequence of whole numbers");
-    if (!items)
-        return 0;
-    int good = PySequence_Fast_GET_SIZE(items) == count;
-    if (!good)
-        PyErr_Format(PyExc_ValueError, "got %zd items, accepted: %zd",
-                     PySequence_Fast_GET_SIZE(items), count);
-    for (Py_ssize_t i = 0; good && i < count; i++) {
-        long value = PyLong_AsLong(PySequence_Fast_GET_ITEM(items, i));
-        good = !PyErr_Occurred();
-        if (good && (value < low || value >= (high < 0 ? i : high))) {
-            PyErr_Format(PyExc_ValueError, "got %ld at place %zd, accepted: from %ld on, below %zd",
-                         value, i, low, high < 0 ? i : high);
-            good = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (indices[i] < 0 || indices[i] >= limit) {
+            PyErr_Format(PyExc_ValueError, "got index %lld, accepted: from 0 on, below %zd",
+                         (long long)indices[i], limit);
+            give_back(taken);
+            return 0;
         }
-        out[i] = (int)value;
-    }
-    Py_DECREF(items);
-    return good;
-}
-
-static PyObject *body_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
-{
-    static char *names[] = {"parents", "axes", "low", "high", "observed", "carriers", "pelvis", NULL};
-    PyObject *parents, *axes, *low, *high, *observed, *carriers;
-    int pelvis;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOOOOi", names, &parents, &axes, &low, &high,
-                                     &observed, &carriers, &pelvis))
-        return NULL;
-    Py_ssize_t angles = PyObject_Length(parents), points = PyObject_Length(carriers);
-    if (angles < 0 || points < 0)
-        return NULL;
-    if (angles > MAX_ANGLES || points > MAX_POINTS || pelvis < 0 || pelvis >= points) {
-        PyErr_Format(PyExc_ValueError, "got %zd angles, %zd points, pelvis %d, accepted: at most %d and %d",
-                     angles, points, pelvis, MAX_ANGLES, MAX_POINTS);
-        return NULL;
-    }
-    BodyObject *self = (BodyObject *)type->tp_alloc(type, 0);
-    if (!self)
-        return NULL;
-    Body *body = &self->body;
-    body->angles = (int)angles;
-    body->points = (int)points;
-    body->pelvis = pelvis;
-    Views views = {.count = 0};
-    const double *axis = NULL, *least = NULL, *most = NULL;
-    int good = integers(parents, angles, -1, -1, body->parent) &&
-               integers(carriers, points, -1, angles, body->carrier) &&
-               integers(observed, angles, 0, 2, body->observed) &&
-               (axis = doubles(&views, axes, 3 * angles, 0)) &&
-               (least = doubles(&views, low, angles, 0)) &&
-               (most = doubles(&views, high, angles, 0));
-    if (good) {
-        memcpy(body->axis, axis, (size_t)angles * sizeof body->axis[0]);
-        memcpy(body->low, least, (size_t)angles * sizeof(double));
-        memcpy(body->high, most, (size_t)angles * sizeof(double));
-        find_chains(body);
-    }
-    give_back(&views);
-    if (!good)
-        Py_CLEAR(self);
-    return (PyObject *)self;
-}
-
-static PyObject *body_place(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    Body *body = &self->body;
-    const double *offset, *place;
-    int good = arity(count, 2) && (offset = doubles(&views, args[0], 3 * body->angles, 0)) &&
-               (place = doubles(&views, args[1], 3 * body->points, 0));
-    if (good) {
-        memcpy(body->offset, offset, (size_t)body->angles * sizeof body->offset[0]);
-        memcpy(body->place, place, (size_t)body->points * sizeof body->place[0]);
-    }
-    return nothing(&views, good);
-}
-
-static PyObject *body_forward(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles;
-    const double *q;
-    double *points;
-    int good = arity(count, 2) && (q = doubles(&views, args[0], nq, 0)) &&
-               (points = doubles(&views, args[1], 3 * body->points, 1));
-    if (good)
-        forward(body, q, points, NULL);
-    return nothing(&views, good);
-}
-
-static PyObject *body_jacobian(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles;
-    const double *q;
-    double *points, *moves;
-    int good = arity(count, 3) && (q = doubles(&views, args[0], nq, 0)) &&
-               (points = doubles(&views, args[1], 3 * body->points, 1)) &&
-               (moves = doubles(&views, args[2], 3 * body->points * nv, 1));
-    if (good)
-        forward(body, q, points, moves);
-    return nothing(&views, good);
-}
-
-static PyObject *body_orientations(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    const double *q;
-    double *out;
-    int good = arity(count, 2) && (q = doubles(&views, args[0], ROOT_Q + body->angles, 0)) &&
-               (out = doubles(&views, args[1], 4 * body->points, 1));
-    if (good)
-        orientations(body, q, out);
-    return nothing(&views, good);
-}
-
-static PyObject *body_integrate(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles, limited = 0;
-    const double *q, *tangent;
-    double *out;
-    int good = arity(count, 4) && (q = doubles(&views, args[0], nq, 0)) &&
-               (tangent = doubles(&views, args[1], nv, 0)) &&
-               (limited = PyObject_IsTrue(args[2])) >= 0 &&
-               (out = doubles(&views, args[3], nq, 1));
-    if (good)
-        integrate(body, q, tangent, limited, out);
-    return nothing(&views, good);
-}
-
-static PyObject *body_difference(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles;
-    const double *start, *end;
-    double *out;
-    int good = arity(count, 3) && (start = doubles(&views, args[0], nq, 0)) &&
-               (end = doubles(&views, args[1], nq, 0)) &&
-               (out = doubles(&views, args[2], ROOT_V + body->angles, 1));
-    if (good)
-        difference(body, start, end, out);
-    return nothing(&views, good);
-}
-
-/* The arrays (rest, rest_weight, expected_q, information), all or the last two None. */
-static int priors_of(Views *views, const Body *body, PyObject *const *args, Priors *priors)
-{
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles;
-    memset(priors, 0, sizeof *priors);
-    if (args[1] != Py_None)
-        if (!(priors->rest = doubles(views, args[0], body->angles, 0)) ||
-            !(priors->rest_weight = doubles(views, args[1], body->angles, 0)))
-            return 0;
-    if (args[3] != Py_None)
-        if (!(priors->expected_q = doubles(views, args[2], nq, 0)) ||
-            !(priors->information = doubles(views, args[3], nv * nv, 0)))
-            return 0;
     return 1;
 }
 
-/* The vectors of the terms [count], none of a joint that is not there. */
-static const Vector *vectors_of(Views *views, const Body *body, PyObject *object, int *count)
+FUNCTION(one_euro)
 {
-    const Vector *vectors = (const Vector *)doubles(views, object, -1, 0);
-    if (!vectors)
-        return NULL;
-    Py_ssize_t size = views->views[views->count - 1].len;
-    *count = (int)(size / (Py_ssize_t)sizeof(Vector));
-    int good = size % (Py_ssize_t)sizeof(Vector) == 0;
-    for (int v = 0; good && v < *count; v++)
-        good = vectors[v].joint >= 0.0 && vectors[v].joint < body->points;
-    if (good)
-        return vectors;
-    PyErr_SetString(PyExc_ValueError, "vectors: accepted: [K, VECTOR_SIZE] of joints that the body has");
-    return NULL;
-}
-
-static PyObject *body_energy(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    const double *q, *points;
-    const Vector *vectors;
-    Priors priors;
-    double *agreement, cost = 0.0;
-    int size;
-    int good = arity(count, 8) && (q = doubles(&views, args[0], ROOT_Q + body->angles, 0)) &&
-               (points = doubles(&views, args[1], 3 * body->points, 0)) &&
-               (vectors = vectors_of(&views, body, args[2], &size)) &&
-               priors_of(&views, body, args + 3, &priors) &&
-               (agreement = doubles(&views, args[7], size, 1));
-    if (good)
-        cost = energy(body, q, points, vectors, size, &priors, agreement);
-    give_back(&views);
-    return good ? PyFloat_FromDouble(cost) : NULL;
-}
-
-static PyObject *body_normal_equations(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nv = ROOT_V + body->angles, size;
-    const double *q, *points, *moves, *agreement;
-    const Vector *vectors;
-    Priors priors;
-    double *information, *gradient;
-    int good = arity(count, 11) && (q = doubles(&views, args[0], ROOT_Q + body->angles, 0)) &&
-               (points = doubles(&views, args[1], 3 * body->points, 0)) &&
-               (moves = doubles(&views, args[2], 3 * body->points * nv, 0)) &&
-               (vectors = vectors_of(&views, body, args[3], &size)) &&
-               priors_of(&views, body, args + 4, &priors) &&
-               (agreement = doubles(&views, args[8], size, 0)) &&
-               (information = doubles(&views, args[9], nv * nv, 1)) &&
-               (gradient = doubles(&views, args[10], nv, 1));
-    if (good)
-        normal_equations(body, q, points, moves, vectors, size, &priors, agreement, information,
-                         gradient);
-    return nothing(&views, good);
-}
-
-static PyObject *body_newton_step(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles;
-    const double *q, *information, *gradient;
-    double damping, *step, *moved;
-    int good = arity(count, 6) && (q = doubles(&views, args[0], nq, 0)) &&
-               (information = doubles(&views, args[1], nv * nv, 0)) &&
-               (gradient = doubles(&views, args[2], nv, 0)) &&
-               ((damping = PyFloat_AsDouble(args[3])) != -1.0 || !PyErr_Occurred()) &&
-               (step = doubles(&views, args[4], nv, 1)) &&
-               (moved = doubles(&views, args[5], nq, 1));
-    int failed = good && newton_step(body, q, information, gradient, damping, step, moved);
-    give_back(&views);
-    return good ? nothing_or(failed) : NULL;
-}
-
-static PyObject *body_predict(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nv = ROOT_V + body->angles;
-    const double *moves, *by;
-    State state;
-    int good = arity(count, 6) && (moves = doubles(&views, args[0], 3 * body->points * nv, 0)) &&
-               (by = doubles(&views, args[1], sizeof(Advance) / sizeof(double), 0)) &&
-               (state.velocity = doubles(&views, args[2], nv, 1)) &&
-               (state.covariance = doubles(&views, args[3], nv * nv, 1)) &&
-               (state.cross = doubles(&views, args[4], nv * nv, 1)) &&
-               (state.speed = doubles(&views, args[5], nv * nv, 1));
-    int failed = good && predict(body, moves, (const Advance *)by, &state);
-    give_back(&views);
-    return good ? nothing_or(failed) : NULL;
-}
-
-static PyObject *body_correct(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nq = ROOT_Q + body->angles, nv = ROOT_V + body->angles;
-    const double *q, *moved, *information, *prior;
-    double jitter;
-    State state;
-    int good = arity(count, 9) && (q = doubles(&views, args[0], nq, 0)) &&
-               (moved = doubles(&views, args[1], nv, 0)) &&
-               (information = doubles(&views, args[2], nv * nv, 0)) &&
-               (prior = doubles(&views, args[3], nv * nv, 0)) &&
-               ((jitter = PyFloat_AsDouble(args[4])) != -1.0 || !PyErr_Occurred()) &&
-               (state.velocity = doubles(&views, args[5], nv, 1)) &&
-               (state.covariance = doubles(&views, args[6], nv * nv, 1)) &&
-               (state.cross = doubles(&views, args[7], nv * nv, 1)) &&
-               (state.speed = doubles(&views, args[8], nv * nv, 1));
-    int failed = good && correct(body, q, moved, information, prior, jitter, &state);
-    give_back(&views);
-    return good ? nothing_or(failed) : NULL;
-}
-
-static PyObject *body_point_variance(BodyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    Views views = {.count = 0};
-    const Body *body = &self->body;
-    int nv = ROOT_V + body->angles;
-    const double *moves, *covariance;
-    double *out;
-    int good = arity(count, 3) && (moves = doubles(&views, args[0], 3 * body->points * nv, 0)) &&
-               (covariance = doubles(&views, args[1], nv * nv, 0)) &&
-               (out = doubles(&views, args[2], 3 * body->points, 1));
-    if (good)
-        point_variance(body, moves, covariance, out);
-    return nothing(&views, good);
-}
-
-#define METHOD(name) {#name, (PyCFunction)(void (*)(void))body_##name, METH_FASTCALL, NULL}
-static PyMethodDef body_methods[] = {
-    METHOD(place), METHOD(forward), METHOD(jacobian), METHOD(orientations), METHOD(integrate),
-    METHOD(difference), METHOD(energy), METHOD(normal_equations), METHOD(newton_step),
-    METHOD(predict), METHOD(correct), METHOD(point_variance), {NULL, NULL, 0, NULL},
-};
-
-static PyTypeObject body_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "vnect_ros.native.Body",
-    .tp_basicsize = sizeof(BodyObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = body_new,
-    .tp_methods = body_methods,
-};
-
-/* ---- the module -------------------------------------------------------------------- */
-
-static PyObject *module_inverse(PyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    (void)self;
-    Views views = {.count = 0};
-    Py_ssize_t size = count ? PyObject_Length(args[0]) : 0;
-    const double *matrix;
-    double jitter, *out;
-    if (size < 0 || !arity(count, 3))
-        return NULL;
-    if (size > MAX_NV) {
-        PyErr_Format(PyExc_ValueError, "got a matrix of %zd rows, accepted: at most %d", size, MAX_NV);
+    const double *values;
+    double *value, *speed;
+    Smoothing by = {.lever_m = 1.0};
+    TAKE(IN(values, ANY_COUNT), NUMBER(by.dt_s), NUMBER(by.speed_cutoff_hz),
+         NUMBER(by.min_cutoff_hz), NUMBER(by.beta), OUT(value, ANY_COUNT), OUT(speed, ANY_COUNT));
+    const Py_buffer *views = taken.views;
+    if (views[1].len != views[0].len || views[2].len != views[0].len) {
+        give_back(&taken);
+        PyErr_SetString(PyExc_ValueError, "accepted: values and a state of the same size");
         return NULL;
     }
-    int good = (matrix = doubles(&views, args[0], size * size, 0)) &&
-               ((jitter = PyFloat_AsDouble(args[1])) != -1.0 || !PyErr_Occurred()) &&
-               (out = doubles(&views, args[2], size * size, 1));
-    int failed = good && inverse((int)size, matrix, jitter, out);
-    give_back(&views);
-    return good ? nothing_or(failed) : NULL;
+    one_euro((int)(views[0].len / (Py_ssize_t)sizeof(double)), values, &by, value, speed);
+    return nothing(&taken);
 }
 
-static PyObject *module_quaternion(PyObject *self, PyObject *const *args, Py_ssize_t count)
+FUNCTION(maxima)
 {
-    (void)self;
-    Views views = {.count = 0};
-    const double *rotation;
-    double *out;
-    int good = arity(count, 2) && (rotation = doubles(&views, args[0], 9, 0)) &&
-               (out = doubles(&views, args[1], 4, 1));
-    if (good)
-        quaternion_of(rotation, out);
-    return nothing(&views, good);
+    Heat heat;
+    Prior prior;
+    const int64_t *pair;
+    int64_t *cells;
+    double cost, radius;
+    int height, width;
+    TAKE(FLOATS_IN(heat.values, ANY_COUNT), BELOW(height, INT_MAX), BELOW(width, INT_MAX),
+         FLOATS_MAYBE(prior.across, ANY_COUNT), FLOATS_MAYBE(prior.down, ANY_COUNT),
+         NUMBER(prior.hysteresis), WHOLES_IN(pair, ANY_COUNT), NUMBER(cost), NUMBER(radius),
+         WHOLES_OUT(cells, ANY_COUNT));
+    const Py_buffer *views = taken.views, *last = views + taken.count - 1;
+    Py_ssize_t pairs = last[-1].len / (Py_ssize_t)(2 * sizeof(int64_t));
+    if (!heat_of(&taken, &heat, height, width) || !are_below(&taken, pair, 2 * pairs, heat.maps))
+        return NULL;
+    int has_prior = prior.across && prior.down;
+    if (last->len != heat.maps * (Py_ssize_t)sizeof(int64_t) ||
+        (has_prior && (views[1].len != heat.maps * width * (Py_ssize_t)sizeof(float) ||
+                       views[2].len != heat.maps * height * (Py_ssize_t)sizeof(float)))) {
+        give_back(&taken);
+        PyErr_Format(PyExc_ValueError, "accepted: a prior and cells of %d maps", heat.maps);
+        return NULL;
+    }
+    if (!has_prior)
+        prior.across = prior.down = NULL;
+    maxima(&heat, &prior, (int)pairs, pair, cost, radius, cells);
+    return nothing(&taken);
 }
 
-static PyObject *module_root_position(PyObject *self, PyObject *const *args, Py_ssize_t count)
+FUNCTION(tops)
 {
-    (void)self;
-    Views views = {.count = 0};
-    const double *local, *rays, *weight, *limits;
-    double *out;
-    Py_ssize_t size = count == 5 ? PyObject_Length(args[2]) : 0;
+    Heat heat;
+    const int64_t *maps, *cells;
+    double lowest, largest_gain, *places, *heights;
+    int height, width;
+    Py_ssize_t size = length_of(args, given, 3, INT_MAX);
     if (size < 0)
         return NULL;
-    if (size > MAX_POINTS) {
-        PyErr_Format(PyExc_ValueError, "got %zd joints, accepted: at most %d", size, MAX_POINTS);
+    TAKE(FLOATS_IN(heat.values, ANY_COUNT), BELOW(height, INT_MAX), BELOW(width, INT_MAX),
+         WHOLES_IN(maps, size), WHOLES_IN(cells, size), NUMBER(lowest), NUMBER(largest_gain),
+         OUT(places, 2 * size), OUT(heights, size));
+    if (!heat_of(&taken, &heat, height, width) || !are_below(&taken, maps, size, heat.maps) ||
+        !are_below(&taken, cells, size, (Py_ssize_t)height * width))
         return NULL;
-    }
-    int good = arity(count, 5) && (local = doubles(&views, args[0], 3 * size, 0)) &&
-               (rays = doubles(&views, args[1], 2 * size, 0)) &&
-               (weight = doubles(&views, args[2], size, 0)) &&
-               (limits = doubles(&views, args[3], sizeof(RootLimits) / sizeof(double), 0)) &&
-               (out = doubles(&views, args[4], 3, 1));
-    int open = good && root_position((int)size, local, rays, weight, (const RootLimits *)limits, out);
-    give_back(&views);
-    return good ? PyBool_FromLong(!open) : NULL;
+    tops(&heat, (int)size, maps, cells, lowest, largest_gain, places, heights);
+    return nothing(&taken);
+}
+
+FUNCTION(peaks)
+{
+    Heat heat;
+    int64_t *maps, *cells;
+    double lowest;
+    int height, width;
+    Py_ssize_t size = length_of(args, given, 4, INT_MAX);
+    if (size < 0)
+        return NULL;
+    TAKE(FLOATS_IN(heat.values, ANY_COUNT), BELOW(height, INT_MAX), BELOW(width, INT_MAX),
+         NUMBER(lowest), WHOLES_OUT(maps, size), WHOLES_OUT(cells, size));
+    if (!heat_of(&taken, &heat, height, width))
+        return NULL;
+    int count = peaks(&heat, lowest, (int)size, maps, cells);
+    give_back(&taken);
+    return PyLong_FromLong(count);
 }
 
 static int execute(PyObject *module)
 {
-    PyObject *linalg = PyImport_ImportModule("numpy.linalg");
-    if (!linalg)
-        return -1;
-    Py_XSETREF(not_definite, PyObject_GetAttrString(linalg, "LinAlgError"));
-    Py_DECREF(linalg);
-    if (!not_definite || PyType_Ready(&body_type) < 0)
+    if (find_error() < 0 || PyType_Ready(&body_type) < 0)
         return -1;
     Py_INCREF(&body_type);
     if (PyModule_AddObject(module, "Body", (PyObject *)&body_type) < 0)
         return -1;
-    if (PyModule_AddIntConstant(module, "VECTOR_SIZE", sizeof(Vector) / sizeof(double)) < 0 ||
+    if (PyModule_AddIntConstant(module, "VECTOR_SIZE", DOUBLES(Vector)) < 0 ||
         PyModule_AddIntMacro(module, PLACE) < 0 || PyModule_AddIntMacro(module, RELATIVE) < 0 ||
         PyModule_AddIntMacro(module, RAY) < 0)
         return -1;
     return 0;
 }
 
+#undef FUNCTION
+#define FUNCTION(name) {#name, (PyCFunction)(void (*)(void))module_##name, METH_FASTCALL, NULL}
 static PyMethodDef methods[] = {
-    {"inverse", (PyCFunction)(void (*)(void))module_inverse, METH_FASTCALL, NULL},
-    {"root_position", (PyCFunction)(void (*)(void))module_root_position, METH_FASTCALL, NULL},
-    {"quaternion", (PyCFunction)(void (*)(void))module_quaternion, METH_FASTCALL, NULL},
-    {NULL, NULL, 0, NULL},
+    FUNCTION(inverse), FUNCTION(quaternion), FUNCTION(root_transform), FUNCTION(root_position),
+    FUNCTION(measure), FUNCTION(with_lengths), FUNCTION(length_along), FUNCTION(gate),
+    FUNCTION(weigh), FUNCTION(residual), FUNCTION(beyond), FUNCTION(one_euro), FUNCTION(maxima),
+    FUNCTION(tops), FUNCTION(peaks), {NULL, NULL, 0, NULL},
 };
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};

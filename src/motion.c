@@ -9,17 +9,13 @@ static int acceleration_covariance(const Body *body, const double *moves, const 
                                    const Advance *by, double *out)
 {
     int nv = ROOT_V + body->angles;
-    double information[MAX_NV * MAX_NV];
+    double information[MAX_NV * MAX_NV], speeds[MAX_POINTS * 3];
     memset(information, 0, (size_t)(nv * nv) * sizeof(double));
+    point_velocity(body, moves, velocity, speeds);
     for (int j = 0; j < body->points; j++) {
-        double squared = 0.0, weight[9] = {0.0};
-        for (int k = 0; k < 3; k++) {
-            const double *row = moves + ((size_t)j * 3 + k) * nv;
-            double speed = 0.0;
-            for (int c = 0; c < body->chain_length[j]; c++)
-                speed += row[body->chain[j][c]] * velocity[body->chain[j][c]];
-            squared += speed * speed;
-        }
+        const double *speed = speeds + 3 * j;
+        double weight[9] = {0.0};
+        double squared = speed[0] * speed[0] + speed[1] * speed[1] + speed[2] * speed[2];
         double allowed = by->acceleration + by->acceleration_per_speed * sqrt(squared);
         weight[0] = weight[4] = weight[8] = 1.0 / (allowed * allowed);
         add_information(body, j, moves, weight, weight, information);
@@ -47,11 +43,14 @@ static void bound(int nv, double max_variance, State *state)
         }
 }
 
-int predict(const Body *body, const double *moves, const Advance *by, State *state)
+FOR_EVERY_PROCESSOR
+int predict(const Body *body, const double *q, const Advance *by, State *state)
 {
     int nv = ROOT_V + body->angles;
     double noise[MAX_NV * MAX_NV], moved[MAX_NV * MAX_NV];
+    double points[MAX_POINTS * 3], moves[MAX_POINTS * 3 * MAX_NV];
     double dt = by->dt_s, ahead = by->ahead_s, kept = by->kept;
+    forward(body, q, points, moves, NULL);
     if (acceleration_covariance(body, moves, state->velocity, by, noise))
         return -1;
     for (int i = 0; i < nv * nv; i++) {
@@ -72,6 +71,7 @@ int predict(const Body *body, const double *moves, const Advance *by, State *sta
     return 0;
 }
 
+FOR_EVERY_PROCESSOR
 int correct(const Body *body, const double *q, const double *moved, const double *information,
             const double *prior, double jitter, State *state)
 {
@@ -79,8 +79,8 @@ int correct(const Body *body, const double *q, const double *moved, const double
     double gain[MAX_NV * MAX_NV], cross[MAX_NV * MAX_NV], lost[MAX_NV * MAX_NV];
     if (inverse(nv, information, jitter, state->covariance))
         return -1;
-    product(nv, prior, state->cross, gain);
-    product(nv, state->covariance, gain, cross);
+    product_of_transposed(nv, prior, state->cross, gain); /* both are symmetric */
+    product_of_transposed(nv, state->covariance, gain, cross);
     for (int k = 0; k < nv; k++)
         for (int i = 0; i < nv; i++)
             state->velocity[i] += moved[k] * gain[k * nv + i];
@@ -123,6 +123,18 @@ void point_variance(const Body *body, const double *moves, const double *covaria
                 sum += 2.0 * along * row[chain[a]];
             }
             out[3 * j + k] = sum < 0.0 ? 0.0 : sum; /* NaN stays */
+        }
+    }
+}
+
+void point_velocity(const Body *body, const double *moves, const double *velocity, double *out)
+{
+    int nv = ROOT_V + body->angles;
+    for (int r = 0; r < 3 * body->points; r++) {
+        out[r] = 0.0;
+        for (int c = 0; c < body->chain_length[r / 3]; c++) {
+            int i = body->chain[r / 3][c];
+            out[r] += moves[(size_t)r * nv + i] * velocity[i];
         }
     }
 }

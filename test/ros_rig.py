@@ -54,6 +54,7 @@ class Rig:
         rclpy.init(context=self.context, domain_id=domain)
         self.nodes: dict[str, VnectNode] = {}
         self._spinning: list[tuple[SingleThreadedExecutor, threading.Thread]] = []
+        self._stopped = threading.Event()
         self.here = rclpy.create_node("rig", context=self.context)
         self._spin(self.here)
         self.cameras: dict[str, ScriptedCamera] = {}
@@ -126,15 +127,8 @@ class Rig:
         return answer.success, answer.message
 
     def close(self) -> None:
-        """End everything; the executors first.
-
-        rclpy's executor dies of a subscription or publisher that another thread destroys
-        while it collects what to wait for (InvalidHandle of an event handler).
-        """
-        for executor, _ in self._spinning:
-            executor.shutdown(timeout_sec=5.0)
-        for _, thread in self._spinning:
-            thread.join(5.0)
+        """End everything; the executors first."""
+        self.stop_spinning()
         for node in self.nodes.values():
             node._stop_listening()
             node._release()
@@ -142,12 +136,31 @@ class Rig:
         self.here.destroy_node()
         rclpy.shutdown(context=self.context)
 
+    def stop_spinning(self) -> None:
+        """End the executors' threads, and only then what they use.
+
+        rclpy's executor dies of what another thread destroys: of a subscription while it
+        collects what to wait for, of its own guard condition (by `Executor.shutdown`)
+        behind a callback.
+        """
+        self._stopped.set()
+        for executor, thread in self._spinning:
+            executor.create_task(lambda: None)  # one more turn
+            thread.join(5.0)
+            assert not thread.is_alive(), "a callback does not return"
+            executor.shutdown(timeout_sec=5.0)
+        self._spinning.clear()
+
     def _spin(self, node) -> None:
         executor = SingleThreadedExecutor(context=self.context)
         executor.add_node(node)
-        thread = threading.Thread(target=executor.spin, daemon=True)
+        thread = threading.Thread(target=self._turn, args=(executor,), daemon=True)
         thread.start()
         self._spinning.append((executor, thread))
+
+    def _turn(self, executor: SingleThreadedExecutor) -> None:
+        while not self._stopped.is_set():
+            executor.spin_once()
 
 
 class ScriptedCamera:

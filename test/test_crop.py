@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -219,3 +220,19 @@ def test_who_is_lost_is_looked_for_there_for_a_while():
     times_s = [i / 30.0 for i, windows in enumerate(looks, 1) if windows]
     assert 5 <= len(times_s) <= 7 and times_s[-1] < search.MISS_S
     assert {w.size_px for windows in looks for w in windows} == {180.0}
+
+
+def test_pixels_beside_the_window_do_not_show_in_it():
+    """Blocks of pixels are whole where the image goes on, and none of those beyond counts."""
+    rng = np.random.default_rng(8)
+    image = rng.integers(0, 256, (480, 640, 3), np.uint8)
+    for _ in range(50):
+        window = Crop(*rng.uniform(40, 150, 2), rng.uniform(80, 300), 64)
+        margin = math.ceil(window.scale) + 1
+        rows, columns = (
+            slice(math.floor(first) - margin, math.ceil(first + window.size_px) + margin)
+            for first in (window.top_px, window.left_px)
+        )
+        other = rng.integers(0, 256, image.shape, np.uint8)
+        other[rows, columns] = image[rows, columns]
+        np.testing.assert_array_equal(cropping.cut(other, window), cropping.cut(image, window))

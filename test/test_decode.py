@@ -71,6 +71,57 @@ def test_of_two_maxima_the_one_that_was_followed_is_taken(pixels):
         np.testing.assert_allclose(heights[PELVIS], height, rtol=0.02)
 
 
+def rough(seed, shape=(SIZE, SIZE - 5)):
+    """Maps with many maxima, some of them equal."""
+    heat = np.random.default_rng(seed).normal(0.3, 0.4, (21, *shape)).round(2)
+    return Maps(heat.astype(np.float32), np.zeros((3, 21, *shape), np.float32), STRIDE)
+
+
+def test_the_prior_is_a_gaussian_about_where_joints_are_expected():
+    for seed in range(20):
+        maps = rough(seed)
+        expected = np.random.default_rng(seed).uniform(-50.0, 250.0, (21, 2))
+        y, x = np.indices(maps.heatmaps.shape[1:])
+        cells = (expected + 0.5) / STRIDE - 0.5
+        square = (x - cells[:, :1, None]) ** 2 + (y - cells[:, 1:, None]) ** 2
+        near = np.exp(-square / (2.0 * (0.1 * maps.heatmaps.shape[2]) ** 2))
+        weighted = maps.heatmaps * (0.6 + 0.4 * near)
+        found, _ = decode.find_joints(maps, decode.spatial_prior(maps, expected, 0.4))
+        cell = np.stack([x.ravel(), y.ravel()], axis=1)[weighted.reshape(21, -1).argmax(axis=1)]
+        off = np.abs((found + 0.5) / STRIDE - 0.5 - cell).max(axis=1)
+        apart = [j for j in range(21) if off[j] > 0.5 + 1e-9]
+        assert set(apart) <= set(decode.LEFT_RIGHT_PAIRS.ravel())  # these repel each other
+        assert len(apart) <= 4
+
+
+def test_peaks_are_the_cells_above_their_neighbours():
+    """By a loop over the cells."""
+    for seed in range(5):
+        maps = rough(seed, (9, 11))
+        heat = np.pad(maps.heatmaps, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+        expected = []
+        for j, y, x in np.ndindex(*maps.heatmaps.shape):
+            about = heat[j, y : y + 3, x : x + 3].ravel()
+            above = (about[:4] < about[4]).all() and (about[5:] <= about[4]).all()
+            if above and about[4] >= np.float32(0.5):
+                expected.append((j, y * 11 + x))
+        joints, cells = decode.peaks(maps, 0.5)
+        assert list(zip(joints, cells)) == expected
+        assert len(expected) > 100
+    joints, cells = decode.peaks(maps, 1e6)
+    assert not len(joints) and not len(cells)
+    flat = Maps(np.ones((21, 8, 8), np.float32), np.zeros((3, 21, 8, 8), np.float32), STRIDE)
+    joints, cells = decode.peaks(flat, 0.5)
+    assert np.array_equal(joints, np.arange(21)) and not cells.any()
+
+
+def test_maps_in_another_order_of_memory_are_read_alike(pixels):
+    maps = draw(pixels, np.ones(21))
+    turned = Maps(np.asfortranarray(maps.heatmaps), maps.locations_m, STRIDE)
+    for a, b in zip(decode.find_joints(maps), decode.find_joints(turned)):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_left_and_right_are_told_apart_where_the_heat_allows_it(pixels):
     knees = [INDEX["right_knee"], INDEX["left_knee"]]
     here, there = np.full((21, 2), 60.0), np.full((21, 2), (124.0, 60.0))
@@ -94,6 +145,15 @@ def test_locations_are_read_bilinearly_and_told_from_the_pelvis(pixels):
     read = decode.read_locations(draw(pixels, np.ones(21), planes), pixels)
     np.testing.assert_allclose(read, expected, atol=1e-4)
     assert (read[14] == 0.0).all()
+
+
+def test_maps_that_are_the_same_in_every_cell_are_read_as_if_they_were_spread(pixels):
+    maps = draw(pixels, np.ones(21))
+    places = np.random.default_rng(3).normal(size=(3, 21, 1, 1)).astype(np.float32)
+    constant = np.broadcast_to(places, maps.locations_m.shape)
+    spread = Maps(maps.heatmaps, constant.copy(), STRIDE)
+    read = decode.read_locations(Maps(maps.heatmaps, constant, STRIDE), pixels)
+    np.testing.assert_allclose(read, decode.read_locations(spread, pixels), atol=1e-12)
 
 
 def test_outside_the_input_the_nearest_cell_is_read():

@@ -44,7 +44,7 @@ IMPORTS = {
     "inference": {"config", "errors", "halves", "options", "records", "share", "skeleton"},
     "perception": {"camera", "config", "errors", "records", "skeleton"},
     "drawing": {"records", "skeleton"},
-    "fitting": {"body", "camera", "config", "perception", "records", "skeleton"},
+    "fitting": {"body", "camera", "config", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
     "memory": {"perception", "person", "skeleton"},
     "pipeline": {

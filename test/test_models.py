@@ -156,6 +156,23 @@ def test_maps_undo_order_peak_and_unit(tmp_path, network):
     assert maps.stride_px == 8.0
 
 
+@pytest.mark.parametrize("layout", [("heatmap", "x", "y", "z"), ("z", "heatmap", "x", "y")])
+def test_parts_of_the_output_are_read_as_the_whole(tmp_path, network, layout):
+    joints = tuple(reversed(JOINT_NAMES))
+    model = write(tmp_path / "m", network, joints=joints, layout=layout)
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(1, count, 8, 8)).astype(np.float32) for count in (21, 42, 21)]
+    parts[1] = parts[1][..., :1, :1]
+    whole = np.concatenate([np.broadcast_to(p, (1, p.shape[1], 8, 8)) for p in parts], axis=1)
+    got, expected = model.maps(parts), model.maps(whole)
+    np.testing.assert_array_equal(got.heatmaps, expected.heatmaps)
+    np.testing.assert_array_equal(got.locations_m, expected.locations_m)
+    twice = np.concatenate([whole, whole])
+    for wrong in (parts[:2], [whole[:, :30], whole[:, 30:]], [whole[..., :1]], [twice], [whole[0]]):
+        with pytest.raises(ModelError, match="output: got "):
+            model.maps(wrong)
+
+
 def test_an_output_that_is_not_maps_is_refused(tmp_path, network):
     model = write(tmp_path / "m", network)
     with pytest.raises(ModelError, match=r"output: got \(1, 21, 8, 8\)"):

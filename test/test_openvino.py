@@ -30,6 +30,18 @@ def test_maps_equal_onnxruntimes(network, precision) -> None:
     assert precision in ours.detail and ours.detail.startswith("openvino 20")
 
 
+def test_maps_that_are_the_same_in_every_cell_are_not_spread() -> None:
+    """Those of the lifter: the network gives one number a map, and memory holds no more."""
+    backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino", threads=1)
+    (maps,) = backend.infer(tiny_bundles.crops(1, seed=34))
+    assert maps.locations_m.shape == (3, 21, *maps.heatmaps.shape[1:])
+    assert maps.locations_m.strides[2:] == (0, 0)
+    assert len(np.unique(maps.locations_m[..., 0, 0])) > 21
+    whole = inference.create(tiny_bundles.load("vnect", "fp32"), "openvino", threads=1)
+    (maps,) = whole.infer(tiny_bundles.crops(1, seed=34))
+    assert (maps.locations_m.std(axis=(2, 3)) > 0.0).any()
+
+
 def test_results_do_not_change_under_the_caller() -> None:
     """The runtime's own output memory is used again by the next run."""
     backend = inference.create(tiny_bundles.load("vnect_lite", "fp32"), "openvino")
@@ -95,3 +107,72 @@ def test_a_file_that_is_no_network_is_refused(tmp_path) -> None:
     )  # fmt: skip
     with pytest.raises(BackendError, match=r"openvino refuses .*model\.onnx"):
         inference.create(model, "openvino")
+
+
+def halved_twice(starts=(1, 1), size=8, seen_between=False):
+    """A depthwise convolution, and slices of its rows and columns behind a few other steps."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(4)
+    constants = {
+        "weights": rng.normal(size=(2, 1, 3, 3)).astype(np.float32),
+        "bias": rng.normal(size=2).astype(np.float32),
+        "scale": np.float32(0.05), "zero": np.uint8(128), "end": np.array([2**62]),
+        "step": np.array([2]), "rows": np.array([2]), "columns": np.array([3]),
+        "row": np.array([starts[0]]), "column": np.array([starts[1]]),
+    }  # fmt: skip
+    steps = [
+        ("Conv", ["image", "weights", "bias"], "whole", {"group": 2, "pads": [1, 1, 1, 1]}),
+        ("QuantizeLinear", ["whole", "scale", "zero"], "bytes", {}),
+        ("DequantizeLinear", ["bytes", "scale", "zero"], "values", {}),
+        ("Slice", ["values", "row", "end", "rows", "step"], "flat", {}),
+        ("Relu", ["flat"], "positive", {}),
+        ("Slice", ["positive", "column", "end", "columns", "step"], "maps", {}),
+    ]
+    made = ["maps", "whole"] if seen_between else ["maps"]
+    graph = helper.make_graph(
+        [helper.make_node(op, i, [o], **attributes) for op, i, o, attributes in steps],
+        "halved",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 2, size, size])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, None, None])
+            for name in made
+        ],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(network)
+    return network.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_halved"),
+    [
+        ({}, True),
+        ({"starts": (0, 1)}, False),
+        ({"starts": (1, 0)}, False),
+        ({"size": 9}, False),
+        ({"seen_between": True}, False),
+    ],
+)
+def test_what_is_thrown_away_is_not_computed(changes, is_halved) -> None:
+    """And what is kept is the same, whether the convolution could be halved or not."""
+    import openvino
+
+    from vnect_ros.inference import openvino_graph
+
+    core, file = openvino.Core(), halved_twice(**changes)
+    trimmed = openvino_graph.trimmed(core.read_model(file))
+    kinds = [node.get_type_name() for node in trimmed.get_ordered_ops()]
+    assert kinds.count("Slice") == (0 if is_halved else 2)
+    size = changes.get("size", 8)
+    image = np.random.default_rng(5).normal(0, 1, (1, 2, size, size)).astype(np.float32)
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    got, expected = (
+        core.compile_model(network, "CPU", exact)([image])["maps"]
+        for network in (trimmed, core.read_model(file))
+    )
+    np.testing.assert_array_equal(got, expected)
+    assert got.shape[2:] == (size // 2, size // 2) if is_halved else got.size
+    assert len(np.unique(got)) > 5

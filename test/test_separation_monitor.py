@@ -87,10 +87,7 @@ def rig(ros_domain):
     made = Rig(ros_domain)
     made.watches = []
     yield made
-    for executor, _ in made._spinning:
-        executor.shutdown(timeout_sec=5.0)
-    for _, thread in made._spinning:
-        thread.join(5.0)
+    made.stop_spinning()
     for watch in made.watches:
         watch.close()
     made.close()

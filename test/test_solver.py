@@ -51,7 +51,7 @@ def recovered(truth):
     start = inverse.configuration(seen.local_m)
     start[:3] = observe.root_position(seen.local_m, seen.measurement.rays, ONES)
     objective = Objective(MODEL, data_terms(seen, FitConfig(), truth[2]), rest_weight())
-    solution = minimise(MODEL, objective, start, 100, thorough=True)
+    solution = minimise(objective, start, 100, thorough=True)
     assert within_limits(solution.q)
     points, wanted = solution.points_m, MODEL.forward(truth)
     error = np.linalg.norm(points - points[14] - wanted + wanted[14], axis=1).mean()
@@ -105,7 +105,7 @@ def test_the_energy_never_rises_and_limits_hold_from_any_start():
         objective = Objective(MODEL, data_terms(noisy, FitConfig(), 3.0), rest_weight())
         costs = []
         for steps in (1, 3, 10):
-            solution = minimise(MODEL, objective, start, steps, thorough=True)
+            solution = minimise(objective, start, steps, thorough=True)
             assert within_limits(solution.q)
             assert np.linalg.norm(solution.q[3:7]) == pytest.approx(1.0)
             costs.append(solution.cost)

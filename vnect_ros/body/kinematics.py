@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,23 @@ UPPER: Final = np.array([s.high for s in MOVING])
 REST: Final = np.array([s.rest for s in MOVING])
 OBSERVED: Final = np.array([s.observed for s in MOVING])
 """[N] bool: False for angles that the 21 joints do not show; they stay at rest."""
+
+
+class Description(NamedTuple):
+    """A configuration as it is published."""
+
+    points_m: np.ndarray
+    """[21, 3] the joints in the camera frame [m]."""
+    orientations_xyzw: np.ndarray
+    """[21, 4] unit quaternions: each joint's axes seen from the camera frame."""
+    transform_camera_from_body: np.ndarray
+    """[4, 4]"""
+    velocities_mps: np.ndarray
+    """[21, 3] of the joints [m/s]."""
+    std_axes_m: np.ndarray
+    """[21, 3] standard deviations along the camera's axes [m]."""
+    std_m: np.ndarray
+    """[21] their root mean square [m]."""
 
 
 class Kinematics:
@@ -86,7 +103,6 @@ class Kinematics:
                 offset = np.zeros(3)
             offsets_m[s.link] = offset
         self.native.place(np.array(axes_m), np.array([offsets_m[name] for name in JOINT_NAMES]))
-        self._known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
     def forward(self, q: np.ndarray) -> np.ndarray:
         """[21, 3] the joints in the camera frame [m]."""
@@ -95,25 +111,10 @@ class Kinematics:
         return points
 
     def jacobian(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The joints [21, 3] [m] and their derivatives [21, 3, NV] by the tangent of q.
-
-        The last ones are kept: the answers are not to be written to.
-        """
-        key = q.tobytes()
-        known = self._known.get(key)
-        if known is None:
-            known = np.empty((NUM_JOINTS, 3)), np.empty((NUM_JOINTS, 3, NV))
-            self.native.jacobian(q, *known)
-            if len(self._known) == _KEPT:
-                del self._known[next(iter(self._known))]
-            self._known[key] = known
-        return known
-
-    def orientations_xyzw(self, q: np.ndarray) -> np.ndarray:
-        """[21, 4] unit quaternions: each joint's axes seen from the camera frame."""
-        quaternions = np.empty((NUM_JOINTS, 4))
-        self.native.orientations(q, quaternions)
-        return quaternions
+        """The joints [21, 3] [m] and their derivatives [21, 3, NV] by the tangent of q."""
+        points, moves = np.empty((NUM_JOINTS, 3)), np.empty((NUM_JOINTS, 3, NV))
+        self.native.jacobian(q, points, moves)
+        return points, moves
 
     def integrate(self, q: np.ndarray, tangent: np.ndarray, *, limited: bool = False) -> np.ndarray:
         """[NQ] q moved along a tangent [NV] (the root on its manifold).
@@ -131,16 +132,38 @@ class Kinematics:
         self.native.difference(start, end, tangent)
         return tangent
 
-    def variance_m2(self, moves: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-        """[21, 3] variances of the joints along the camera's axes [m^2].
+    def variance_m2(self, q: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The joints [21, 3] [m] and their variances [21, 3] along the camera's axes [m^2].
 
         Args:
-            moves: [21, 3, NV] of `jacobian`.
             covariance: [NV, NV] of the configuration, in its tangent.
         """
-        variance = np.empty((NUM_JOINTS, 3))
-        self.native.point_variance(moves, covariance, variance)
-        return variance
+        points, variance = np.empty((NUM_JOINTS, 3)), np.empty((NUM_JOINTS, 3))
+        self.native.variance(q, covariance, points, variance)
+        return points, variance
+
+    def describe(
+        self,
+        q: np.ndarray,
+        velocity: np.ndarray,
+        covariance: np.ndarray,
+        unseen_s: np.ndarray,
+        stated: np.ndarray,
+    ) -> Description | None:
+        """What is published of a configuration; None where it is not finite.
+
+        Args:
+            velocity: [NV] the tangent's [m/s, rad/s].
+            covariance: [NV, NV] of the configuration, in its tangent.
+            unseen_s: [21] since each joint was last seen [s].
+            stated: [8] see `native.Body.describe`.
+        """
+        of = Description(
+            np.empty((NUM_JOINTS, 3)), np.empty((NUM_JOINTS, 4)), np.empty((4, 4)),
+            np.empty((NUM_JOINTS, 3)), np.empty((NUM_JOINTS, 3)), np.empty(NUM_JOINTS),
+        )  # fmt: skip
+        finite = self.native.describe(q, velocity, covariance, unseen_s, stated, *of)
+        return of if finite else None
 
 
 @functools.lru_cache(maxsize=1)
@@ -153,12 +176,6 @@ def shown_by() -> np.ndarray:
     return shown.astype(np.float64)
 
 
-def put_within_limits(q: np.ndarray) -> None:
-    """Change the angles of q [NQ] that are past a limit to that limit."""
-    angles = q[ROOT_Q:]
-    np.minimum(np.maximum(angles, LOWER), UPPER, out=angles)
-
-
 def neutral() -> np.ndarray:
     """[NQ] the body at rest in the camera's origin, its axes the camera's."""
     q = np.zeros(NQ)
@@ -167,22 +184,11 @@ def neutral() -> np.ndarray:
     return q
 
 
-def joint_velocities(moves: np.ndarray, tangent: np.ndarray) -> np.ndarray:
-    """[21, 3] how joints whose derivatives are moves [21, 3, NV] go with a tangent [NV]."""
-    # As one matrix: NumPy would multiply joint by joint.
-    return moves.reshape(-1, NV).dot(tangent).reshape(-1, 3)
-
-
 def body_transform(q: np.ndarray) -> np.ndarray:
     """[4, 4] camera from body."""
-    transform = np.eye(4)
-    transform[:3, :3] = rotation_from_quaternion(q[3:ROOT_Q].tolist())
-    transform[:3, 3] = q[:3]
+    transform = np.empty((4, 4))
+    native.root_transform(q, transform)
     return transform
-
-
-_KEPT: Final = 4
-"""Jacobians that are kept: a frame's predicted, fitted and published configuration recur."""
 
 
 def quaternion_from_rotation(rotation: np.ndarray) -> np.ndarray:

@@ -75,22 +75,24 @@ def stack(kind: int, joints: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return vectors
 
 
-def _scaled(template: np.ndarray, scale: np.ndarray | float, target: np.ndarray) -> np.ndarray:
-    """A copy of residual vectors [K, VECTOR_SIZE] times a scale [K, 1] or scalar, with a target.
+def _weighed(
+    template: np.ndarray,
+    weight: np.ndarray | None,
+    scale: float,
+    bound: float,
+    target: np.ndarray,
+) -> np.ndarray:
+    """Residual vectors [K, VECTOR_SIZE] like others, whitened, see `native.weigh`.
 
     Args:
+        weight: [K] of each; None: 1.
+        scale: of a vector of weight 1.
+        bound: of the kernel of a vector of weight 1; 0: none.
         target: [K, D], likewise to be scaled.
     """
-    vectors = template.copy()
-    vectors[:, MATRIX] *= scale
-    np.multiply(target, scale, out=vectors[:, TARGET][:, : target.shape[1]])
+    vectors = np.empty_like(template)
+    native.weigh(template, weight, scale, bound, target, vectors)
     return vectors
-
-
-def _bounds(scale: np.ndarray) -> np.ndarray:
-    """[21] the kernel's bounds for residuals in metres times scale [21]."""
-    # An outlier is one in metres, however little its joint weighs.
-    return np.maximum((_OUTLIER_M * scale) ** 2, 1e-12)
 
 
 def inverse_kinematics(observation: Observation, weight: float) -> np.ndarray:
@@ -102,9 +104,9 @@ def inverse_kinematics(observation: Observation, weight: float) -> np.ndarray:
     guessed, local_weight = observation.measurement.guessed, observation.local_weight
     if guessed is not None:
         local_weight = np.where(guessed, _GUESSED_WEIGHT, local_weight)
-    scale = np.sqrt(weight * local_weight) / UNIT_STD_M
-    vectors = _scaled(_RELATIVE, scale[:, None], observation.local_m)
-    vectors[:, BOUND] = _bounds(scale)
+    scale = math.sqrt(weight) / UNIT_STD_M
+    bound = (_OUTLIER_M * scale) ** 2
+    vectors = _weighed(_RELATIVE, local_weight, scale, bound, observation.local_m)
     if guessed is not None:
         vectors[guessed, BOUND] *= _GUESSED_BOUNDS
     return vectors
@@ -119,11 +121,9 @@ def projection(observation: Observation, weight: float, distance_m: float) -> np
     Returns:
         [21, VECTOR_SIZE] residual vectors.
     """
-    scale = np.sqrt(weight * observation.ray_weight) / (PROJECTION_AT_M * UNIT_STD_M)
-    factor = (scale * distance_m)[:, None]
-    vectors = _scaled(_RAYS, factor, observation.measurement.rays)
-    vectors[:, BOUND] = _bounds(scale)
-    return vectors
+    scale = math.sqrt(weight) / (PROJECTION_AT_M * UNIT_STD_M)
+    bound, rays = (_OUTLIER_M * scale) ** 2, observation.measurement.rays
+    return _weighed(_RAYS, observation.ray_weight, scale * distance_m, bound, rays)
 
 
 def data_terms(
@@ -153,7 +153,7 @@ def depth_change(last_points_m: np.ndarray, weight: float, dt_s: float) -> np.nd
         [21, VECTOR_SIZE] residual vectors.
     """
     scale = math.sqrt(weight / (FRAME_S * dt_s)) / _UNIT_DEPTH_SPEED
-    return _scaled(_DEPTHS, scale, last_points_m[:, 2:])
+    return _weighed(_DEPTHS, None, scale, 0.0, last_points_m[:, 2].copy())
 
 
 def pelvis_distance(depth_m: float, std_m: float) -> np.ndarray:
@@ -172,10 +172,7 @@ def pelvis_distance(depth_m: float, std_m: float) -> np.ndarray:
     Returns:
         [1, VECTOR_SIZE] a residual vector.
     """
-    vectors: np.ndarray = _DEPTHS[PELVIS : PELVIS + 1] / std_m
-    vectors[0, :2] = native.PLACE, PELVIS
-    vectors[0, TARGET.start] = depth_m / std_m
-    return vectors
+    return _weighed(_DEPTHS[PELVIS : PELVIS + 1], None, 1.0 / std_m, 0.0, np.array([depth_m]))
 
 
 class Smoothness(NamedTuple):

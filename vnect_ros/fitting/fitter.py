@@ -8,20 +8,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from vnect_ros.body.kinematics import (
-    NUM_ANGLES,
-    ROOT_Q,
-    Kinematics,
-    body_transform,
-    joint_velocities,
-)
+from vnect_ros import native
+from vnect_ros.body.kinematics import NUM_ANGLES, ROOT_Q, Kinematics
 from vnect_ros.body.urdf import Q_NAMES
 from vnect_ros.camera import Camera
 from vnect_ros.config import FilterConfig, FitConfig
 from vnect_ros.fitting import observe
 from vnect_ros.fitting.calibration import BoneCalibration
 from vnect_ros.fitting.energy import FRAME_S
-from vnect_ros.fitting.inverse import lengths
 from vnect_ros.fitting.limiter import MotionLimiter
 from vnect_ros.fitting.observe import Measurement
 from vnect_ros.fitting.scale import Body, Scale, Surroundings
@@ -50,7 +44,6 @@ _CONTACTS_KEPT_S: Final = 0.15
 """A foot that stood stands on while the person is not looked at for so long [s]."""
 _RESIZE: Final = 2e-3
 """Share by which a measured height must differ from the body's for the body to take it over."""
-_THIRDS: Final = np.full(3, 1.0 / 3.0)
 # NumPy takes longer over members of an IntEnum than over numbers.
 _MEASURED, _PREDICTED, _REJECTED, _LIMITED = (
     int(state)
@@ -87,6 +80,7 @@ class Fitter:
         across_m, along_m = lasting_std_m
         self._lasting_m2 = _STD_FLOOR_M**2 + np.square((across_m, across_m, along_m))
         self._config = config or FitConfig()
+        self._stated = self._new_stated()
         self._filters = filters or FilterConfig()
         self._scale = Scale(self._config.person_height)
         self._bones = self._new_calibration()
@@ -138,8 +132,7 @@ class Fitter:
         if self._track is None:
             return None
         ahead_s = min(max(stamp_s - self._stamp_s, 0.0), _MAX_PERIOD_S)
-        # The fit of that frame needs the Jacobian there too.
-        points_m, _ = self._kinematics.jacobian(self._track.predicted_q(ahead_s))
+        points_m = self._kinematics.forward(self._track.predicted_q(ahead_s))
         pixels = camera.project(points_m)
         return pixels if np.isfinite(pixels).all() else None
 
@@ -176,6 +169,7 @@ class Fitter:
         changed = config.person_height != self._config.person_height
         self._config, self._filters = config, filters or self._filters
         self._limiter.configure(self._config, self._filters)
+        self._stated = self._new_stated()
         if changed:
             self._scale = Scale(config.person_height)
             self._resize(config.person_height)
@@ -301,15 +295,11 @@ class Fitter:
 
     def _pose(self, given: _Given, track: Track, update: Update, states: np.ndarray) -> Pose | None:
         """The pose as it is published, all of it from one configuration; None if not finite."""
-        q = self._limiter.q
-        points, moves = self._kinematics.jacobian(q)
-        variance = track.joint_variance_m2(moves) * _STD_FACTOR**2 + self._lasting_m2
-        lasting_m = _LASTING_DEPTH_STD * points[:, 2]
-        variance[:, 2] += lasting_m * lasting_m
-        variance += (_UNSEEN_STD_M**2 * (1.0 - np.exp(-self._unseen_s / _UNSEEN_S)))[:, None]
-        if not math.isfinite(points.sum() + variance.sum()):
+        q, kinematics = self._limiter.q, self._kinematics
+        found = kinematics.describe(q, track.v, track.covariance, self._unseen_s, self._stated)
+        if found is None:
             return None
-        shown = _shown(given, given.camera.project(points), update.rejected)
+        shown = _shown(given, given.camera.project(found.points_m), update.rejected)
         size = self._scale.size
         return Pose(
             stamp_s=given.stamp_s,
@@ -317,30 +307,22 @@ class Fitter:
             state=State.MEASURED if update.measured else State.PREDICTED,
             joints_px=shown.pixels_px,
             joints_raw_m=shown.raw_m,
-            joints_camera_m=points.copy(),
-            orientations_xyzw=self._kinematics.orientations_xyzw(q),
-            velocities_mps=self._velocities(track, moves),
+            joints_camera_m=found.points_m,
+            orientations_xyzw=found.orientations_xyzw,
+            velocities_mps=found.velocities_mps,
             confidence=self._confidence,
-            std_m=np.sqrt(variance.dot(_THIRDS)),
+            std_m=found.std_m,
             joint_states=states,
-            transform_camera_from_body=body_transform(q),
+            transform_camera_from_body=found.transform_camera_from_body,
             q=q[ROOT_Q:].copy(),
             q_names=Q_NAMES,
-            height_m=self._kinematics.height_m,
+            height_m=kinematics.height_m,
             height_std_m=math.nan if size is None else size.std_m,
             calibration=self._bones.state,
-            bone_lengths_m=self._kinematics.lengths_m.copy(),
+            bone_lengths_m=kinematics.lengths_m.copy(),
             residual_px=shown.residual_px,
-            std_axes_m=np.sqrt(variance),
+            std_axes_m=found.std_axes_m,
         )
-
-    def _velocities(self, track: Track, moves: np.ndarray) -> np.ndarray:
-        """[21, 3] of the joints, none above the bound on speed [m/s]."""
-        velocities = joint_velocities(moves, track.v)
-        speeds, fastest = lengths(velocities), self._config.max_speed
-        if speeds.max() > fastest:
-            velocities *= np.minimum(1.0, fastest / np.maximum(speeds, 1e-9))[:, None]
-        return velocities
 
     def lost(self, stamp_s: float) -> Pose:
         """The LOST pose of this person."""
@@ -352,6 +334,12 @@ class Fitter:
             calibration=self._bones.state,
             bone_lengths_m=self._kinematics.lengths_m.copy(),
         )
+
+    def _new_stated(self) -> np.ndarray:
+        """[8] what `native.Body.describe` states of a pose."""
+        lasting = (*self._lasting_m2, _LASTING_DEPTH_STD)
+        unseen = (_UNSEEN_STD_M**2, _UNSEEN_S)
+        return np.array((_STD_FACTOR**2, *lasting, *unseen, self._config.max_speed))
 
     def _new_calibration(self) -> BoneCalibration:
         size = self._scale.size
@@ -388,11 +376,10 @@ def _shown(given: _Given, projected_px: np.ndarray, rejected: np.ndarray) -> _Sh
     """
     if given.joints is None or given.measured is None:
         return _Shown(projected_px, np.full((NUM_JOINTS, 3), np.nan), math.nan)
-    seen = given.measured.seen
-    pixels_px = np.where(seen[:, None], given.joints.pixels_px, projected_px)
-    off = projected_px - pixels_px
-    counts = seen & ~rejected
-    count = np.count_nonzero(counts)
-    squared = float(counts.dot(off * off).sum())
+    seen_px = np.ascontiguousarray(given.joints.pixels_px, dtype=np.float64)
+    pixels_px = np.empty((NUM_JOINTS, 2))
+    residual_px = native.residual(
+        projected_px, seen_px, given.measured.confidence, rejected, pixels_px
+    )
     raw_m = np.array(given.joints.root_relative_m, dtype=np.float64)
-    return _Shown(pixels_px, raw_m, math.sqrt(squared / count) if count else math.nan)
+    return _Shown(pixels_px, raw_m, residual_px)

@@ -20,7 +20,7 @@ from vnect_ros.body.kinematics import (
     rotation_from_quaternion,
 )
 from vnect_ros.body.urdf import MOVING, Q_NAMES, REST_DIRECTIONS
-from vnect_ros.skeleton import CHAINS, INDEX, PARENTS
+from vnect_ros.skeleton import INDEX, PARENTS
 
 _PARENTS = np.array(PARENTS)
 _AXES = {s.joint: np.array(s.axis) for s in MOVING}
@@ -53,16 +53,6 @@ def bone_directions(joints_m: np.ndarray) -> np.ndarray:
     """
     along = bone_vectors(joints_m)
     return along / np.maximum(lengths(along), SHORTEST_M)[:, None]
-
-
-def joined(bones_m: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """[21, 3] joints relative to the pelvis, from the bones that end in them.
-
-    Args:
-        bones_m: [21, 3].
-        factors: [21] by which to lengthen each.
-    """
-    return CHAINS.dot(bones_m * factors[:, None])
 
 
 def configuration(joints_m: np.ndarray) -> np.ndarray:

@@ -11,15 +11,14 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body.kinematics import NV, ROOT_V, Kinematics
+from vnect_ros import native
+from vnect_ros.body.kinematics import NQ, NV, Kinematics
 from vnect_ros.config import FilterConfig, FitConfig
-from vnect_ros.fitting.inverse import lengths
-from vnect_ros.perception.filters import smoothing
 from vnect_ros.skeleton import NUM_JOINTS
 
 _BLEND_S: Final = 0.08
 """Time constant with which a jump of the fit is made good [s]."""
-_LEVER_M: Final = np.concatenate([np.ones(3), np.full(NV - 3, 0.3)])
+_LEVER_M: Final = 0.3
 """What a turn moves, to count all speeds in metres a second [m]."""
 _NO_OFFSET: Final = 1e-6
 """What is left of a jump once it is made good [m, rad]."""
@@ -97,22 +96,19 @@ class MotionLimiter:
 
     def _filtered(self, wanted: np.ndarray, dt_s: float) -> np.ndarray:
         """The 1-Euro filter in the tangent: beta counts decimetres a second."""
-        change = self._kinematics.difference(self.q, wanted)
-        share = smoothing(_SPEED_CUTOFF_HZ, dt_s)
-        self._speed += share * (np.abs(change) * _LEVER_M / dt_s - self._speed)
-        cutoff = self._filters.global_min_cutoff_hz + self._filters.global_beta * 10.0 * self._speed
-        # One cut-off for the root's shift and one for its turn: no axis of its own.
-        cutoff[:3] = cutoff[:3].max()
-        cutoff[3:ROOT_V] = cutoff[3:ROOT_V].max()
-        step = smoothing(cutoff, dt_s) * change
-        return self._kinematics.integrate(self.q, step, limited=True)
+        filters, smoothed = self._filters, np.empty(NQ)
+        rest_hz, rise = filters.global_min_cutoff_hz, filters.global_beta * 10.0
+        constants = np.array((dt_s, _SPEED_CUTOFF_HZ, _LEVER_M, rest_hz, rise))
+        self._kinematics.native.smooth(self.q, wanted, constants, self._speed, smoothed)
+        return smoothed
 
     def _bounded(self, wanted: np.ndarray, fitted_q: np.ndarray, dt_s: float) -> np.ndarray:
         """Go to `wanted` as far as the bounds on speed and acceleration let every joint."""
         kinematics = self._kinematics
-        points, _ = kinematics.jacobian(wanted)  # which the published pose needs anyway
-        limited = self._beyond(points, dt_s) > 1.0
-        if np.count_nonzero(limited):
+        points = kinematics.forward(wanted)
+        most, times = self._beyond(points, dt_s)
+        limited: np.ndarray = times > 1.0
+        if most > 1.0:
             wanted, points = self._slowed(wanted, dt_s)
             # What is missing is made good over the next frames.
             self._offset = kinematics.difference(fitted_q, wanted)
@@ -132,17 +128,16 @@ class MotionLimiter:
             for share in _SHARES:
                 q = kinematics.integrate(base, way * share, limited=True)
                 points = kinematics.forward(q)
-                beyond = float(self._beyond(points, dt_s).max())
+                beyond, _ = self._beyond(points, dt_s)
                 if beyond <= 1.0:
                     return q, points
                 if beyond < best[0]:
                     best = (beyond, q, points)
         return best[1], best[2]
 
-    def _beyond(self, points: np.ndarray, dt_s: float) -> np.ndarray:
-        """[21] how many times its bound each joint's motion to `points` would be."""
-        velocity = (points - self.points_m) / dt_s
-        acceleration = (velocity - self._velocity) / dt_s
-        of_speed = lengths(velocity) / self._fit.max_speed
-        of_acceleration = lengths(acceleration) / self._fit.max_acceleration
-        return np.maximum(of_speed, of_acceleration)
+    def _beyond(self, points: np.ndarray, dt_s: float) -> tuple[float, np.ndarray]:
+        """How many times its bound a motion to `points` would be at most, and [21] each joint's."""
+        times = np.empty(NUM_JOINTS)
+        bounds = np.array((dt_s, self._fit.max_speed, self._fit.max_acceleration))
+        most = native.beyond(points, self.points_m, self._velocity, bounds, times)
+        return most, times

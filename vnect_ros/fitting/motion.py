@@ -63,11 +63,10 @@ class Motion:
 
     def predict(self, dt_s: float, weight_smooth: float) -> None:
         """Advance by dt_s [s] with nothing seen."""
-        _, moves = self._kinematics.jacobian(self.q)
         allowed = _UNIT_ACCELERATION / math.sqrt(max(weight_smooth, 1e-6))
         advance = np.array((dt_s, *_coasted(dt_s), allowed, *_ADVANCE))
-        self.q = self.predicted_q(dt_s)
-        self._kinematics.native.predict(moves, advance, *self._state)
+        q, self.q = self.q, self.predicted_q(dt_s)
+        self._kinematics.native.predict(q, advance, *self._state)
 
     def information(self) -> np.ndarray:
         """[NV, NV] inverse of the covariance."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from vnect_ros.body.kinematics import NV, REST, Kinematics
 from vnect_ros.fitting.energy import Smoothness
+from vnect_ros.skeleton import NUM_JOINTS
 
 
 class Evaluation(NamedTuple):
@@ -60,6 +61,24 @@ class Objective:
         agreement = np.empty(len(self._vectors))
         cost = self._body.energy(q, points_m, self._vectors, *self._priors, agreement)
         return Evaluation(q, points_m, agreement, cost)
+
+    def minimise(
+        self, start_q: np.ndarray, small_step: float, small_gain: float, max_iterations: int
+    ) -> tuple[Evaluation, np.ndarray]:
+        """The least energy near a start [NQ], and the information [NV, NV] close to it.
+
+        Args:
+            small_step: a step with no component above it [m, rad] is the last, and so is one
+            small_gain: that lowers the energy by less than this share of it.
+            max_iterations: normal equations to solve at most.
+        """
+        q, points, information = start_q.copy(), np.empty((NUM_JOINTS, 3)), np.empty((NV, NV))
+        agreement = np.empty((2, len(self._vectors)))
+        cost = self._body.minimise(
+            q, self._vectors, *self._priors, small_step, small_gain, max_iterations,
+            points, information, agreement,
+        )  # fmt: skip
+        return Evaluation(q, points, agreement[0], cost), information
 
     def normal_equations(self, at: Evaluation, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """J^T J [NV, NV] and J^T r [NV], reweighted; moves [21, 3, NV] are of the same q."""

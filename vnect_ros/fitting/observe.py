@@ -8,11 +8,14 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros import native
+from vnect_ros import native, skeleton
 from vnect_ros.camera import Camera
-from vnect_ros.fitting.inverse import SHORTEST_M, bone_vectors, joined, lengths
+from vnect_ros.fitting.inverse import bone_vectors
 from vnect_ros.records import Joints
 from vnect_ros.skeleton import NUM_JOINTS, PELVIS
+
+PARENTS: Final = np.array(skeleton.PARENTS, dtype=np.int64)
+"""[21] of the joints, for `native`."""
 
 _OUTLIER_M: Final = 0.25
 """A joint this far from where the others put it counts a quarter [m]."""
@@ -46,19 +49,16 @@ class Measurement:
         """[21] bool."""
         return self.confidence > 0.0
 
-    @cached_property
+    @property
     def bones_m(self) -> np.ndarray:
         """[21, 3] from each joint's parent to the joint; 0 for the pelvis [m]."""
         return bone_vectors(self.local_m)
 
-    @cached_property
-    def bone_lengths_m(self) -> np.ndarray:
-        """[21] of `bones_m` [m]."""
-        return lengths(self.bones_m)
-
     def with_lengths(self, lengths_m: np.ndarray) -> np.ndarray:
         """[21, 3] the joints relative to the pelvis with other bone lengths [21] [m]."""
-        return joined(self.bones_m, lengths_m / np.maximum(self.bone_lengths_m, SHORTEST_M))
+        moved = np.empty((NUM_JOINTS, 3))
+        native.with_lengths(self.local_m, lengths_m, PARENTS, moved)
+        return moved
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,11 @@ def measurement(joints: Joints | None, camera: Camera) -> Measurement | None:
     """
     if joints is None:
         return None
-    local = np.ascontiguousarray(joints.root_relative_m, dtype=np.float64)
-    local = local - local[PELVIS]
+    given = np.ascontiguousarray(joints.root_relative_m, dtype=np.float64)
+    sure = np.ascontiguousarray(joints.confidence, dtype=np.float64)
+    local, confidence = np.empty((NUM_JOINTS, 3)), np.empty(NUM_JOINTS)
     rays = np.ascontiguousarray(camera.rays(joints.pixels_px))
-    # NaN becomes 0 in the confidence, and is not below the largest anywhere else.
-    confidence = np.fmin(np.fmax(np.asarray(joints.confidence, np.float64), 0.0), 1.0)
-    bounded = np.abs(np.concatenate([rays, local], axis=1)) < _LARGEST
-    if np.count_nonzero(bounded) < bounded.size:
-        unusable = ~bounded.all(axis=1)
-        confidence[unusable] = rays[unusable] = 0.0
-        local[~bounded[:, 2:].all(axis=1)] = 0.0
-    count = np.count_nonzero(confidence)
+    count = native.measure(given, sure, PELVIS, _LARGEST, local, rays, confidence)
     if count < MIN_SEEN:
         return None
     if not joints.guessed or count == NUM_JOINTS:

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from vnect_ros import native
 from vnect_ros.fitting import observe
 from vnect_ros.fitting.observe import Measurement, Observation
 from vnect_ros.skeleton import INDEX, KNEE_NECK_WEIGHTS, MIRROR, NUM_JOINTS, PELVIS
@@ -23,20 +24,12 @@ _ARMS: Final = [
 ]
 _LEGS: Final = [INDEX[s + p] for s in ("right_", "left_") for p in ("hip", "knee", "ankle", "toe")]
 _LIMBS: Final = np.array([np.isin(np.arange(NUM_JOINTS), limbs) for limbs in (_ARMS, _LEGS)], float)
-_MIRROR: Final = np.array(MIRROR)
-_ONES: Final = np.ones(NUM_JOINTS)
-_VIEWS: Final = np.array([(1.0, 0.0)] * 3 + [(0.0, 1.0)] * 2)
-"""[5, 2] which coordinates belong to the joints in space, and which to the rays."""
-_GATED: Final = np.array([(1.0, 0.0, 0.0)] * 3 + [(0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
-"""[5, 3] likewise, the rays' axes apart: each has a gate."""
-_GATED_AXES: Final = np.array([(1.0, 1.0, 0.0), (1.0, 0.0, 1.0), (1.0, 0.0, 0.0)])
-"""[3, 3] which axes of the prediction's variance widen these gates."""
+_MIRROR: Final = np.array(MIRROR, dtype=np.int64)
 
 _GATE_M: Final = 0.25
 """A joint this far from its prediction is an outlier, if the prediction is sure [m]."""
 _LOCAL_GATE_M: Final = 1.4 * _GATE_M
 """Likewise for a joint relative to the pelvis."""
-_GATES_M: Final = np.array((_LOCAL_GATE_M, _GATE_M, _GATE_M))
 _ROOT_GATE_M: Final = 0.30
 """Likewise the body's distance."""
 _ROOT_GATE_SHARE: Final = 0.04
@@ -51,7 +44,7 @@ _ACCEPT_JOINT_S: Final = 0.10
 """A joint that keeps disagreeing for so long is right after all [s]."""
 _ACCEPT_ROOT_S: Final = 0.20
 _ACCEPT_FLIP_S: Final = 0.60
-_NEAREST_M: Final = 0.1
+_GATES: Final = np.array((_LOCAL_GATE_M, _GATE_M, _SIGMAS, _FLIP_M, _FLIP_GAIN))
 _NONE: Final = np.zeros(NUM_JOINTS, dtype=bool)
 
 
@@ -102,12 +95,7 @@ class OutlierGate:
 
     def check(self, measured: Measurement, predicted: Prediction, dt_s: float) -> Gated:
         """Decide what of a frame to follow; dt_s is the time since the last one [s]."""
-        points = predicted.points_m
-        distance_m = max(float(points[PELVIS, 2]), _NEAREST_M)
-        expected_m = points - points[PELVIS]
-        expected_rays = points[:, :2] / np.maximum(points[:, 2:], _NEAREST_M)
-        expected = _views(expected_m, expected_rays, distance_m)
-        exchanged = _exchanged_sides(measured, predicted, expected, distance_m)
+        exchanged, local, off = _compared(measured, predicted)
         given, flipped = measured, _NONE
         if exchanged is None:
             self._flip_s = np.zeros(2)
@@ -116,13 +104,9 @@ class OutlierGate:
             if self._flip_s.max() > _ACCEPT_FLIP_S:
                 return self._refuted(given, predicted)
             measured, flipped = _with_sides_exchanged(measured, exchanged)
-        local = measured.with_lengths(predicted.lengths_m)
-        off_m = _views(local, measured.rays, distance_m) - expected
-        gates_m = _GATES_M + _SIGMAS * np.sqrt(predicted.variance_m2.dot(_GATED_AXES))
-        beyond = np.sqrt((off_m * off_m).dot(_GATED)) > gates_m
-        off = np.array((beyond[:, 0], beyond[:, 1] | beyond[:, 2])) & measured.seen
+            _, local, off = _compared(measured, predicted)
         rejected, weights = self._rejected(off, measured.confidence, dt_s)
-        if _root_jumps(expected_m, measured.rays, weights[1], predicted):
+        if _root_jumps(measured.rays, weights[1], predicted):
             self._root_s += dt_s
             if self._root_s > _ACCEPT_ROOT_S:
                 return self._refuted(given, predicted)
@@ -157,56 +141,36 @@ class OutlierGate:
         return rejected, np.where(rejected, 0.0, confidence)
 
 
-def _root_jumps(
-    expected_m: np.ndarray, rays: np.ndarray, weight: np.ndarray, predicted: Prediction
-) -> bool:
+def _root_jumps(rays: np.ndarray, weight: np.ndarray, predicted: Prediction) -> bool:
     """Whether the body as predicted is suddenly seen much larger or smaller."""
-    position = observe.root_position(expected_m, rays, weight)
+    points = predicted.points_m
+    position = observe.root_position(points - points[PELVIS], rays, weight)
     depth_m = float(predicted.points_m[PELVIS, 2])
     std_m = math.sqrt(predicted.variance_m2[PELVIS, 2])
     gate_m = _ROOT_GATE_M + _SIGMAS * std_m + _ROOT_GATE_SHARE * depth_m
     return position is None or abs(float(position[2]) - depth_m) > gate_m
 
 
-def _exchanged_sides(
-    measured: Measurement,
-    predicted: Prediction,
-    expected: np.ndarray,
-    distance_m: float,
-) -> np.ndarray | None:
-    """Where a pair of limbs fits the prediction far better with left and right exchanged.
-
-    Args:
-        expected: [21, 5] `_views` of the joints as predicted [m].
-        distance_m: of the body [m].
+def _compared(
+    measured: Measurement, predicted: Prediction
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """A frame beside its prediction; differences of rays count in metres at the body.
 
     Returns:
-        [2, 2] bool: of the joints in space and of the rays; arms, legs.  None: nowhere.
+        [2, 2] bool: where a pair of limbs fits the prediction far better with left and right
+        exchanged: joints in space and rays; arms, legs.  None: nowhere.
+        [21, 3] the joints relative to the pelvis with the body's bone lengths [m].
+        [2, 21] bool: those of them, and the rays, that are beyond their gates.
     """
-    weights = _LIMBS * np.minimum(measured.confidence, measured.confidence.take(_MIRROR))
-    totals = np.maximum(weights.dot(_ONES), 1e-9)
-    size = float(measured.bone_lengths_m.dot(KNEE_NECK_WEIGHTS))
-    scale = float(predicted.lengths_m.dot(KNEE_NECK_WEIGHTS)) / size if size > 1e-3 else 1.0
-    seen = _views(measured.local_m * scale, measured.rays, distance_m)
-    kept = _distances(seen - expected, weights) / totals
-    if kept.max() <= _FLIP_M:
-        return None
-    swapped = _distances(seen.take(_MIRROR, axis=0) - expected, weights) / totals
-    exchanged: np.ndarray = (kept > _FLIP_M) & (swapped < _FLIP_GAIN * kept)
-    return exchanged if exchanged.any() else None
-
-
-def _distances(off: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[2, 2] sums of the lengths of off[:, :3] and off[:, 3:] with weights [2, 21]."""
-    return weights.dot(np.sqrt((off * off).dot(_VIEWS))).T
-
-
-def _views(local_m: np.ndarray, rays: np.ndarray, distance_m: float) -> np.ndarray:
-    """[21, 5] joints relative to the pelvis, and their rays, both in metres at the body."""
-    views = np.empty((NUM_JOINTS, 5))
-    views[:, :3] = local_m
-    np.multiply(rays, distance_m, out=views[:, 3:])
-    return views
+    local, off = np.empty((NUM_JOINTS, 3)), np.empty((2, NUM_JOINTS), dtype=bool)
+    exchanged = np.empty((2, 2), dtype=bool)
+    any_exchanged = native.gate(
+        measured.local_m, measured.rays, measured.confidence,
+        predicted.points_m, predicted.variance_m2, predicted.lengths_m,
+        PELVIS, observe.PARENTS, _MIRROR, _LIMBS, KNEE_NECK_WEIGHTS, _GATES,
+        local, off, exchanged,
+    )  # fmt: skip
+    return exchanged if any_exchanged else None, local, off
 
 
 def _with_sides_exchanged(

@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt on the body's manifold, within the joints' limits."""
+"""Levenberg-Marquardt on the body's manifold, within the joints' limits (`src/solver.c`)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from vnect_ros.body.kinematics import NQ, NV, Kinematics, put_within_limits
 from vnect_ros.fitting.objective import Objective
 
-_FIRST_DAMPING: Final = 1e-4
-_ATTEMPTS: Final = 6
 _SMALL: Final = (3e-3, 2e-2)
 """A step with no component above the first [m, rad], or that lowers the energy by less
 than the second share of it, ends the search."""
@@ -35,7 +32,6 @@ class Solution:
 
 
 def minimise(
-    kinematics: Kinematics,
     objective: Objective,
     start_q: np.ndarray,
     max_iterations: int,
@@ -53,25 +49,5 @@ def minimise(
             the noise, as suits a frame whose start is the last one's answer.
     """
     small_step, small_gain = _TINY if thorough else _SMALL
-    q = start_q.copy()
-    put_within_limits(q)
-    points, _ = kinematics.jacobian(q)
-    best, damping = objective.evaluate(q, points), _FIRST_DAMPING
-    for _ in range(max_iterations):
-        _, moves = kinematics.jacobian(best.q)
-        information, gradient = objective.normal_equations(best, moves)
-        for _ in range(_ATTEMPTS):
-            step, moved = np.empty(NV), np.empty(NQ)
-            kinematics.native.newton_step(best.q, information, gradient, damping, step, moved)
-            # Most steps are taken, and then the Jacobian is needed: by the next, or the next frame.
-            trial = objective.evaluate(moved, kinematics.jacobian(moved)[0])
-            if trial.cost < best.cost:
-                break
-            damping *= 10.0
-        else:
-            break
-        damping = max(damping / 10.0, 1e-9)
-        gain, best = best.cost - trial.cost, trial
-        if gain < small_gain * best.cost or np.abs(step).max() < small_step:
-            break
-    return Solution(best.q, best.points_m, best.agreement, best.cost, information)
+    best, information = objective.minimise(start_q, small_step, small_gain, max_iterations)
+    return Solution(*best, information)

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from vnect_ros import native
 from vnect_ros.body.kinematics import Kinematics, neutral, shown_by
 from vnect_ros.config import FitConfig
 from vnect_ros.fitting import inverse, observe
@@ -25,7 +26,7 @@ from vnect_ros.fitting.objective import Objective
 from vnect_ros.fitting.observe import Measurement, Observation
 from vnect_ros.fitting.outliers import OutlierGate, Prediction, Verdict
 from vnect_ros.fitting.solver import Solution, minimise
-from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, NUM_JOINTS, PARENTS, knee_neck_length
+from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, NUM_JOINTS, knee_neck_length
 
 _START_ITERATIONS: Final = 40
 _OLD_S: Final = 0.15
@@ -44,7 +45,6 @@ _RANGE_STD: Final = 0.015
 """How well a frame's own scale shows the body's distance, parts of it."""
 _SIZE_FRAMES: Final = (60, 300)
 """Frames that the expected body size of the network weighs, and after which old ones fade."""
-_PARENTS: Final = np.array(PARENTS)
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,10 @@ class Track:
         """[NQ] where the motion leads dt_s from now."""
         return self._motion.predicted_q(dt_s)
 
-    def joint_variance_m2(self, moves: np.ndarray) -> np.ndarray:
-        """[21, 3] variances of joints with the derivatives moves [21, 3, NV] [m^2]."""
-        return self._kinematics.variance_m2(moves, self._motion.covariance)
+    @property
+    def covariance(self) -> np.ndarray:
+        """[NV, NV] of the pose, in its tangent."""
+        return self._motion.covariance
 
     def rescale(self, factor: float) -> None:
         """The person's size was corrected: all is seen as before from farther away."""
@@ -118,8 +119,7 @@ class Track:
 
     def predict(self, dt_s: float, config: FitConfig) -> None:
         """Go on by dt_s [s] with nothing seen (yet)."""
-        # The motion needs this pose's Jacobian anyway.
-        self._last_points_m, _ = self._kinematics.jacobian(self.q)
+        self._last_points_m = self._kinematics.forward(self.q)
         self._motion.predict(dt_s, config.weight_smooth)
         self.unseen_s += dt_s
 
@@ -136,8 +136,8 @@ class Track:
             extra: terms besides the usual, [*, VECTOR_SIZE] residual vectors each: what the floor
                 or a depth image shows.
         """
-        points, moves = self._kinematics.jacobian(self.q)
-        predicted = Prediction(points, self.joint_variance_m2(moves), self._kinematics.lengths_m)
+        points, variance = self._kinematics.variance_m2(self.q, self._motion.covariance)
+        predicted = Prediction(points, variance, self._kinematics.lengths_m)
         gated = self._gate.check(measured, predicted, dt_s)
         observation = gated.observation
         if gated.verdict is Verdict.REFUTED:
@@ -191,7 +191,7 @@ class Track:
             ]
             if costs[0] < costs[1]:
                 start = alone
-        solution = minimise(self._kinematics, objective, start, config.max_iterations)
+        solution = minimise(objective, start, config.max_iterations)
         self._motion.correct(solution.q, solution.information, prior)
         self._solution = solution
         self._measure_size(observation)
@@ -216,19 +216,19 @@ class Track:
             terms.append(pelvis_distance(position[2], _RANGE_STD * position[2] / share**0.5))
         return terms
 
-    def _hidden(self, observation: Observation) -> np.ndarray:
-        """[N] bool: angles that move no joint seen in this frame."""
+    def _hidden(self, observation: Observation) -> np.ndarray | None:
+        """[N] bool: angles that move no joint seen in this frame; None: there is none."""
+        if np.count_nonzero(observation.seen) == NUM_JOINTS:
+            return None
         hidden: np.ndarray = observation.seen.dot(shown_by()) == 0.0
         return hidden
 
     def _measure_size(self, observation: Observation) -> None:
         """Compare the network's bones, along the fitted ones, with the body's."""
-        seen = observation.local_weight > 0.0
-        counts = (seen & seen.take(_PARENTS)).astype(np.float64)
-        lengths_m = self._kinematics.lengths_m
-        along = inverse.bone_vectors(self.points_m) * observation.measurement.bones_m
-        along_m = float((counts / np.maximum(lengths_m, inverse.SHORTEST_M)).dot(along).sum())
-        body_m = float(counts.dot(lengths_m))
+        along_m, body_m = native.length_along(
+            observation.local_weight, observation.measurement.local_m, self.points_m,
+            self._kinematics.lengths_m, observe.PARENTS,
+        )  # fmt: skip
         if along_m > 0.2 * body_m:
             self._size_frames = min(self._size_frames + 1, _SIZE_FRAMES[1])
             self._size *= (body_m / (along_m * self._size)) ** (1.0 / self._size_frames)
@@ -311,7 +311,7 @@ def _fit_alone(
         pelvis_distance(q[2], _RANGE_STD * q[2]),
     ]
     objective = Objective(kinematics, terms, rest_weight())
-    return minimise(kinematics, objective, q, _START_ITERATIONS, thorough=True)
+    return minimise(objective, q, _START_ITERATIONS, thorough=True)
 
 
 def _distance(q: np.ndarray) -> float:

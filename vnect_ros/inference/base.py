@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -101,8 +101,11 @@ class RuntimeBackend(ABC):
         """Whether `close` has not been called."""
 
     @abstractmethod
-    def _run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run the network: inputs by name to outputs by name, in memory of their own."""
+    def _run(self, feed: dict[str, np.ndarray]) -> Mapping[str, Any]:
+        """Run the network: inputs by name to outputs by name, in memory of their own.
+
+        The maps may come in parts, see `Model.maps`.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -112,31 +113,67 @@ class Model:
         prepared += offset.astype(np.float32)[:, None, None]
         return prepared
 
-    def maps(self, output: np.ndarray, presence: np.ndarray | None = None) -> Maps:
+    def maps(
+        self, output: np.ndarray | Sequence[np.ndarray], presence: np.ndarray | None = None
+    ) -> Maps:
         """Read the network's output.
 
         Args:
-            output: [1, 84, h, w] floats, h = w = map_size.
+            output: [1, 84, h, w] floats, h = w = map_size; or its parts along the channels,
+                each of whole groups: one that is the same in every cell may be [1, C, 1, 1].
             presence: the presence output, one number, of a bundle that declares it.
+
+        Returns:
+            The maps; of what is the same in every cell a view, not to be written to.
 
         Raises:
             ModelError: an output has another shape, or is not finite.
         """
-        shape = (1, 4 * NUM_JOINTS, self.map_size, self.map_size)
-        if output.shape != shape:
-            raise ModelError(describe(f"{self.name}: output", output.shape, str(shape)))
-        if not np.isfinite(output).all():
-            raise ModelError(describe(f"{self.name}: output", "NaN or infinity", "finite numbers"))
-        groups = output.reshape(4, NUM_JOINTS, *shape[2:]).astype(np.float32, copy=False)
-        if self.joints != JOINT_NAMES:
-            groups = groups[:, [self.joints.index(name) for name in JOINT_NAMES]]
-        heatmap, *xyz = (self.layout.index(name) for name in MAP_GROUPS)
+        groups = self._groups([output] if isinstance(output, np.ndarray) else output)
+        heatmap, *xyz = (groups[self.layout.index(name)] for name in MAP_GROUPS)
+        if len({group.shape for group in xyz}) > 1:
+            xyz = [self._spread(group) for group in xyz]
+        heatmap = self._spread(heatmap)
+        if self.heatmap_peak != 1.0:
+            heatmap = heatmap / np.float32(self.heatmap_peak)
         return Maps(
-            heatmaps=groups[heatmap] / np.float32(self.heatmap_peak),
-            locations_m=groups[xyz] * np.float32(self.unit_m),
+            heatmaps=heatmap,
+            locations_m=self._spread(np.array(xyz) * np.float32(self.unit_m)),
             stride_px=float(self.stride_px),
             presence=self._presence(presence),
         )
+
+    def _spread(self, maps: np.ndarray) -> np.ndarray:
+        """Maps [..., h, w] of those or of [..., 1, 1], as a view."""
+        cells = (self.map_size, self.map_size)
+        return maps if maps.shape[-2:] == cells else np.broadcast_to(maps, maps.shape[:-2] + cells)
+
+    def _groups(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The four groups of maps in the network's order, our joints in each.
+
+        [21, h, w] float32, or [21, 1, 1] of what is the same in every cell.
+        """
+        cells = (self.map_size, self.map_size)
+        known = all(
+            p.ndim == 4 and p.shape[0] == 1 and p.shape[1] % NUM_JOINTS == 0
+            and p.shape[2:] in (cells, (1, 1))
+            for p in parts
+        )  # fmt: skip
+        if not known or sum(p.shape[1] for p in parts) != 4 * NUM_JOINTS:
+            got = parts[0].shape if len(parts) == 1 else [part.shape for part in parts]
+            accepted = str((1, 4 * NUM_JOINTS, *cells))
+            raise ModelError(describe(f"{self.name}: output", got, accepted))
+        if not all(np.isfinite(part).all() for part in parts):
+            raise ModelError(describe(f"{self.name}: output", "NaN or infinity", "finite numbers"))
+        groups = [
+            group.astype(np.float32, copy=False)
+            for part in parts
+            for group in part.reshape(-1, NUM_JOINTS, *part.shape[2:])
+        ]
+        if self.joints != JOINT_NAMES:
+            order = [self.joints.index(name) for name in JOINT_NAMES]
+            groups = [group[order] for group in groups]
+        return groups
 
     def _presence(self, output: np.ndarray | None) -> float:
         """The probability of a person; NaN without that output."""
@@ -145,4 +182,8 @@ class Model:
         if output.size != 1 or not np.isfinite(output).all():
             got = f"{output.shape} {output.ravel()[:3]}"
             raise ModelError(describe(f"{self.name}: presence", got, "one finite number"))
-        return float(np.interp(output.item(), *np.transpose(self.presence_curve)))
+        return float(np.interp(output.item(), *self._presence_points))
+
+    @cached_property
+    def _presence_points(self) -> np.ndarray:
+        return np.transpose(self.presence_curve)

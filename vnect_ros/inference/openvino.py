@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vnect_ros.errors import BackendError
-from vnect_ros.inference import cache
+from vnect_ros.inference import cache, openvino_graph
 from vnect_ros.inference.base import RuntimeBackend
 from vnect_ros.inference.model import Model
 
@@ -53,16 +54,23 @@ class OpenVinoBackend(RuntimeBackend):
         except Exception as error:  # the runtime's errors share no narrower base
             words = " ".join(str(error).split())
             raise BackendError(f"openvino refuses {model.file}: {words}") from error
-        self._outputs = [o.get_any_name() for o in compiled.outputs]
-        super().__init__(model, [i.get_any_name() for i in compiled.inputs], self._outputs)
+        self._outputs: dict[str, list[str]] = {}
+        for output in compiled.outputs:
+            name = output.get_any_name()
+            self._outputs.setdefault(openvino_graph.whole(name), []).append(name)
+        super().__init__(model, [i.get_any_name() for i in compiled.inputs], [*self._outputs])
         self.detail = f"openvino {openvino.__version__.partition('-')[0]}, {model.precision}"
 
     def _is_open(self) -> bool:
         return self._request is not None
 
-    def _run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _run(self, feed: dict[str, np.ndarray]) -> Mapping[str, Any]:
         self._request.infer(feed, share_inputs=True)
-        return {name: self._request.get_tensor(name).data.copy() for name in self._outputs}
+        found = {}
+        for name, parts in self._outputs.items():
+            values = [self._request.get_tensor(part).data.copy() for part in parts]
+            found[name] = values[0] if parts == [name] else values
+        return found
 
     def close(self) -> None:
         """Give the compiled network back."""
@@ -75,6 +83,7 @@ class _Key(cache.Built):
 
     processor: str
     options: str
+    """OpenVINO's, and what is made of the file's graph."""
 
 
 def _compiled(openvino: Any, model: Model, options: dict[str, Any]) -> Any:
@@ -82,7 +91,8 @@ def _compiled(openvino: Any, model: Model, options: dict[str, Any]) -> Any:
     core = openvino.Core()
 
     def build() -> Any:
-        return core.compile_model(core.read_model(str(model.file)), "CPU", options)
+        network = openvino_graph.trimmed(core.read_model(str(model.file)))
+        return core.compile_model(network, "CPU", options)
 
     def load(blob: bytes) -> Any:
         try:
@@ -91,7 +101,8 @@ def _compiled(openvino: Any, model: Model, options: dict[str, Any]) -> Any:
             raise BackendError(f"openvino refuses what it compiled: {error}") from error
 
     runtime = f"openvino {openvino.__version__}"
-    key = _Key(model.sha256, model.precision, runtime, _processor(), repr(options))
+    settings = repr((options, openvino_graph.VERSION))
+    key = _Key(model.sha256, model.precision, runtime, _processor(), settings)
     try:
         return cache.Cache().engine(key, lambda: build().export_model().getvalue(), load)[0]
     except (BackendError, OSError):  # nowhere to keep it

@@ -94,6 +94,9 @@ def cut(image: np.ndarray, crop: Crop) -> np.ndarray:
     bottom = min(math.ceil(crop.top_px + crop.size_px) + block, height)
     if left >= right or top >= bottom:
         return np.zeros((crop.input_size, crop.input_size, 3), np.uint8)
+    # To whole blocks where the image goes on: what they show more of is not looked at.
+    right = min(right + (left - right) % block, width)
+    bottom = min(bottom + (top - bottom) % block, height)
     part = image[top:bottom, left:right]
     if block > 1:
         below, beside = -part.shape[0] % block, -part.shape[1] % block

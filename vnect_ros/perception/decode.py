@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from vnect_ros import native
 from vnect_ros.config import DecodeConfig
 from vnect_ros.perception.crop import outside
 from vnect_ros.records import Crop, Maps
@@ -20,45 +22,43 @@ _PAIR_COST = 0.05
 """Heat that a left and a right joint at one place cost; 0.05 was best on held-out images."""
 _PAIR_CELLS = 2.0
 """Standard deviation of "one place" [cells]."""
-LEFT_RIGHT_PAIRS = np.array([(j, m) for j, m in enumerate(MIRROR) if j < m]).T
-"""[2, P] pairs of a left and a right joint."""
-_ALL = np.arange(NUM_JOINTS)
+LEFT_RIGHT_PAIRS = np.array([(j, m) for j, m in enumerate(MIRROR) if j < m], dtype=np.int64)
+"""[P, 2] pairs of a left and a right joint."""
+_ALL = np.arange(NUM_JOINTS, dtype=np.int64)
 _REACH = 0.1
 """Distance from where a joint is expected at which `spatial_prior` falls [share of the input]."""
 
 
-def spatial_prior(
-    maps: Maps,
-    expected_px: np.ndarray | None,
-    hysteresis: float,
-) -> np.ndarray:
-    """[21, h, w] float32: 1 where the last pose expects each joint, less elsewhere.
+class Prior(NamedTuple):
+    """What each cell of the heatmaps is multiplied by: a Gaussian about each joint, and a rest."""
+
+    across: np.ndarray
+    """[21, w] float32, and"""
+    down: np.ndarray
+    """[21, h] float32: the Gaussian is their product, 1 at its top."""
+    hysteresis: float
+    """Share of the Gaussian; the rest is the same everywhere."""
+
+
+def spatial_prior(maps: Maps, expected_px: np.ndarray, hysteresis: float) -> Prior:
+    """1 where the last pose expects each joint, less elsewhere.
 
     Where a heatmap has two maxima of like height (the left knee and the right)
     this keeps to the one that was followed before.
 
     Args:
-        expected_px: [21, 2] of the input; None: nothing is expected.
+        expected_px: [21, 2] of the input.
         hysteresis: how much less, far away: 0 favours nothing.
     """
-    if expected_px is None:
-        return np.ones_like(maps.heatmaps)
-    near = _nearness(maps, expected_px)
-    return np.float32(1.0 - hysteresis) + np.float32(hysteresis) * near
-
-
-def _nearness(maps: Maps, points_px: np.ndarray) -> np.ndarray:
-    """[21, h, w] float32: a Gaussian about each joint [21, 2] of the input, 1 at its top."""
     _, height, width = maps.heatmaps.shape
-    cells = ((points_px + 0.5) / maps.stride_px - 0.5).astype(np.float32)
+    cells = ((expected_px + 0.5) / maps.stride_px - 0.5).astype(np.float32)
     reach = np.float32(_REACH * width * np.sqrt(2.0))
     across = np.exp(-(((np.arange(width, dtype=np.float32) - cells[:, :1]) / reach) ** 2))
     down = np.exp(-(((np.arange(height, dtype=np.float32) - cells[:, 1:]) / reach) ** 2))
-    near: np.ndarray = down[:, :, None] * across[:, None, :]
-    return near
+    return Prior(across, down, hysteresis)
 
 
-def find_joints(maps: Maps, prior: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def find_joints(maps: Maps, prior: Prior | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The maximum of every heatmap, between the cells.
 
     A left and a right joint whose maxima fall together are told apart if either
@@ -69,15 +69,19 @@ def find_joints(maps: Maps, prior: np.ndarray | None = None) -> tuple[np.ndarray
     The height of that top does not depend on where between the cells it lies.
 
     Args:
-        prior: [21, h, w] of `spatial_prior`: tells which maximum is taken, not its
-            place or height.
+        prior: tells which maximum is taken, not its place or height.
 
     Returns:
         pixels [21, 2] float64 of the input, and peaks [21] float64: the height
         of each top, 0 or more, about 1 for a joint that is plainly seen.
     """
-    heat = maps.heatmaps
-    cells = _maxima(heat if prior is None else heat * prior)
+    heat, cells = _contiguous(maps), np.empty(NUM_JOINTS, dtype=np.int64)
+    _, height, width = heat.shape
+    across, down, hysteresis = prior or (None, None, 0.0)
+    native.maxima(
+        heat, height, width, across, down, hysteresis, LEFT_RIGHT_PAIRS,
+        _PAIR_COST, _PAIR_CELLS, cells,
+    )  # fmt: skip
     return tops(maps, _ALL, cells)
 
 
@@ -85,33 +89,40 @@ def tops(maps: Maps, joints: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray,
     """The tops of the heat about given cells, one Newton step from them.
 
     Args:
-        joints: [N] the map of each.
-        cells: [N] flat index of each in its map.
+        joints: [N] int64 the map of each.
+        cells: [N] int64 flat index of each in its map.
 
     Returns:
         pixels [N, 2] float64 of the input, and heights [N] float64.
     """
-    heat = maps.heatmaps
+    heat = _contiguous(maps)
     _, height, width = heat.shape
-    patch = heat[_about(joints, cells, heat.shape)].astype(np.float64)
-    y, x = np.divmod(cells, width)
-    highest = np.maximum(patch[:, 1, 1], 1e-6)
-    log = np.log(np.maximum(patch, _FLOOR * highest[:, None, None]))
-    slope = np.stack([log[:, 1, 2] - log[:, 1, 0], log[:, 2, 1] - log[:, 0, 1]], axis=1) / 2.0
-    xx = log[:, 1, 2] - 2.0 * log[:, 1, 1] + log[:, 1, 0]
-    yy = log[:, 2, 1] - 2.0 * log[:, 1, 1] + log[:, 0, 1]
-    xy = (log[:, 2, 2] - log[:, 2, 0] - log[:, 0, 2] + log[:, 0, 0]) / 4.0
-    determinant = xx * yy - xy * xy
-    inner = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
-    domed = inner & (xx < 0.0) & (determinant > 1e-9)
-    divisor = np.where(domed, determinant, 1.0)
-    offset = np.stack(
-        [xy * slope[:, 1] - yy * slope[:, 0], xy * slope[:, 0] - xx * slope[:, 1]], axis=1
-    )
-    offset = np.where(domed[:, None], offset / divisor[:, None], 0.0).clip(-0.5, 0.5)
-    gain = np.exp((slope * offset).sum(axis=1) / 2.0).clip(1.0, _LARGEST_GAIN)
-    top = np.stack([x, y], axis=1) + offset
-    return (top + 0.5) * maps.stride_px - 0.5, np.maximum(patch[:, 1, 1], 0.0) * gain
+    places, heights = np.empty((len(joints), 2)), np.empty(len(joints))
+    native.tops(heat, height, width, joints, cells, _FLOOR, _LARGEST_GAIN, places, heights)
+    return (places + 0.5) * maps.stride_px - 0.5, heights
+
+
+def peaks(maps: Maps, lowest: float) -> tuple[np.ndarray, np.ndarray]:
+    """The cells that are higher than their eight neighbours; the first of those that are equal.
+
+    Args:
+        lowest: least heat of a cell.
+
+    Returns:
+        [N] int64 the map of each, and [N] int64 its flat index there; in this order.
+    """
+    heat = _contiguous(maps)
+    _, height, width = heat.shape
+    # No two of them touch.
+    most = NUM_JOINTS * ((height + 1) // 2) * ((width + 1) // 2)
+    joints, cells = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
+    count = native.peaks(heat, height, width, lowest, joints, cells)
+    return joints[:count].copy(), cells[:count].copy()
+
+
+def _contiguous(maps: Maps) -> np.ndarray:
+    """[21, h, w] float32 the heatmaps for `native`."""
+    return np.ascontiguousarray(maps.heatmaps, dtype=np.float32)
 
 
 class Keypoints(NamedTuple):
@@ -152,57 +163,21 @@ def read_keypoints(
     return Keypoints(pixels_px, sure)
 
 
-def _maxima(heat: np.ndarray) -> np.ndarray:
-    """[21] flat index of the cell that each map [21, h, w] has its joint in."""
-    width = heat.shape[2]
-    flat = heat.reshape(NUM_JOINTS, -1)
-    cells = flat.argmax(axis=1)
-    square = _square(cells[LEFT_RIGHT_PAIRS[0]], cells[LEFT_RIGHT_PAIRS[1]], width)
-    one, other = LEFT_RIGHT_PAIRS[:, square <= (2.0 * _PAIR_CELLS) ** 2]
-    if not len(one):
-        return cells
-    # Each is in its first or its second maximum: four ways for a pair.
-    choices = np.stack([cells, _second(heat, cells)], axis=1)
-    heats = np.take_along_axis(flat, choices, axis=1)
-    square = _square(choices[one, :, None], choices[other, None, :], width)
-    score = heats[one, :, None] + heats[other, None, :]
-    score = score - _PAIR_COST * np.exp(-square / (2.0 * _PAIR_CELLS**2))
-    of_one, of_other = np.divmod(score.reshape(-1, 4).argmax(axis=1), 2)
-    cells[one], cells[other] = choices[one, of_one], choices[other, of_other]
-    return cells
-
-
-def _square(a: np.ndarray, b: np.ndarray, width: int) -> np.ndarray:
-    """Square of the distance between cells of maps so many cells wide [cells^2]."""
-    return (a % width - b % width) ** 2 + (a // width - b // width) ** 2
-
-
-def _second(heat: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """[21] the highest cell of each map [21, h, w] that is not about the one given [21]."""
-    rest = heat.copy()
-    rest[_about(_ALL, cells, heat.shape)] = -np.inf
-    return rest.reshape(NUM_JOINTS, -1).argmax(axis=1)
-
-
-def _about(joints: np.ndarray, cells: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """Index of the [N, 3, 3] cells about one of each joint's map; at an edge some twice."""
-    _, height, width = shape
-    y, x = np.divmod(cells, width)
-    rows = np.minimum(np.maximum(y[:, None] + (-1, 0, 1), 0), height - 1)
-    columns = np.minimum(np.maximum(x[:, None] + (-1, 0, 1), 0), width - 1)
-    return joints[:, None, None], rows[:, :, None], columns[:, None, :]
-
-
-def confidence(peaks: np.ndarray, curve: tuple[tuple[float, float], ...]) -> np.ndarray:
+def confidence(heights: np.ndarray, curve: tuple[tuple[float, float], ...]) -> np.ndarray:
     """[21] float64 in [0, 1]: the probability that a joint is right, from its peak.
 
     Args:
-        peaks: [21], of `find_joints`.
+        heights: [21], of `find_joints`.
         curve: the bundle's (peak, probability) pairs, measured on images that
             were held out of training; between them a straight line.
     """
-    heights, probabilities = np.array(curve).T
-    return np.interp(peaks, heights, probabilities)
+    return np.interp(heights, *points(curve))
+
+
+@functools.lru_cache(maxsize=8)
+def points(curve: tuple[tuple[float, float], ...]) -> np.ndarray:
+    """[2, N] heights and probabilities of a confidence curve; not to be written to."""
+    return np.array(curve).T
 
 
 def read_locations(maps: Maps, pixels_px: np.ndarray) -> np.ndarray:
@@ -215,6 +190,9 @@ def read_locations(maps: Maps, pixels_px: np.ndarray) -> np.ndarray:
         [21, 3] float64, root-relative [m], in the axes of the maps.
     """
     _, _, height, width = maps.locations_m.shape
+    if maps.locations_m.strides[2:] == (0, 0):  # the same in every cell
+        located = maps.locations_m[:, :, 0, 0].T.astype(np.float64)
+        return located - located[PELVIS]
     cells = (np.asarray(pixels_px) + 0.5) / maps.stride_px - 0.5
     x, y = cells[:, 0].clip(0.0, width - 1.0), cells[:, 1].clip(0.0, height - 1.0)
     x0, y0 = x.astype(int), y.astype(int)

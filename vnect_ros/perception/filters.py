@@ -16,13 +16,8 @@ import math
 
 import numpy as np
 
+from vnect_ros import native
 from vnect_ros.errors import ConfigError, describe
-
-
-def smoothing(cutoff_hz: np.ndarray | float, dt_s: float) -> np.ndarray | float:
-    """Share of the new value in a first-order low-pass: alpha(fc) above, in (0, 1)."""
-    passed = cutoff_hz * (2.0 * math.pi * dt_s)
-    return passed / (1.0 + passed)
 
 
 class OneEuro:
@@ -79,17 +74,13 @@ class OneEuro:
         Returns:
             float64 array of the shape of values.
         """
-        values = np.array(values, dtype=np.float64)
+        values = np.array(values, dtype=np.float64, order="C")
         if self._stamp_s is None or values.shape != self._value.shape:
             self._stamp_s, self._value, self._speed = stamp_s, values, np.zeros_like(values)
             return values.copy()
         dt_s, self._stamp_s = stamp_s - self._stamp_s, stamp_s
-        last, change, speed = self._value, values - self._value, self._speed
-        fresh = ~np.isfinite(change)
-        if np.count_nonzero(fresh):
-            last = np.where(fresh, values, last)
-            change[fresh] = speed[fresh] = 0.0
-        self._speed = speed + smoothing(self._derivative_cutoff_hz, dt_s) * (change / dt_s - speed)
-        cutoff_hz = self._min_cutoff_hz + self._beta / unit * np.abs(self._speed)
-        self._value = last + smoothing(cutoff_hz, dt_s) * change
+        native.one_euro(
+            values, dt_s, self._derivative_cutoff_hz, self._min_cutoff_hz, self._beta / unit,
+            self._value, self._speed,
+        )  # fmt: skip
         return self._value.copy()

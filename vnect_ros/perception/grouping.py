@@ -16,7 +16,8 @@ import numpy as np
 from vnect_ros.config import DecodeConfig
 from vnect_ros.perception.assignment import size_px
 from vnect_ros.perception.crop import outside
-from vnect_ros.perception.decode import Keypoints, confidence, tops
+from vnect_ros.perception.decode import Keypoints, confidence, points, tops
+from vnect_ros.perception.decode import peaks as maxima
 from vnect_ros.records import Crop, Maps
 from vnect_ros.skeleton import INDEX, MIRROR, NUM_JOINTS
 
@@ -38,7 +39,6 @@ SMALLEST_CELLS: Final = 8.0
 _LARGEST: Final = 2.0
 """A body larger than this is not seen as a whole, in parts of the window."""
 _MIRROR: Final = np.array(MIRROR)
-_NEIGHBOURS: Final = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
 
 
 class Peaks(NamedTuple):
@@ -121,27 +121,15 @@ def find_peaks(
     Args:
         min_confidence: least confidence of a maximum.
     """
-    heights, probabilities = np.array(curve).T
-    heat = maps.heatmaps
-    lowest = np.interp(min_confidence, probabilities, heights)
-    joints, y, x = np.nonzero(heat >= np.float32(lowest))
-    height = heat[joints, y, x]
-    padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    highest = np.ones(len(height), bool)
-    for down, right in _NEIGHBOURS:
-        other = padded[joints, y + down, x + right]
-        # Of two equal neighbours the first is the maximum.
-        highest &= (height > other) if (down, right) < (1, 1) else (height >= other)
-    joints, y, x = joints[highest], y[highest], x[highest]
-    pixels_px, height = tops(maps, joints, y * heat.shape[2] + x)
-    outer = outside(crop.image_from_input(pixels_px), shape, maps.stride_px * crop.scale / 2.0)
-    joints, y, x, pixels_px, height = (v[~outer] for v in (joints, y, x, pixels_px, height))
-    return Peaks(
-        joints,
-        crop.image_from_input(pixels_px),
-        confidence(height, curve),
-        maps.locations_m[:2, joints, y, x].T.astype(np.float64),
-    )
+    heights, probabilities = points(curve)
+    joints, cells = maxima(maps, float(np.interp(min_confidence, probabilities, heights)))
+    pixels_px, height = tops(maps, joints, cells)
+    pixels_px = crop.image_from_input(pixels_px)
+    inner = ~outside(pixels_px, shape, maps.stride_px * crop.scale / 2.0)
+    joints, pixels_px, height = joints[inner], pixels_px[inner], height[inner]
+    y, x = np.divmod(cells[inner], maps.heatmaps.shape[2])
+    located_m = maps.locations_m[:2, joints, y, x].T.astype(np.float64)
+    return Peaks(joints, pixels_px, confidence(height, curve), located_m)
 
 
 def _unknown(peaks: Peaks, known_px: Sequence[np.ndarray]) -> Peaks:

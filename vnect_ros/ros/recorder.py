@@ -7,7 +7,6 @@ tracked.  Times are of the system clock, as the stamps are.
 from __future__ import annotations
 
 import argparse
-import signal
 import struct
 import sys
 import time
@@ -28,6 +27,7 @@ from visualization_msgs.msg import MarkerArray
 from vnect_ros.msg import Skeleton, SkeletonArray
 from vnect_ros.ros import stage_times
 from vnect_ros.ros.convert import stamp_s
+from vnect_ros.ros.ending import end_ros, ignore_interrupts
 from vnect_ros.skeleton import NUM_JOINTS
 
 STATES = {Skeleton.LOST: "LOST", Skeleton.MEASURED: "MEASURED", Skeleton.PREDICTED: "PREDICTED"}
@@ -133,9 +133,9 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ignore_interrupts()
         recorder.save(Path(parsed.out))
-        rclpy.try_shutdown()
+        end_ros()
     return 0
 
 

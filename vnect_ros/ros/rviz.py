@@ -27,6 +27,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from vnect_ros.config import NodeConfig
 from vnect_ros.errors import VnectError
+from vnect_ros.ros.ending import end_ros
 from vnect_ros.ros.naming import body_id
 
 ASKED = ("body_id", "image_transport", "max_people", "target_frame", "ground_frame")
@@ -57,7 +58,7 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     finally:
-        rclpy.try_shutdown()
+        end_ros()
     file = Path(tempfile.gettempdir()) / f"vnect_{os.getpid()}.rviz"
     file.write_text(yaml.safe_dump(display, sort_keys=False), encoding="utf-8")
     ros = arguments[arguments.index("--ros-args") :] if "--ros-args" in arguments else []

@@ -24,6 +24,7 @@ def main(args: list[str] | None = None) -> int:
 
     from vnect_ros import steady
     from vnect_ros.errors import ConfigError
+    from vnect_ros.ros.ending import end_ros, ignore_interrupts
     from vnect_ros.ros.node import VnectNode
 
     steady.use_one_thread()
@@ -48,13 +49,12 @@ def main(args: list[str] | None = None) -> int:
         if rclpy.ok():  # or the interrupt took what was being made away
             raise
     finally:
-        # A launch file and the terminal both interrupt: once is enough.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ignore_interrupts()
         if node is not None and executor is not None:
             node.on_shutdown(LifecycleState(label="finalized", state_id=4))
             executor.shutdown(timeout_sec=1.0)
             node.destroy_node()
-        rclpy.try_shutdown()
+        end_ros()
     return 0
 
 

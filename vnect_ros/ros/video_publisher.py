@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from vnect_ros.recordings.camera_file import read_camera_file
 from vnect_ros.recordings.frame import VideoFrame
 from vnect_ros.recordings.video import Video
 from vnect_ros.ros import convert, naming
+from vnect_ros.ros.ending import end_ros, ignore_interrupts
 
 PROFILE = "config/shared_memory.xml"
 CLIP = "assets/demo.mp4"
@@ -230,10 +230,10 @@ def main(args: list[str] | None = None) -> int:
         if rclpy.ok():  # not just shut down in the middle of publishing
             raise
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ignore_interrupts()
         if parsed.log:
             np.savez(parsed.log, stamps_s=np.array(stamps_s))
-        rclpy.try_shutdown()
+        end_ros()
     return status
 
 

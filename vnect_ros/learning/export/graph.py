@@ -55,7 +55,8 @@ def export_onnx(network: nn.Module, input_size: int, file: Path) -> None:
 
     from vnect_ros.networks.fold import fold_batch_norm
 
-    folded = fold_batch_norm(network.cpu().float())
+    # Where gradients are wanted, the trunk computes more than it needs (`movenet.SameConv`).
+    folded = fold_batch_norm(network.cpu().float()).requires_grad_(False)
     example: tuple[torch.Tensor, ...] = (torch.zeros(1, 3, input_size, input_size),)
     inputs, outputs = [IMAGE], [MAPS]
     if takes_gravity(network):
