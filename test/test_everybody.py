@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fake_backend import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 
-from vnect_ros import pipeline
+from vnect_ros import crowds
 from vnect_ros.camera import Camera
 from vnect_ros.config import PipelineConfig, replace
 from vnect_ros.inference import bundles
@@ -362,10 +362,10 @@ def test_two_of_different_colours_at_one_place_are_two_people(crowd):
         return made
 
     one = person(0.0, 20.0)
-    assert pipeline._coincides(one, [person(3.0, 22.0)])
-    assert not pipeline._coincides(one, [person(3.0, 50.0)])
-    assert not pipeline._coincides(one, [person(300.0, 20.0)])
-    assert not pipeline._coincides(one, [person(3.0, 22.0, missing=True)])
+    assert crowds.coincides(one, [person(3.0, 22.0)])
+    assert not crowds.coincides(one, [person(3.0, 50.0)])
+    assert not crowds.coincides(one, [person(300.0, 20.0)])
+    assert not crowds.coincides(one, [person(3.0, 22.0, missing=True)])
 
 
 def test_a_reading_goes_to_whom_it_fits():

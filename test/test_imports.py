@@ -47,9 +47,10 @@ IMPORTS = {
     "fitting": {"body", "camera", "config", "records", "skeleton"},
     "person": {"config", "fitting", "inference", "perception", "records", "skeleton"},
     "memory": {"perception", "person", "skeleton"},
+    "crowds": {"perception", "person", "records"},
     "pipeline": {
-        "budget", "clock", "config", "errors", "inference", "memory", "perception", "person",
-        "records", "stopwatch",
+        "budget", "clock", "config", "crowds", "errors", "inference", "memory", "perception",
+        "person", "records", "stopwatch",
     },
     "messages": {"camera", "errors"},
     "recordings": {"camera", "clock", "errors", "messages"},

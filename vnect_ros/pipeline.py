@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from vnect_ros import crowds
 from vnect_ros.budget import Budget
 from vnect_ros.clock import Arrival, ClockGuard
 from vnect_ros.config import PipelineConfig
@@ -36,12 +37,8 @@ MISSING_TURN_S: Final = 0.1
 LONGEST_WAIT_S: Final = 0.15
 """Who was not looked at for longer is, whether there is time or not: predictions do not hold for
 longer where people meet [s]."""
-DUPLICATE_RADIUS: Final = 0.12
-"""Two tracks this near are on one person, in parts of the smaller size ..."""
-OTHER_COLOURS: Final = 14.0
-"""... and their colours (`appearance`) do not differ by more ..."""
 DUPLICATE_S: Final = 0.4
-"""... once they have been for so long: people who cross part again [s]."""
+"""Two tracks are on one person once they have been for so long: people who cross part again [s]."""
 
 
 class Pipeline:
@@ -286,36 +283,13 @@ class Pipeline:
                 person.see_colours(colours, frame.stamp_s)
         if crowd:
             beside = [p for p in self._wanted if p not in people and _is_in_one(p, crowd)]
-            told = self._tell_apart(frame, crowd + beside, shown)
+            told = crowds.tell_apart(frame, crowd + beside, shown)
             for person, sighting in told.items():
                 if sighting is not None or person in crowd:
                     person.looked_s = frame.stamp_s
                     sightings[person] = sighting
         self._watch.lap("decode")
         return sightings
-
-    def _tell_apart(
-        self, frame: Frame, crowd: Sequence[Person], shown: Sequence[Sighting]
-    ) -> dict[Person, Sighting | None]:
-        """Which of those whom the windows of people near each other show is which of them."""
-        shown = [shown[i] for i in assignment.distinct([s.keypoints for s in shown])]
-        expected = [person.sought_px for person in crowd]
-        readings = [s.keypoints for s in shown]
-        colours = [
-            appearance.colours(frame.image, one, [k for k in readings if k is not one])
-            for one in readings
-        ]
-        apart = np.array([[person.colours_apart(c) for c in colours] for person in crowd])
-        missing = [person.is_missing for person in crowd]
-        chosen = assignment.assign([s.keypoints for s in shown], expected, apart, missing)
-        seen = {person: shown[i] for person, i in zip(crowd, chosen) if i is not None}
-        expected = [person.sought_px for person in seen]
-        claims = assignment.settle_claims([s.keypoints for s in seen.values()], expected)
-        for person, i in zip(crowd, chosen):
-            if i is not None and person.may_see_colours(frame.stamp_s):
-                person.see_colours(colours[i], frame.stamp_s)
-        settled = {p: s._replace(keypoints=k) for (p, s), k in zip(seen.items(), claims)}
-        return {person: settled.get(person) for person in crowd}
 
     def _follow(self, frame: Frame, sightings: Mapping[Person, Sighting | None]) -> list[Pose]:
         """Everybody's pose; people who are lost, and finds that are not confirmed, end."""
@@ -354,7 +328,7 @@ class Pipeline:
             if person.is_lost:
                 self._search.restart(person.crop, frame.stamp_s)
                 self._memory.add(person)
-            elif person.is_missing or not _coincides(person, tracked):
+            elif person.is_missing or not crowds.coincides(person, tracked):
                 person.apart_s = frame.stamp_s
             elif frame.stamp_s - person.apart_s > DUPLICATE_S:
                 person.lose(frame.stamp_s)
@@ -364,7 +338,7 @@ class Pipeline:
     def _confirm(self, person: Person, tracked: list[Person]) -> None:
         """Track a find that this frame confirms, as whoever was lost or is hidden if it is that."""
         hidden = [other for other in tracked if other.is_hidden]
-        if person.pose is None or _coincides(person, [o for o in tracked if o not in hidden]):
+        if person.pose is None or crowds.coincides(person, [o for o in tracked if o not in hidden]):
             return
         former = self._memory.recall(person, hidden, self.config.remember_for_s)
         if former is not None:
@@ -404,13 +378,3 @@ def _published(people: Sequence[Person]) -> int:
 def _is_in_one(person: Person, others: Sequence[Person]) -> bool:
     """Whether a person is expected in the window of one of the others."""
     return any(person.is_in(other.crop) for other in others)
-
-
-def _coincides(person: Person, older: Sequence[Person]) -> bool:
-    """Whether a person's joints are those of somebody who is tracked for longer."""
-    return any(
-        assignment.are_one(person.joints_px, other.joints_px, DUPLICATE_RADIUS)
-        and (person.colours is None or other.colours_apart(person.colours) < OTHER_COLOURS)
-        for other in older
-        if not other.is_missing
-    )
