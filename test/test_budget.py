@@ -130,7 +130,8 @@ def test_three_people_are_followed_at_the_cameras_rate_on_a_slow_machine(crowd):
     slow.asked.clear()
     answered = play(slow, pipeline, crowd, 4.0, move, begin_s=6.0)
     assert len(answered) >= 0.95 * 4.0 * RATE_HZ, "hardly an image is passed over"
-    assert np.mean(slow.asked) * WINDOW_S + STEP_S <= SHARE * PERIOD_S + 1e-3
+    most_s = max(SHARE * PERIOD_S, STEP_S + WINDOW_S)  # a window is looked at in any case
+    assert np.mean(slow.asked) * WINDOW_S + STEP_S <= most_s + 1e-3
     for poses in answered.values():
         assert {p.id for p in poses} == set(ids.values())
         assert max(p.observation_age_s for p in poses) < 0.25

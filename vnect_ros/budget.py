@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-SHARE: Final = 0.55
+SHARE: Final = 0.5
 """Of the time between two images, what steps may take in the mean: the rest is for messages."""
 SAVED: Final = 1.5
 """What short steps leave is saved up to so many periods: a search's window now and then fits in."""

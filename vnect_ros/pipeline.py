@@ -34,7 +34,7 @@ NOTICED_JOINTS: Final = 4
 """Joints by which somebody is noticed, where fewer are seen than make a person."""
 MISSING_TURN_S: Final = 0.1
 """The network looks at those who are missing so much later than at others [s]."""
-LONGEST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 0.12
 """Who was not looked at for longer is, whether there is time or not: predictions do not hold for
 longer where people meet [s]."""
 DUPLICATE_S: Final = 0.4
