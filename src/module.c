@@ -16,13 +16,17 @@ static Py_ssize_t length_of(PyObject *const *args, Py_ssize_t given, Py_ssize_t 
     return -1;
 }
 
+/* Declares `size`, the length of the argument at a place, and leaves the function without one. */
+#define SIZE_OF(place, limit)                                  \
+    Py_ssize_t size = length_of(args, given, place, limit);    \
+    if (size < 0)                                              \
+        return NULL
+
 FUNCTION(inverse)
 {
     const double *matrix;
     double jitter, *out;
-    Py_ssize_t size = length_of(args, given, 0, MAX_NV);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(0, MAX_NV);
     TAKE(IN(matrix, size * size), NUMBER(jitter), OUT(out, size * size));
     return nothing_or(&taken, inverse((int)size, matrix, jitter, out));
 }
@@ -55,9 +59,7 @@ FUNCTION(root_position)
     const double *local, *rays, *weight;
     const RootLimits *limits;
     double *out;
-    Py_ssize_t size = length_of(args, given, 2, MAX_POINTS);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(2, MAX_POINTS);
     TAKE(IN(local, 3 * size), IN(rays, 2 * size), IN(weight, size),
          IN(limits, DOUBLES(RootLimits)), OUT(out, 3));
     int open = root_position((int)size, local, rays, weight, limits, out);
@@ -70,9 +72,7 @@ FUNCTION(measure)
     const double *given_local, *given_confidence;
     double largest, *local, *rays, *confidence;
     int pelvis;
-    Py_ssize_t size = length_of(args, given, 1, MAX_POINTS);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(1, MAX_POINTS);
     TAKE(IN(given_local, 3 * size), IN(given_confidence, size), BELOW(pelvis, size),
          NUMBER(largest), OUT(local, 3 * size), OUT(rays, 2 * size), OUT(confidence, size));
     int seen = measure((int)size, pelvis, largest, given_local, given_confidence, local, rays,
@@ -86,9 +86,7 @@ FUNCTION(with_lengths)
     const double *joints, *lengths;
     const int64_t *parents;
     double *out;
-    Py_ssize_t size = length_of(args, given, 1, MAX_POINTS);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(1, MAX_POINTS);
     TAKE(IN(joints, 3 * size), IN(lengths, size), INDICES_IN(parents, size), OUT(out, 3 * size));
     with_lengths((int)size, parents, joints, lengths, out);
     return nothing(&taken);
@@ -99,9 +97,7 @@ FUNCTION(length_along)
     const double *weight, *seen, *fitted, *lengths;
     const int64_t *parents;
     double along, whole;
-    Py_ssize_t size = length_of(args, given, 0, MAX_POINTS);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(0, MAX_POINTS);
     TAKE(IN(weight, size), IN(seen, 3 * size), IN(fitted, 3 * size), IN(lengths, size),
          INDICES_IN(parents, size));
     length_along((int)size, parents, weight, seen, fitted, lengths, &along, &whole);
@@ -111,9 +107,7 @@ FUNCTION(length_along)
 
 FUNCTION(gate)
 {
-    Py_ssize_t size = length_of(args, given, 2, MAX_POINTS);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(2, MAX_POINTS);
     Seen seen = {.count = (int)size};
     const double *points, *variance, *lengths;
     const Gates *gates;
@@ -137,9 +131,7 @@ FUNCTION(weigh)
     const double *weight, *target;
     double scale, bound;
     Vector *out;
-    Py_ssize_t size = length_of(args, given, 0, PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(Vector));
-    if (size < 0)
-        return NULL;
+    SIZE_OF(0, PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(Vector));
     Py_ssize_t whole = size * (Py_ssize_t)DOUBLES(Vector);
     TAKE(IN(vectors, whole), MAYBE(weight, size), NUMBER(scale), NUMBER(bound),
          IN(target, ANY_COUNT), OUT(out, whole));
@@ -158,9 +150,7 @@ FUNCTION(residual)
     const double *projected, *pixels, *confidence;
     const uint8_t *rejected;
     double *shown;
-    Py_ssize_t size = length_of(args, given, 2, MAX_POINTS);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(2, MAX_POINTS);
     TAKE(IN(projected, 2 * size), IN(pixels, 2 * size), IN(confidence, size),
          FLAGS_IN(rejected, size), OUT(shown, 2 * size));
     double found = residual((int)size, projected, pixels, confidence, rejected, shown);
@@ -173,9 +163,7 @@ FUNCTION(beyond)
     const double *points, *last, *velocity;
     const Bounds *bounds;
     double *out;
-    Py_ssize_t size = length_of(args, given, 0, MAX_POINTS);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(0, MAX_POINTS);
     TAKE(IN(points, 3 * size), IN(last, 3 * size), IN(velocity, 3 * size),
          IN(bounds, DOUBLES(Bounds)), OUT(out, size));
     double most = beyond((int)size, points, last, velocity, bounds, out);
@@ -265,9 +253,7 @@ FUNCTION(tops)
     const int64_t *maps, *cells;
     double lowest, largest_gain, *places, *heights;
     int height, width;
-    Py_ssize_t size = length_of(args, given, 3, INT_MAX);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(3, INT_MAX);
     TAKE(FLOATS_IN(heat.values, ANY_COUNT), BELOW(height, INT_MAX), BELOW(width, INT_MAX),
          WHOLES_IN(maps, size), WHOLES_IN(cells, size), NUMBER(lowest), NUMBER(largest_gain),
          OUT(places, 2 * size), OUT(heights, size));
@@ -284,9 +270,7 @@ FUNCTION(peaks)
     int64_t *maps, *cells;
     double lowest;
     int height, width;
-    Py_ssize_t size = length_of(args, given, 4, INT_MAX);
-    if (size < 0)
-        return NULL;
+    SIZE_OF(4, INT_MAX);
     TAKE(FLOATS_IN(heat.values, ANY_COUNT), BELOW(height, INT_MAX), BELOW(width, INT_MAX),
          NUMBER(lowest), WHOLES_OUT(maps, size), WHOLES_OUT(cells, size));
     if (!heat_of(&taken, &heat, height, width))

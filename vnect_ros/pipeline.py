@@ -155,18 +155,18 @@ class Pipeline:
         by_age = sorted(self._wanted, key=_turn_s)
         served = by_age[: self.config.people_per_frame]
         most = self.config.crop.windows_per_frame
+        everything = len(served) + most
         fit = None if self._budget is None else self._budget.windows(frame.stamp_s)
-        if fit is not None:
-            late_s = frame.stamp_s - LONGEST_WAIT_S
-            fit = max(fit, sum(p.looked_s < late_s and not p.is_missing for p in served))
-        if fit is not None and fit < len(served) + most:
+        late_s = frame.stamp_s - LONGEST_WAIT_S
+        late = sum(p.looked_s < late_s and not p.is_missing for p in served)
+        fit = everything if fit is None else max(fit, late)
+        if fit < everything:
             is_turn = fit > len(served) or _turn_s(served[fit - 1]) >= self._searched_s
             most = max(fit - len(served), int(is_turn))
         windows = self._windows(frame, most) if most else []
         if windows:
             self._searched_s = frame.stamp_s
-        if fit is not None:
-            served = served[: fit - len(windows)]
+        served = served[: fit - len(windows)]
         self.skipped = sum(not p.is_missing for p in by_age[len(served) :])
         return served, windows
 

@@ -85,6 +85,10 @@ class PersonSearch:
         self.presence_threshold = presence_threshold
         self.rounds = 0
         """Rounds over the whole frame that were begun."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, and forget where people were lost or noticed."""
         self._left: list[Crop] = []
         self._looked: list[Crop] = []
         self._next: list[Crop] = []
@@ -98,13 +102,6 @@ class PersonSearch:
         """Begin anew, and look for somebody where that person was last seen."""
         self._left = []
         self._lost.append((stamp_s, wider(lost, 1.0 / REACQUIRE_GROWTH)))
-
-    def reset(self) -> None:
-        """Begin anew, and forget where people were lost or noticed."""
-        self._left, self._looked, self._next = [], [], []
-        self._asked_s = self._scanned_s = -math.inf
-        self._is_all_seen = False
-        self._lost, self._tried, self._changes = [], [], Changes()
 
     def notice(self, groups: Sequence[Group]) -> None:
         """Look next where a window shows people besides the one that it is about."""
