@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -86,6 +87,33 @@ def test_busy_processes_are_busy_and_end():
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+def test_niceness_is_that_of_every_thread_and_ends(monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "setpriority", lambda which, who, value: asked.append((who, value)))
+    idle = threading.Event()
+    thread = threading.Thread(target=idle.wait)
+    thread.start()
+    try:
+        with _load._niceness(-10):
+            within = dict(asked)
+        threads = {threading.get_native_id(), thread.native_id}
+        assert threads <= set(within) and set(within.values()) == {-10}
+        assert dict(asked) == dict.fromkeys(within, 0)
+    finally:
+        idle.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("value", ["5", "-10"])
+def test_a_niceness_that_cannot_be_had_is_refused(value, video, model, monkeypatch, capsys):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert benchmark.main([video, "--load", "1", "--nice", value, *model]) == 1
+    assert f"--nice: got {value}, accepted: " in capsys.readouterr().err
+
+
 class Clock:
     """Time that passes only where somebody sleeps or works."""
 
@@ -116,6 +144,17 @@ def test_frames_come_when_they_are_due_and_warming_up_does_not_count(monkeypatch
     assert found["median_ms"] == pytest.approx(20.0)
     assert found["longest_ms"] == pytest.approx(150.0)
     assert found["cpu_ms_a_frame"] == pytest.approx(1000.0 * sum(works_s[1:]) / 5)
+
+
+def test_how_late_it_wakes_up_is_part_of_a_frames_time(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(_pace, "time", clock)
+    sleep = clock.sleep
+    clock.sleep = lambda duration_s: sleep(duration_s + 0.004 * (duration_s > 0.0))
+    image = np.zeros((2, 2, 3), np.uint8)
+    frames = [(image, 0.1 * (i + 1)) for i in range(4)]
+    found = _pace.play(frames, lambda *_: sleep(0.01), skip=1)
+    assert found["median_ms"] == found["longest_ms"] == pytest.approx(14.0)
 
 
 def test_figures_of_frames():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections import Counter
 from functools import partial
 
 import cv2
@@ -18,13 +19,15 @@ from geometry_msgs.msg import Pose
 from ros_rig import CAMERA, fake_bundle, wait
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from test_ros_images import encode, message
-from visualization_msgs.msg import Marker
+from visualization_msgs.msg import Marker, MarkerArray
 
 from vnect_ros.camera import Camera
 from vnect_ros.messages.images import ENCODINGS, ImageReader
 from vnect_ros.msg import Skeleton
 from vnect_ros.ros import stage_times
+from vnect_ros.ros.markers import PersonMarkers
 from vnect_ros.ros.naming import body_id
+from vnect_ros.ros.person_messages import PersonMessages
 from vnect_ros.skeleton import BONES, JOINT_NAMES
 
 pytestmark = pytest.mark.ros
@@ -259,6 +262,39 @@ def test_the_debug_image_is_made_for_who_looks(rig, fake):
     wait(lambda: camera.play(3) and bool(heard["debug/image"]), "a debug image")
     shown = ImageReader().read(heard["debug/image"][-1])
     assert shown.shape == (CAMERA.height, CAMERA.width, 3) and shown.max() > 100
+
+
+def test_what_nobody_subscribes_to_is_not_made(rig, fake, monkeypatch):
+    made = Counter()
+
+    def counting(whole, name):
+        return lambda *args: made.update([name]) or whole(*args)
+
+    for kind, name in (
+        (PersonMarkers, "fill"),
+        (PersonMessages, "transforms"),
+        (PersonMessages, "joint_state"),
+    ):
+        monkeypatch.setattr(kind, name, counting(getattr(kind, name), name))
+    heard = rig.start(**fake)
+    camera = rig.camera()
+    camera.await_node()
+    camera.follow()
+    topics = ("/markers", "/tf", "/bodies/human/joint_states")
+    wait(lambda: bool(camera.follow(1)) and len(made) == 3, "all of them to be made")
+    for subscription in list(rig.here.subscriptions):
+        if subscription.topic_name in topics:
+            rig.here.destroy_subscription(subscription)
+    node = rig.nodes[""]
+    wait(lambda: not any(node.count_subscribers(t) for t in topics), "the node to see them gone")
+    camera.follow(len(heard.tracked()) + 2)  # an image may have been under way
+    made.clear()
+    camera.follow(len(heard.tracked()) + 5)
+    assert not made
+    heard.listen(MarkerArray, "markers")
+    before = len(heard["markers"])
+    wait(lambda: bool(camera.play(3)) and len(heard["markers"]) > before, "markers again")
+    assert made["fill"] and not made["transforms"] and not made["joint_state"]
 
 
 def test_a_new_person_gets_a_new_id_on_request(rig, fake):

@@ -18,7 +18,7 @@ import numpy as np
 from vnect_ros import steady
 from vnect_ros.camera import Camera
 from vnect_ros.cli import _common, _pace
-from vnect_ros.errors import BackendError, describe
+from vnect_ros.errors import BackendError, ConfigError, describe
 from vnect_ros.pipeline import Pipeline
 from vnect_ros.records import Frame, State
 
@@ -56,13 +56,14 @@ def run(
     Args:
         images: [H, W, 3] uint8 RGB each, played there and back.
         step_s: between two of them [s].
-        args: of the command line: load, frames, warm_up, baselines.
+        args: of the command line: load, nice, frames, warm_up, baselines.
 
     Returns:
         What `--json` writes: a row for each program and load, and our stages at each load.
 
     Raises:
         BackendError: a baseline is missing or fails.
+        ConfigError: the niceness is not accepted.
     """
     rows: list[dict[str, Any]] = []
     stages: dict[str, dict[str, dict[str, float]]] = {}
@@ -72,7 +73,7 @@ def run(
         if args.baselines:
             np.save(file, np.stack(images))
         for busy in sorted({0, args.load or 0}):
-            with busy_processes(busy):
+            with busy_processes(busy), _niceness(args.nice):
                 row, stages[str(busy)] = _ours(
                     pipeline, camera, images, step_s, count, args.warm_up
                 )
@@ -84,6 +85,29 @@ def run(
     print()
     print(_program_table(rows))
     return {"programs": rows, "stages_ms": stages}
+
+
+@contextlib.contextmanager
+def _niceness(value: int) -> Iterator[None]:
+    """That niceness for all threads of this process, and for what it starts: the baselines.
+
+    Raises:
+        ConfigError: it is above 0, or the system does not permit it.
+    """
+    if value > 0:
+        raise ConfigError(describe("--nice", value, "at most 0, which the busy processes have"))
+    threads = [int(task.name) for task in Path("/proc/self/task").iterdir()] if value else []
+    try:
+        for thread in threads:
+            os.setpriority(os.PRIO_PROCESS, thread, value)
+    except PermissionError as error:
+        raise ConfigError(describe("--nice", value, "0 here: it needs a right to more")) from error
+    try:
+        yield
+    finally:
+        for thread in threads:
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, thread, 0)
 
 
 @contextlib.contextmanager

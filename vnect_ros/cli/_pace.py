@@ -39,8 +39,8 @@ def play(
     for i, (image, stamp_s) in enumerate(frames):
         if i == skip:
             used_s = time.process_time()
-        time.sleep(max(begin + stamp_s - time.perf_counter(), 0.0))
-        due = time.perf_counter()
+        due = max(begin + stamp_s, time.perf_counter())  # how late it wakes up counts
+        time.sleep(max(due - time.perf_counter(), 0.0))
         step(image, stamp_s)
         laps_s.append(time.perf_counter() - due)
     used_s = time.process_time() - used_s

@@ -87,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--warm-up", type=int, default=60, help="of --load: frames that do not count (default: 60)"
     )
+    parser.add_argument(
+        "--nice", type=int, default=0, metavar="N",
+        help="of --load: the niceness of whom we time, baselines too, beside busy processes of "
+        "niceness 0; below 0 needs the right to it (default: 0)",
+    )  # fmt: skip
     parser.add_argument("--no-start-up", action="store_true", help="leave the start-up time out")
     parser.add_argument("--first-pose", action="store_true", help=argparse.SUPPRESS)
     _backend_table.add_arguments(parser)

@@ -94,9 +94,10 @@ class PersonPublisher:
         if not np.array_equal(pose.bone_lengths_m, self._lengths_m):
             self._describe(urdf.urdf(pose.bone_lengths_m, self.body_id))
             self._lengths_m = pose.bone_lengths_m.copy()
-        if config.publish_joint_states:
+        heard = [p for p in self._states if p.get_subscription_count()]
+        if config.publish_joint_states and heard:
             angles = self._messages.joint_state(pose, header)
-            for publisher in self._states:
+            for publisher in heard:
                 publisher.publish(angles)
 
     def publish_hri(self, pose: Pose, image: np.ndarray, camera: Camera, header: Header) -> None:

@@ -1,4 +1,8 @@
-"""The node's outputs: one image's poses on all topics, each stamp at most once."""
+"""The node's outputs: one image's poses on all topics, each stamp at most once.
+
+Transforms, markers and joint states are hundreds of objects a person; they are made only
+while somebody subscribes to them.
+"""
 
 from __future__ import annotations
 
@@ -113,13 +117,13 @@ class Publishers:
             placed if people or not ended else last_words[0][0].header,
             skeletons + [lost for lost, _ in last_words],
         )
-        if config.publish_tf and people:
+        if config.publish_tf and people and self._tf.get_subscription_count():
             transforms = [t for person, pose in people for t in person.transforms(pose, header)]
             self._tf.publish(TFMessage(transforms=transforms))
         for person, pose in people:
             person.publish(pose, header, config)
         shown = [marker for _, removals in last_words for marker in removals]
-        if config.publish_markers:
+        if config.publish_markers and self._markers.get_subscription_count():
             lifetime = Duration(seconds=config.timeout_s)
             for person, pose in people:
                 shown += person.markers(pose, placed, at, lifetime)
