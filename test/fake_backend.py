@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vnect_ros.config import CropConfig
 from vnect_ros.errors import BackendError
 from vnect_ros.inference import bundles
 from vnect_ros.inference.model import Model
@@ -108,7 +109,7 @@ def standing(model: Model) -> Seen:
     """The standing person in the middle of a crop, as large as tracking frames one."""
     flat = STANDING_M[:, :2]
     middle = (flat.min(axis=0) + flat.max(axis=0)) / 2.0
-    scale = model.input_size / 1.45 / (flat.max(axis=0) - flat.min(axis=0)).max()
+    scale = model.input_size / CropConfig().margin / (flat.max(axis=0) - flat.min(axis=0)).max()
     pixels = (flat - middle) * scale + (model.input_size - 1.0) / 2.0
     return Seen(pixels, STANDING_M.copy(), np.ones(NUM_JOINTS))
 

@@ -30,7 +30,7 @@ def test_keys_are_dotted_and_unique():
 
 
 def test_replace_changes_only_what_it_is_told():
-    changed = config.replace(PipelineConfig(), {"crop.margin": 1.2, "fit.max_iterations": 3})
+    changed = config.replace(PipelineConfig(), {"crop.margin": 1.3, "fit.max_iterations": 3})
     before, after = config.flatten(PipelineConfig()), config.flatten(changed)
     assert {k for k in before if before[k] != after[k]} == {"crop.margin", "fit.max_iterations"}
     assert config.replace(changed, {}) == changed

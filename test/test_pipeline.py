@@ -13,7 +13,7 @@ import pytest
 from fake_backend import STANDING_M, FakeBackend, Seen, coordinate_card, read_card
 
 from vnect_ros.camera import Camera
-from vnect_ros.config import PipelineConfig, replace
+from vnect_ros.config import CropConfig, PipelineConfig, replace
 from vnect_ros.errors import ImageError
 from vnect_ros.inference import bundles
 from vnect_ros.perception import search
@@ -233,7 +233,7 @@ def test_reset_forgets_the_person(scene):
 def test_settings_change_while_tracking(scene):
     pipeline = scene.pipeline(crop__momentum=0.0)
     before = scene.run(pipeline, 30)[-1].crop.size_px
-    pipeline.configure(replace(pipeline.config, {"crop.margin": 1.45 * 1.3}))
+    pipeline.configure(replace(pipeline.config, {"crop.margin": CropConfig().margin * 1.3}))
     poses = scene.run(pipeline, 5, first=30)
     assert set(states(poses)) == {State.MEASURED}
     assert poses[-1].crop.size_px / before == pytest.approx(1.3, rel=0.03)

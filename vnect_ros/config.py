@@ -45,7 +45,7 @@ class CropConfig(Section):
     """How the window that the network sees follows the person."""
 
     margin: float = option(
-        1.45, "Edge of the window over the larger edge of the joints' box", low=1.0, high=3.0
+        1.2, "Edge of the window over the larger edge of the joints' box", low=1.0, high=3.0
     )
     momentum: float = option(
         0.75,

@@ -14,8 +14,9 @@ from vnect_ros.perception import crop as cropping
 from vnect_ros.records import Crop
 from vnect_ros.skeleton import NORMALISED_KNEE_NECK_M, NUM_JOINTS, PELVIS, knee_neck_length
 
-CROP: Final = CropConfig(min_size_px=16.0)
-"""How a person is framed: as tracking does, but small ones are not left out."""
+CROP: Final = CropConfig(margin=1.45, min_size_px=16.0)
+"""How a person is framed: by more than tracking does, for the augmentation zooms in and shifts;
+small ones are not left out."""
 
 
 @dataclass(frozen=True)

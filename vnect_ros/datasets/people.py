@@ -18,13 +18,12 @@ from typing import Final
 import numpy as np
 
 from vnect_ros.datasets import archive, held_out, teachers
-from vnect_ros.datasets.cropping import CROP
 from vnect_ros.datasets.sample import Sample, inside
 from vnect_ros.errors import VnectError, describe
 from vnect_ros.skeleton import INDEX
 
-MARGIN: Final = CROP.margin
-"""Edge of the crops over the larger edge of the person's box."""
+MARGIN: Final = 1.45
+"""Edge of the stored crops over the larger edge of the person's box."""
 AGREE: Final = 0.08
 """Largest distance of the two teachers, as a share of the person's box, of a joint that is sure."""
 _SHAPES = {

@@ -43,6 +43,8 @@ DETAIL: Final = 0.5
 """Image pixels for each of the network's below which a window shows no more than a larger one."""
 STANDING_M: Final = 1.7
 """Height of the people whom the windows over a known floor are about [m]."""
+MARGIN: Final = 1.45
+"""Edge of those windows over that height: who is found need not be in the middle."""
 LOOKING_DOWN: Final = 0.5
 """Where the camera looks down more steeply, nobody is as high as upright people [sine]."""
 STILL_PERIODS: Final = 10
@@ -272,8 +274,8 @@ def floor_grid(camera: Camera, floor: Plane, config: CropConfig, input_size: int
     aside = np.cross(ahead, up)
     for k in range(1, config.search_scales + 1):
         wanted_px = max(size_px * SIZE_RATIO**k, config.min_size_px)
-        distance_m = camera.fy * STANDING_M * config.margin / wanted_px
-        step_m = STANDING_M * config.margin * (1.0 - OVERLAP)
+        distance_m = camera.fy * STANDING_M * MARGIN / wanted_px
+        step_m = STANDING_M * MARGIN * (1.0 - OVERLAP)
         most = math.ceil(camera.width / camera.fx * distance_m / step_m)
         feet_m = floor.offset_m * up + distance_m * ahead
         for i in range(-most, most + 1):
