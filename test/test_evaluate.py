@@ -19,12 +19,12 @@ from vnect_ros.datasets import human36m, lspet, mpi_inf_3dhp
 from vnect_ros.datasets.clips import Clip, load_clips
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.evaluation import baselines, clips, metrics, plots
-from vnect_ros.evaluation.reading import NetworkReader
-from vnect_ros.evaluation.stills import load_stills, upright_whole
+from vnect_ros.evaluation.reading import NetworkReader, Readings
+from vnect_ros.evaluation.stills import in_own_axes, load_stills, upright_whole
 from vnect_ros.inference import bundles
 from vnect_ros.perception import crop as cropping
 from vnect_ros.recordings.video import Video, VideoFrame
-from vnect_ros.records import State
+from vnect_ros.records import Crop, State
 from vnect_ros.skeleton import INDEX, LIMBS, NORMALISED_KNEE_NECK_M, knee_neck_length
 
 SIZE = 224
@@ -126,6 +126,52 @@ def test_larger_images_are_read_whole(bundle):
     assert np.abs(read.pixels_px - expected).max() < 0.5
     wide = reader.read(np.zeros((224, 448, 3), np.uint8))
     assert np.abs(wide.pixels_px - (expected - [0.0, 112.0])).max() < 0.5
+
+
+def test_everybody_is_read_again_in_the_window_that_tracking_would_cut(bundle):
+    backend, windows = FakeBackend(bundle), []
+    infer = backend.infer
+    backend.infer = lambda images, *more: windows.append(images[0]) or infer(images, *more)
+    image = np.tile(np.arange(448, dtype=np.uint8)[:, None, None] // 2, (1, 448, 3))
+    config = PipelineConfig(crop=CropConfig(margin=1.1))
+    once = NetworkReader(backend).read(image)
+    found = NetworkReader(backend, tracking=config).read(image)
+    window = cropping.around(once.pixels_px, config.crop, bundle.input_size)
+    assert found.window == window and window.size_px < 448 * 0.95
+    assert len(windows) == 3 and np.array_equal(windows[2], cropping.cut(image, window))
+    where = window.image_from_input(standing(bundle).pixels_px)
+    assert np.abs(found.pixels_px - where).max() < 0.5
+    unseen = dataclasses.replace(config.decode, min_joints=21, min_confidence=1.0)
+    nobody = dataclasses.replace(config, decode=unseen)
+    assert NetworkReader(backend, tracking=nobody).read(image).window == once.window
+
+
+def test_joints_are_turned_from_a_windows_axes_to_the_crops_own(bundle, tmp_path):
+    shards = pytest.importorskip("vnect_ros.datasets.shards")
+    writer = shards.ShardWriter(tmp_path, "heldout")
+    sample = _sample(bundle, 0)
+    sample["k_crop"] = np.array([[300.0, 0.0, 40.0], [0.0, 300.0, 160.0], [0.0, 0.0, 1.0]])
+    writer.add(sample)
+    writer.flush()
+    stills = load_stills(tmp_path)
+    window = Crop.about(np.array([150.0, 30.0]), 120.0, 224)
+    camera = Camera(SIZE, SIZE, 300.0, 300.0, 40.0, 160.0)
+    in_camera_m = np.random.default_rng(0).normal(size=(21, 3))
+    seen_m = in_camera_m @ camera.rotation_camera_from_crop(window.centre_px)
+    none = np.zeros((1, 21))
+    readings = Readings("", np.zeros((1, 21, 2)), seen_m[None], none, none, [window])
+    reader = NetworkReader(FakeBackend(dataclasses.replace(bundle, location_frame="crop_ray")))
+    own = camera.rotation_camera_from_crop(np.full(2, (SIZE - 1.0) / 2.0))
+    turned = in_own_axes(readings, reader, stills).root_relative_m
+    np.testing.assert_allclose(turned[0], in_camera_m @ own, atol=1e-6)
+    whole = dataclasses.replace(readings, windows=[None])
+    assert in_own_axes(whole, reader, stills).root_relative_m[0] == pytest.approx(seen_m)
+
+
+def test_a_recordings_crops_are_not_read_as_tracked(bundle, tmp_path, capsys):
+    arguments = ["--model", str(bundle.folder), "--backend", "fake", "--as-tracked"]
+    assert evaluate.main([*arguments, "--recording", str(tmp_path)]) == 1
+    assert "--as-tracked: got True, accepted: not with --recording" in capsys.readouterr().err
 
 
 def _sample(bundle, seed):

@@ -37,7 +37,7 @@ def turn(angle, axis):
 
 def readings_of(pixels_px, joints_m):
     ones = np.ones(pixels_px.shape[:2])
-    return Readings("ours", pixels_px, joints_m, ones, ones)
+    return Readings("ours", pixels_px, joints_m, ones, ones, [None] * len(joints_m))
 
 
 @pytest.mark.parametrize("lying", [0.0, 1.5])

@@ -27,7 +27,8 @@ R50: Final = "vnect_r50"
 """Name of the paper's network with random weights, where no bundle has trained ones."""
 WARM_UP: Final = 5
 CHILD_TIMEOUT_S: Final = 600.0
-FIELDS: Final = tuple(Reading.__dataclass_fields__)
+FIELDS: Final = ("pixels_px", "root_relative_m", "confidence", "peaks")
+"""What a child writes of each reading."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -155,7 +155,10 @@ def on_stills(
 ) -> dict[str, Any]:
     """2D and 3D figures of every reader on synthetic stills."""
     found = stills.load_stills(args.synthetic, args.limit)
-    runs = [read_all(reader, found.images(), len(found)) for reader in readers]
+    runs = [
+        stills.in_own_axes(read_all(reader, found.images(), len(found)), reader, found)
+        for reader in readers
+    ]
     scores = [(r.reader, stills.score(r, reader, found)) for r, reader in zip(runs, readers)]
     print("Synthetic stills: root-relative, normalised body size (baselines: their own metres)")
     print("Upright people, wholly in the picture and hardly hidden; then the rest")

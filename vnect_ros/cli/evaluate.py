@@ -70,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="on videos also read the raw network in the windows around the true joints",
     )
+    sets.add_argument(
+        "--as-tracked", action="store_true",
+        help="read each crop of --lspet, --people and --synthetic twice: the second time in the "
+        "window that tracking would cut about the joints of the first",
+    )  # fmt: skip
     made.add_argument("--limit", type=int, default=0, metavar="N", help="only the first N of a set")
     made.add_argument(
         "--baselines",
@@ -90,6 +95,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     if not named:
         accepted = ", ".join(f"--{name}" for name in (*CROPS, *VIDEOS)).replace("_", "-")
         raise ConfigError(describe("sets", None, accepted))
+    if args.as_tracked and args.recording:
+        accepted = "not with --recording, whose truth is in the axes of its crops"
+        raise ConfigError(describe("--as-tracked", True, accepted))
     config = _common.settings(args.set)
     backend = _common.load_backend(args)
     folder = Path(args.plots) if args.plots else None
@@ -97,7 +105,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
     try:
-        readers: list[Reader] = [NetworkReader(backend)]
+        tracking = config if args.as_tracked else None
+        readers: list[Reader] = [NetworkReader(backend, tracking=tracking)]
         if args.baselines is not None:
             readers += open_baselines(args.baselines or None, max(args.threads, 1))
         for name in named:

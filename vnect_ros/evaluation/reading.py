@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
 
+from vnect_ros.config import PipelineConfig
 from vnect_ros.inference.base import Backend
 from vnect_ros.perception import crop as cropping
 from vnect_ros.perception import reading
@@ -35,17 +36,34 @@ class NetworkReader:
 
     normalised = True
 
-    def __init__(self, backend: Backend, name: str = "") -> None:
-        self._backend = backend
+    def __init__(
+        self, backend: Backend, name: str = "", tracking: PipelineConfig | None = None
+    ) -> None:
+        """Read windows with a backend.
+
+        Args:
+            name: in tables; "": the model's.
+            tracking: read everybody twice, the second time in the window that tracking by
+                this configuration would cut about the joints of the first.
+        """
+        self._backend, self._tracking = backend, tracking
         self.name = name or f"{backend.model.name} {backend.model.precision}"
         self.crop_axes = backend.model.location_frame == "crop_ray"
 
     def read(self, image: np.ndarray, crop: Crop | None = None) -> Reading:
         """See `Reader.read`."""
-        model = self._backend.model
-        crop = resized(crop, image, model.input_size)
+        size = self._backend.model.input_size
+        found = self._read(image, resized(crop, image, size))
+        if self._tracking is not None:
+            seen = found.confidence >= self._tracking.decode.min_confidence
+            if seen.sum() >= self._tracking.decode.min_joints:
+                window = cropping.around(found.pixels_px[seen], self._tracking.crop, size)
+                found = self._read(image, window)
+        return found
+
+    def _read(self, image: np.ndarray, crop: Crop) -> Reading:
         (maps,) = self._backend.infer([cropping.cut(image, crop)])
-        return reading.read(maps, model.confidence_curve, crop)
+        return reading.read(maps, self._backend.model.confidence_curve, crop)
 
 
 def resized(crop: Crop | None, image: np.ndarray, size: int) -> Crop:
@@ -68,6 +86,8 @@ class Readings:
     """[N, 21]."""
     peaks: np.ndarray
     """[N, 21]."""
+    windows: Sequence[Crop | None]
+    """[N] what was read; None: all of the image."""
 
 
 def read_all(reader: Reader, images: Iterable[np.ndarray], count: int) -> Readings:
@@ -81,4 +101,5 @@ def read_all(reader: Reader, images: Iterable[np.ndarray], count: int) -> Readin
         np.stack([r.root_relative_m for r in rows]),
         np.stack([r.confidence for r in rows]),
         np.stack([r.peaks for r in rows]),
+        [r.window for r in rows],
     )

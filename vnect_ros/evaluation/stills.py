@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from vnect_ros.camera import Camera
 from vnect_ros.datasets.shards import Shards
 from vnect_ros.errors import VnectError, describe
 from vnect_ros.evaluation import metrics, pck
@@ -104,6 +105,22 @@ def score(readings: Readings, reader: Reader, stills: Stills) -> dict[str, Any]:
     parts = [counted, ~counted, np.ones_like(counted)]
     main, rest, everybody = (_figures(readings, truth_m, to_metric, stills, p) for p in parts)
     return {**main, "rest": rest, "all": everybody}
+
+
+def in_own_axes(readings: Readings, reader: Reader, stills: Stills) -> Readings:
+    """The same, what is in the axes of the windows that were read turned to the crops' own."""
+    if not reader.crop_axes:
+        return readings
+    turned = readings.root_relative_m.copy()
+    for i, (k, window) in enumerate(zip(stills.labels("k_crop"), readings.windows)):
+        if window is None:
+            continue
+        height, width = stills.samples[i]["image"].shape[:2]
+        camera = Camera(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
+        middle = np.array([width - 1.0, height - 1.0]) / 2.0
+        own = camera.rotation_camera_from_crop(middle)
+        turned[i] = turned[i] @ camera.rotation_camera_from_crop(window.centre_px).T @ own
+    return replace(readings, root_relative_m=turned)
 
 
 def _figures(

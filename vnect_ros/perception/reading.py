@@ -22,6 +22,8 @@ class Reading:
     """[21] float64 in [0, 1]."""
     peaks: np.ndarray
     """[21] float64: what the confidence is made of."""
+    window: Crop | None = None
+    """The window that was read, in whose axes the joints in space are; None: all of the image."""
 
 
 def read(maps: Maps, curve: tuple[tuple[float, float], ...], crop: Crop | None = None) -> Reading:
@@ -37,6 +39,7 @@ def read(maps: Maps, curve: tuple[tuple[float, float], ...], crop: Crop | None =
         root_relative_m=read_locations(maps, pixels_px),
         confidence=confidence(peaks, curve),
         peaks=peaks,
+        window=crop,
     )
 
 
