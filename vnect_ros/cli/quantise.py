@@ -51,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
     for option, kind, doc in (
         ("minutes", float, "length of the training on the clock (default: 40)"),
         ("steps", int, "length of the training in steps, in place of it"),
-        ("batch", int, "crops a step (default: 16)"),
-        ("rate", float, "peak learning rate of the weights (default: 1e-4)"),
-        ("scale-rate", float, "of the logarithms of the activations' scales (default: 1e-3)"),
+        ("batch", int, "crops a step (default: 8)"),
+        ("rate", float, "peak learning rate of the weights (default: 1e-5)"),
+        ("scale-rate", float, "of the logarithms of the activations' scales (default: 3e-3)"),
     ):
         p.add_argument(f"--{option}", type=kind, metavar="N", help=doc)
     return p

@@ -52,14 +52,16 @@ _LEAST_LOGIT: Final = -8.0
 class DistillationConfig:
     """How long and how fast the int8 form learns."""
 
-    batch: int = 16
+    batch: int = 8
+    """Crops a step."""
     steps: int = 0
     """Length in steps; 0 takes it from `minutes`."""
     minutes: float = 40.0
     """Length on the clock [min]."""
-    rate: float = 1e-4
-    """Peak learning rate of weights and biases."""
-    scale_rate: float = 1e-3
+    rate: float = 1e-5
+    """Peak learning rate of weights, relative to their channels' largest, and of biases.  At 1e-4
+    the optimiser's own noise exceeds that of the rounding."""
+    scale_rate: float = 3e-3
     """Peak learning rate of the logarithms of the activations' scales."""
     warm_up_steps: int = 50
     clip_norm: float = 20.0

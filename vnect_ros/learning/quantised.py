@@ -279,7 +279,7 @@ class ExportedNetwork(nn.Module):
         model = ModelProto()
         model.CopyFrom(self.model)
         arrays: dict[str, np.ndarray] = {
-            name: np.array(log.detach().exp(), np.float32) for name, log in self.log_scales.items()
+            name: log.detach().exp().numpy() for name, log in self.log_scales.items()
         }
         for name, zero in self._zero_names.items():
             arrays[zero] = np.array(self._zeros[name], np.uint8)
