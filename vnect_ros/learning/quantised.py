@@ -106,7 +106,8 @@ class ExportedNetwork(nn.Module):
         nodes: of the graph, in the order in which they are computed.
 
     Raises:
-        ModelError: the graph has an operator that is not known here, or a weight is missing.
+        ModelError: the graph has an operator that is not known here, a weight is missing, or
+            two layers share a bias.
     """
 
     def __init__(
@@ -145,6 +146,8 @@ class ExportedNetwork(nn.Module):
                 self.register_parameter(name.replace(".", "/"), self.learning[name])
         self._layers = list(self._quantised_layers())
         self._of_bias = {bias: (scale, weight) for scale, weight, bias in self._layers if bias}
+        if len(self._of_bias) < sum(1 for *_, bias in self._layers if bias):
+            raise ModelError(describe("biases", "one of several layers", "each layer its own"))
         used = {i for n in self.nodes for i in n.input}
         for name, values in stored.items():
             if name not in used:
@@ -292,7 +295,7 @@ class ExportedNetwork(nn.Module):
             arrays[scale_of[name + _QUANTISED]] = scales.numpy()
             if bias:
                 fine = self._bias_steps(bias)
-                whole = (self.learnt(bias).detach() / fine).round()
+                whole = (self.learnt(bias).detach() / fine).round().clamp(-(2**31), 2**31 - 128)
                 arrays[bias + _QUANTISED] = whole.to(torch.int32).numpy()
                 arrays[scale_of[bias + _QUANTISED]] = fine.numpy()
         for tensor in model.graph.initializer:
