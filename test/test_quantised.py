@@ -246,6 +246,18 @@ def test_a_resumed_training_goes_on(tiny, lspet, tmp_path) -> None:
         assert torch.allclose(a, b, atol=2e-3), name
 
 
+def test_a_training_that_has_ended_is_followed_by_another(tiny, lspet, tmp_path) -> None:
+    distillation.distil(distiller_of(tiny, steps=2), recipe_of(lspet), tmp_path)
+    ended = distillation.checkpoints.read(tmp_path / distillation.LATEST)["average"]
+    more = distiller_of(tiny, steps=3, rate=1e-4, warm_up_steps=1)
+    distillation.distil(more, recipe_of(lspet), tmp_path, resume=True)
+    assert more.progress.step == 3 and more.batches_before == 2
+    again = distillation.checkpoints.read(tmp_path / distillation.LATEST)
+    assert again["step"] == 3 and again["batches_before"] == 2
+    assert any(not torch.equal(again["average"][k], ended[k]) for k in ended)
+    assert more.optimizer.param_groups[0]["peak"] == 1e-4
+
+
 def test_nothing_is_lost_where_the_student_is_the_teacher(tiny) -> None:
     network = quantised.ExportedNetwork(tiny[2])
     image = torch.rand(2, 3, 64, 64) * 2 - 1

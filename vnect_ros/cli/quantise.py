@@ -47,7 +47,11 @@ def parser() -> argparse.ArgumentParser:
         help="beginning of the name of layers that stay in float32, as often as you like "
         f"(default: {' '.join(TRAINED_FLOAT)})",
     )  # fmt: skip
-    p.add_argument("--resume", action="store_true", help="go on from DIR's checkpoint")
+    p.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from DIR's checkpoint; where that has ended, with another such training",
+    )
     for option, kind, doc in (
         ("minutes", float, "length of the training on the clock (default: 40)"),
         ("steps", int, "length of the training in steps, in place of it"),
@@ -100,7 +104,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         onnx.save(student.stored(), str(file))
         graph.store_compactly(file)
         training = {
-            "learnt_from": "fp32", "steps": distiller.progress.step, "batch": how.batch,
+            "learnt_from": "fp32", "batch": how.batch,
+            "steps": distiller.batches_before + distiller.progress.step,
             "rate": how.rate, "scale_rate": how.scale_rate, "float_layers": list(layers),
             "sources": [s.kind for s in recipe.sources],
         }  # fmt: skip

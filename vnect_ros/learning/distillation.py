@@ -158,7 +158,11 @@ def distillation_loss(
 
 
 class Distiller:
-    """Teacher, student, optimiser and schedule."""
+    """Teacher, student, optimiser and schedule.
+
+    Attributes:
+        batches_before: of the trainings that this one goes on from.
+    """
 
     def __init__(
         self, teacher: ExportedNetwork, student: ExportedNetwork, bundle: Model,
@@ -179,6 +183,7 @@ class Distiller:
             weight_decay=0.0,
         )
         self.progress = Progress(config.steps, config.minutes * 60.0)
+        self.batches_before = 0
 
     def prepared(self, image: torch.Tensor) -> torch.Tensor:
         """[B, S, S, 3] uint8 RGB to the network's input, channels last; see `Model.prepare`."""
@@ -215,13 +220,21 @@ class Distiller:
             "step": p.step,
             "progress": p.value,
             "elapsed_s": p.elapsed_s,
+            "batches_before": self.batches_before,
         }
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Continue from what `state` gave."""
+        """Continue from what `state` gave; from the end of a training begin another one."""
         self.student.load_state_dict(content["average"])
         self.optimizer.load_state_dict(content["optimizer"])
-        p = self.progress
+        for group, peak in zip(
+            self.optimizer.param_groups, (self.config.rate, self.config.scale_rate), strict=True
+        ):
+            group["peak"] = peak
+        p, self.batches_before = self.progress, content["batches_before"]
+        if content["progress"] >= 1.0:
+            self.batches_before += content["step"]
+            return
         p.step, p.value, p.elapsed_s = content["step"], content["progress"], content["elapsed_s"]
 
 
@@ -234,7 +247,8 @@ def distil(
         distiller: teacher and student.
         recipe: says where the crops come from: sources, augmentation, size, seed, loaders.
         folder: where checkpoint and log go.
-        resume: go on from the folder's checkpoint if there is one.
+        resume: go on from the folder's checkpoint if there is one; where that training has
+            ended, with another one.
 
     Raises:
         ConfigError: the recipe's crops have another size than the network takes.
@@ -248,7 +262,8 @@ def distil(
     if resume and (folder / LATEST).exists():
         distiller.restore(checkpoints.read(folder / LATEST))
     recipe = dataclasses.replace(recipe, batch=config.batch, processes=1)
-    stream = made_ahead(of_recipe(recipe), recipe, Distributed(), p.step, torch.device("cpu"))
+    first = distiller.batches_before + p.step
+    stream = made_ahead(of_recipe(recipe), recipe, Distributed(), first, torch.device("cpu"))
     saved_s = p.elapsed_s
     last = time.perf_counter()
     with (folder / LOG).open("a") as log, tqdm(unit="img", mininterval=20) as bar:
