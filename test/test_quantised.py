@@ -100,7 +100,7 @@ def test_every_layer_is_quantised_as_the_runtime_does(shipped) -> None:
         if node.op_type == "QuantizeLinear":
             scales[node.output[0]], zeros[node.output[0]] = (arrays[i] for i in node.input[1:])
     found = dict(zip(steps, run(file, bundle.prepare(crops[0]), steps), strict=True))
-    assert len(found) > 70 and all(v.dtype == np.uint8 for v in found.values())
+    assert len(found) > 60 and all(v.dtype == np.uint8 for v in found.values())
     values = {"image": torch.from_numpy(bundle.prepare(crops[0])), "gravity": torch.zeros(1, 3)}
     off, most = 0.0, 0
     with torch.no_grad():
@@ -171,10 +171,17 @@ def test_what_was_learnt_is_in_the_file(tiny) -> None:
     assert np.abs(got - maps).mean() < 0.1 * moved, "the file is not what learnt"
 
 
-def test_a_range_begins_no_lower_than_told(tiny) -> None:
-    network = student_of(tiny)
+def test_a_range_begins_no_lower_than_told(tiny, tmp_path) -> None:
+    bundle, crops, exported, _ = tiny
+    onnx.save(exported, str(tmp_path / "plain.onnx"))
+    graph.to_int8(
+        tmp_path / "plain.onnx", tmp_path / "int8.onnx", lambda: map(bundle.prepare, crops),
+        float_layers=("trunk.stem.", "head.delta.", "head.summary."),
+    )  # fmt: skip
+    weights = quantised.weights_of(exported)
+    network = quantised.ExportedNetwork(onnx.load(str(tmp_path / "int8.onnx")), weights)
     logits = network.read_out("head.heatmaps.maps.weight")
-    image, gravity = torch.rand(1, 3, 64, 64) * 2 - 1, torch.zeros(1, 3)
+    image, gravity = torch.from_numpy(bundle.prepare(crops[0])), torch.zeros(1, 3)
     with torch.no_grad():
         before = network(image, gravity, [logits])[logits]
         low = float(before.min()) / 2
@@ -255,7 +262,9 @@ def test_a_training_that_has_ended_is_followed_by_another(tiny, lspet, tmp_path)
     again = distillation.checkpoints.read(tmp_path / distillation.LATEST)
     assert again["step"] == 3 and again["batches_before"] == 2
     assert any(not torch.equal(again["average"][k], ended[k]) for k in ended)
-    assert more.optimizer.param_groups[0]["peak"] == 1e-4
+    ended.pop(sorted(ended)[0])
+    with pytest.raises(ConfigError, match="accepted: in float32 as in the checkpoint"):
+        more.restore(again | {"average": ended})
 
 
 def test_nothing_is_lost_where_the_student_is_the_teacher(tiny) -> None:

@@ -224,17 +224,25 @@ class Distiller:
         }
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Continue from what `state` gave; from the end of a training begin another one."""
-        self.student.load_state_dict(content["average"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        for group, peak in zip(
-            self.optimizer.param_groups, (self.config.rate, self.config.scale_rate), strict=True
-        ):
-            group["peak"] = peak
+        """Continue from what `state` gave; from the end of a training begin another one.
+
+        In another one more layers may be in float32; those have the teacher's weights again.
+
+        Raises:
+            ConfigError: the checkpoint lacks a layer that is quantised here.
+        """
+        own, stored = self.student.state_dict(), content["average"]
+        has_ended = content["progress"] >= 1.0
+        lacking = sorted(own.keys() - stored.keys() if has_ended else own.keys() ^ stored.keys())
+        if lacking:
+            accepted = "in float32 as in the checkpoint"
+            raise ConfigError(describe("layer", lacking[0].replace("/", "."), accepted))
+        self.student.load_state_dict({k: stored[k] for k in own})
         p, self.batches_before = self.progress, content["batches_before"]
-        if content["progress"] >= 1.0:
+        if has_ended:
             self.batches_before += content["step"]
             return
+        self.optimizer.load_state_dict(content["optimizer"])
         p.step, p.value, p.elapsed_s = content["step"], content["progress"], content["elapsed_s"]
 
 

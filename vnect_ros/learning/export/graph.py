@@ -145,10 +145,12 @@ quantised joints move twice as far (2.4 px, 18 mm in the mean instead of 1.2 px,
 
 
 TRAINED_FLOAT: Final = (
-    "trunk.stem.", "trunk.blocks.0.depthwise.", "head.delta.", "head.summary.",
+    "trunk.stem.", "trunk.blocks.0.depthwise.", "trunk.merges.2.depthwise.",
+    "trunk.merges.2.pointwise.", "head.heatmaps.", "head.delta.", "head.summary.",
 )  # fmt: skip
 """Layers of `VNectLite` that stay in float32 where the int8 form is trained as such
-(`learning.distillation`): the first two would gain no time, the others are read."""
+(`learning.distillation`): the first two would gain no time, the heatmaps' next to none and
+cost a quarter of a pixel, and the others are read."""
 
 
 def readout_nodes(model: onnx.ModelProto) -> tuple[set[str], set[str]]:
