@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLES = sorted(p.parent for p in (ROOT / "models").glob("*/bundle.json"))
-LIMITS = {"fp32": (0.5, 5.0), "fp16": (0.5, 5.0), "int8": (2.0, 15.0)}
+LIMITS = {"fp32": (0.5, 5.0), "fp16": (0.5, 5.0), "int8": (1.2, 12.0)}
 """Mean distance of a joint from the fp32 file in ONNX Runtime: px, mm."""
 RUNTIMES = [
     pytest.param(

@@ -56,7 +56,7 @@ def _train(args: Any) -> None:
 
     from vnect_ros.learning import config, loop, plots, validation
 
-    recipe = config.load(args.recipe, _places(args.data))
+    recipe = config.load(args.recipe, places(args.data))
     changes: dict[str, Any] = {}
     if args.minutes is not None:
         changes |= {"budget_minutes": args.minutes, "steps": 0}
@@ -80,14 +80,19 @@ def _train(args: Any) -> None:
         Path(args.json).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def _places(pairs: Sequence[str]) -> dict[str, str]:
-    places = {}
+def places(pairs: Sequence[str]) -> dict[str, str]:
+    """The paths by name of `--data NAME=PATH`.
+
+    Raises:
+        ConfigError: one is written in another way.
+    """
+    found = {}
     for pair in pairs:
         name, equals, path = pair.partition("=")
         if not equals or not name:
             raise ConfigError(describe("--data", pair, "NAME=PATH"))
-        places[name] = path
-    return places
+        found[name] = path
+    return found
 
 
 def _sheet(recipe: Any, file: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -146,6 +149,50 @@ def export_bundle(
     text = model_card(model, rows, card or {}, card_text)
     (out / "MODEL_CARD.md").write_text(text, encoding="utf-8")
     return model, rows
+
+
+def replace_int8(source: Model, file: Path, out: str | Path, training: Mapping[str, Any]) -> Model:
+    """Write a bundle anew with another int8 file; the other files keep their bytes.
+
+    Args:
+        source: any precision of the bundle.
+        file: the new int8 file.
+        out: the new bundle's folder; the bundle's own to replace it.
+        training: how the file came to be, for the bundle's "training".
+
+    Returns:
+        The new bundle's int8.
+    """
+    out = Path(out)
+    declared = json.loads((source.folder / bundles.BUNDLE_FILE).read_text(encoding="utf-8"))
+    out.mkdir(parents=True, exist_ok=True)
+    if out.resolve() != source.folder.resolve():
+        for there in source.folder.iterdir():
+            shutil.copyfile(there, out / there.name)
+    name = declared["files"].get("int8", {}).get("path", "model_int8.onnx")
+    shutil.copyfile(file, out / name)
+    content = (out / name).read_bytes()
+    declared["files"]["int8"] = {
+        "path": name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size_bytes": len(content),
+    }
+    declared["training"]["int8"] = dict(training)
+    text = json.dumps(declared, indent=2, ensure_ascii=False) + "\n"
+    (out / bundles.BUNDLE_FILE).write_text(text, encoding="utf-8")
+    return bundles.load(out, "int8")
+
+
+def replace_table(card: str, rows: Sequence[Row]) -> str:
+    """A model card with another table of its files; without one, as it is."""
+    lines = card.split("\n")
+    header = table([]).split("\n")[0]
+    if header not in lines:
+        return card
+    start = end = lines.index(header)
+    while end < len(lines) and lines[end].startswith("|"):
+        end += 1
+    return "\n".join([*lines[:start], table(rows), *lines[end:]])
 
 
 def _rounded(network: nn.Module) -> nn.Module:

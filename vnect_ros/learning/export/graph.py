@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -144,6 +144,15 @@ _SENSITIVE: Final = (
 quantised joints move twice as far (2.4 px, 18 mm in the mean instead of 1.2 px, 9 mm)."""
 
 
+TRAINED_FLOAT: Final = (
+    "trunk.stem.", "trunk.blocks.0.depthwise.", "trunk.merges.2.depthwise.",
+    "trunk.merges.2.pointwise.", "head.heatmaps.", "head.delta.", "head.summary.",
+)  # fmt: skip
+"""Layers of `VNectLite` that stay in float32 where the int8 form is trained as such
+(`learning.distillation`): the first two would gain no time, the heatmaps' next to none and
+cost a quarter of a pixel, and the others are read."""
+
+
 def readout_nodes(model: onnx.ModelProto) -> tuple[set[str], set[str]]:
     """The layers that give what the network reads out, and the nodes behind them, by name.
 
@@ -170,9 +179,20 @@ def readout_nodes(model: onnx.ModelProto) -> tuple[set[str], set[str]]:
     return giving, behind
 
 
-def _sensitive_nodes(model: onnx.ModelProto) -> set[str]:
-    """Names of the nodes of the `_SENSITIVE` layers."""
-    return {n.name for n in model.graph.node if any(i.startswith(_SENSITIVE) for i in n.input)}
+def nodes_of(model: onnx.ModelProto, layers: Sequence[str]) -> set[str]:
+    """Names of the nodes of the layers whose names begin so; of other networks none.
+
+    Raises:
+        ModelError: the network is ours and has no such layer.
+    """
+    found: set[str] = set()
+    names = {w.name for w in model.graph.initializer}
+    for layer in layers:
+        reads = {n.name for n in model.graph.node if any(i.startswith(layer) for i in n.input)}
+        if not reads and any(name.startswith("trunk.stem.") for name in names):
+            raise ModelError(describe("float_layers", layer, "the beginning of a layer's name"))
+        found |= reads
+    return found
 
 
 def store_compactly(file: Path) -> None:
@@ -253,6 +273,7 @@ def to_int8(
     inputs: Callable[[], Iterable[np.ndarray]],
     *,
     calibration: str = "minmax",
+    float_layers: Sequence[str] = (),
 ) -> None:
     """Write the int8 form of an fp32 file: quantise and dequantise nodes.
 
@@ -268,9 +289,11 @@ def to_int8(
         inputs: gives, each time it is called, prepared [1, 3, S, S] float32
             inputs whose activations set the ranges.
         calibration: "minmax", "percentile" (99.99 %) or "entropy".
+        float_layers: beginnings of the names of the layers before the maps that stay in float32
+            instead of those above; what is behind the maps stays so too.
 
     Raises:
-        ModelError: calibration is unknown, or there are no inputs.
+        ModelError: calibration is unknown, there are no inputs, or no layer has such a name.
     """
     import onnx
     from onnxruntime import quantization
@@ -284,7 +307,9 @@ def to_int8(
     }[calibration]
 
     model = onnx.load(str(source))
-    excluded = bone_length_nodes(model).union(*readout_nodes(model), _sensitive_nodes(model))
+    giving, behind = readout_nodes(model)
+    chosen = nodes_of(model, float_layers) if float_layers else giving | nodes_of(model, _SENSITIVE)
+    excluded = bone_length_nodes(model) | behind | chosen
 
     class Reader(quantization.CalibrationDataReader):
         """Feeds the calibration inputs one by one."""
