@@ -10,7 +10,7 @@ import numpy as np
 
 from vnect_ros.perception.assignment import are_one
 from vnect_ros.person import Person
-from vnect_ros.skeleton import INDEX, bone_lengths
+from vnect_ros.skeleton import INDEX, PARENTS, bone_lengths
 
 REACH_M: Final = 0.6
 """Distance from where a person was last seen at which the same one may be found at once [m] ..."""
@@ -39,6 +39,7 @@ _LIMBS: Final = [
     for side in ("right", "left")
     for name in ("elbow", "wrist", "knee", "ankle")
 ]
+_BEGINS: Final = [PARENTS[joint] for joint in _LIMBS]
 
 
 class Memory:
@@ -89,7 +90,8 @@ def _is_expected(found: Person, hidden: Person) -> bool:
 def _apart(found: Person, former: Person) -> float:
     """How much speaks against two people being one; infinite where it cannot be.
 
-    The sum of the differences of colours, bones and place, each in parts of what is usual.
+    The sum of the differences of colours, bones and place, each in parts of what is usual; of
+    colours and bones what both show, the bones of joints that the found one shows.
     """
     pose, last = found.measured, former.measured
     if pose is None or last is None:
@@ -102,7 +104,8 @@ def _apart(found: Person, former: Person) -> float:
     reach_m = REACH_M + WALKING_MPS * (pose.stamp_s - last.stamp_s)
     place = float(np.linalg.norm(apart_m)) / reach_m
     ratio = np.log(_limbs(bone_lengths(pose.joints_raw_m)) / _limbs(last.bone_lengths_m))
-    bones = float(np.abs(ratio - np.median(ratio)).mean())
+    ratio = ratio[(pose.confidence[_LIMBS] > 0.0) & (pose.confidence[_BEGINS] > 0.0)]
+    bones = float(np.abs(ratio - np.median(ratio)).mean()) if len(ratio) else 0.0
     if place > 1.0 or bones > OTHER_BONES:
         return math.inf
     colours = 0.0 if found.colours is None else former.colours_apart(found.colours)

@@ -119,6 +119,10 @@ class _BagPublisher:
     def on_activate(self, _: object) -> None:
         """Active from the start."""
 
+    def get_subscription_count(self) -> int:
+        """Everything is wanted."""
+        return 1
+
     def publish(self, message: Any) -> None:
         if self._handle is None:
             self._handle = self._recorder.add_topic(*self._topic)
