@@ -114,7 +114,7 @@ def test_every_layer_is_quantised_as_the_runtime_does(shipped) -> None:
             off, most = max(off, float((apart > 0.5).mean())), max(most, round(apart.max()))
             values[name] = torch.from_numpy(wanted)
     assert most <= 1, "more than a rounding: saturated, or another arithmetic"
-    assert off < 0.02
+    assert off < 0.1, "a few values lie on the edge between two steps; of half a step all would"
 
 
 def test_neighbouring_weights_never_saturate_16_bits() -> None:
