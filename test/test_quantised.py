@@ -24,6 +24,7 @@ from vnect_ros.learning import config, distillation, quantised  # noqa: E402
 from vnect_ros.learning.export import graph  # noqa: E402
 from vnect_ros.learning.export.bundle import Row, replace_table, table  # noqa: E402
 from vnect_ros.learning.export.compare import Difference  # noqa: E402
+from vnect_ros.networks.weights.exported import read_model  # noqa: E402
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -32,7 +33,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "models" / "vnect_lite"
 
 def quantised_file(bundle, crops, folder: Path) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     """A bundle's float32 graph, and the int8 form of it before any training."""
-    exported = quantised.read_model(bundle.file)
+    exported = read_model(bundle.file)
     plain, file = folder / "plain.onnx", folder / "int8.onnx"
     onnx.save(exported, str(plain))
     graph.to_int8(plain, file, lambda: map(bundle.prepare, crops), float_layers=graph.TRAINED_FLOAT)
@@ -311,7 +312,7 @@ def test_unknown_layers_and_weights_are_refused(tiny, tmp_path) -> None:
         quantised.ExportedNetwork(strange)
     (tmp_path / "no.onnx").write_bytes(b"no")
     with pytest.raises(ModelError, match="file: got"):
-        quantised.read_model(tmp_path / "no.onnx")
+        read_model(tmp_path / "no.onnx")
 
 
 def test_the_command_replaces_the_int8_file_alone(tiny, lspet, tmp_path, capsys) -> None:

@@ -83,7 +83,7 @@ def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(lspet, tmp_
         learner.step(next(stream))
         learner.progress.advance(0.1)
     stream.close()
-    checkpoints.save(tmp_path / "half" / loop.LATEST, learner.state())
+    checkpoints.save(tmp_path / "half" / checkpoints.LATEST, learner.state())
     resumed = loop.train(recipe(lspet), tmp_path / "half", resume=True)
     theirs = weights(resumed)
     for name, value in weights(whole).items():

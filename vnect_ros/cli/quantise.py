@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from vnect_ros.learning.export.bundle import check, replace_int8, replace_table, table
     from vnect_ros.learning.export.compare import person_crops
     from vnect_ros.networks import build_network
-    from vnect_ros.networks.weights.exported import load_exported
+    from vnect_ros.networks.weights.exported import load_exported, read_model
 
     names = ("minutes", "steps", "batch", "rate", "scale_rate")
     given = {k: getattr(args, k) for k in names if getattr(args, k) is not None}
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if len(crops) < 2:
         raise ModelError(describe("images", len(crops), "at least 2, to calibrate int8"))
     layers = tuple(args.float) or graph.TRAINED_FLOAT
-    exported = quantised.read_model(bundle.file)
+    exported = read_model(bundle.file)
     with tempfile.TemporaryDirectory() as scratch:
         plain, file = Path(scratch) / "model.onnx", Path(scratch) / "model_int8.onnx"
         onnx.save(exported, str(plain))

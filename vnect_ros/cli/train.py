@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(args: Any) -> None:
     import json
 
-    from vnect_ros.learning import config, loop, plots, validation
+    from vnect_ros.learning import checkpoints, config, loop, plots, validation
 
     recipe = config.load(args.recipe, places(args.data))
     changes: dict[str, Any] = {}
@@ -72,7 +72,7 @@ def _train(args: Any) -> None:
     out = Path(args.out or Path("runs") / Path(args.recipe).stem)
     checkpoint = loop.train(recipe, out, args.resume)
     picture = plots.plot(out)
-    _, figures = plots.read_log(out / loop.LOG)
+    _, figures = plots.read_log(out / checkpoints.LOG)
     if figures:
         print(validation.table(figures))
     print(f"wrote {checkpoint} and {picture}")

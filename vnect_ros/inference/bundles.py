@@ -164,11 +164,7 @@ def write_bundle(
         if source.resolve().parent != folder.resolve():
             stem = "model" if precision == "fp32" else f"model_{precision}"
             source = Path(shutil.copyfile(source, folder / f"{stem}{source.suffix}"))
-        entries[precision] = {
-            "path": source.name,
-            "sha256": _sha256(source),
-            "size_bytes": source.stat().st_size,
-        }
+        entries[precision] = file_entry(source)
     declared: dict[str, Any] = {
         "format": FORMAT,
         "name": name or folder.resolve().name,
@@ -204,6 +200,11 @@ def write_bundle(
     text = json.dumps(declared, indent=2, ensure_ascii=False) + "\n"
     (folder / BUNDLE_FILE).write_text(text, encoding="utf-8")
     return load(folder)
+
+
+def file_entry(file: Path) -> dict[str, Any]:
+    """What a bundle states of a network file in its folder."""
+    return {"path": file.name, "sha256": _sha256(file), "size_bytes": file.stat().st_size}
 
 
 def _sha256(file: Path) -> str:

@@ -6,6 +6,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Final
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from vnect_ros.learning.config import TrainConfig
 from vnect_ros.learning.distributed import Distributed
 from vnect_ros.learning.mixture import Mixture
 from vnect_ros.learning.sources import of_recipe
+
+GRAVITY_GIVEN: Final = 0.6
+"""Share of the samples whose gravity is known in which a network is given it."""
 
 
 def normalise(image: torch.Tensor, network: nn.Module) -> torch.Tensor:
@@ -27,6 +31,11 @@ def normalise(image: torch.Tensor, network: nn.Module) -> torch.Tensor:
     if not hasattr(network, "mean"):
         x = x.flip(1)
     return x.mul_(1.0 / (255.0 * std)).sub_(mean / std)
+
+
+def some_gravity(gravity: torch.Tensor) -> torch.Tensor:
+    """[B, 3], zeros (unknown) in a random part of the samples: networks do without as well."""
+    return gravity * (torch.rand(len(gravity), 1, device=gravity.device) < GRAVITY_GIVEN)
 
 
 def made_ahead(

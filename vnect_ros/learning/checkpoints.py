@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 
 from vnect_ros.networks import build_network
+
+LATEST: Final = "latest.pt"
+"""The newest checkpoint of a training, in its folder; and ..."""
+LOG: Final = "log.jsonl"
+"""... its log, a JSON object a line."""
 
 
 def save(file: Path, content: dict[str, Any]) -> None:

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.inference.model import Model
 from vnect_ros.learning import checkpoints
-from vnect_ros.learning.batches import made_ahead
+from vnect_ros.learning.batches import made_ahead, some_gravity
+from vnect_ros.learning.checkpoints import LATEST, LOG
 from vnect_ros.learning.config import TrainConfig
 from vnect_ros.learning.distributed import Distributed
 from vnect_ros.learning.quantised import ExportedNetwork
@@ -30,10 +31,6 @@ from vnect_ros.learning.sources import of_recipe
 from vnect_ros.networks.lift import pose_features, shares
 from vnect_ros.skeleton import NUM_JOINTS
 
-LATEST: Final = "latest.pt"
-LOG: Final = "log.jsonl"
-_GRAVITY_GIVEN: Final = 0.6
-"""Share of the samples whose gravity is known in which the networks are given it."""
 _READ: Final = {
     "logits": "head.heatmaps.maps.weight",
     "delta": "head.delta.weight",
@@ -199,7 +196,7 @@ class Distiller:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         image = self.prepared(batch["image"])
-        gravity = batch["gravity"] * (torch.rand(len(image), 1) < _GRAVITY_GIVEN)
+        gravity = some_gravity(batch["gravity"])
         with torch.no_grad():
             truth = readings(self.teacher, image, gravity)
         loss, terms = distillation_loss(readings(self.student, image, gravity), truth, self.size)

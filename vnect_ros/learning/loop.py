@@ -15,7 +15,8 @@ from tqdm import tqdm, trange
 
 from vnect_ros.errors import ConfigError, describe
 from vnect_ros.learning import checkpoints, losses, validation
-from vnect_ros.learning.batches import made_ahead, normalise
+from vnect_ros.learning.batches import made_ahead, normalise, some_gravity
+from vnect_ros.learning.checkpoints import LATEST, LOG
 from vnect_ros.learning.config import TrainConfig, to_mapping
 from vnect_ros.learning.distributed import Distributed, run
 from vnect_ros.learning.poses import PoseSampler, world_poses
@@ -23,11 +24,6 @@ from vnect_ros.learning.schedule import Progress, rate_share
 from vnect_ros.learning.sources import of_recipe, open_source
 from vnect_ros.networks import build_network
 from vnect_ros.skeleton import NUM_JOINTS
-
-_GRAVITY_GIVEN = 0.6
-"""Share of the samples whose gravity is known in which the network is given it."""
-LATEST = "latest.pt"
-LOG = "log.jsonl"
 
 
 class Learner:
@@ -111,8 +107,7 @@ class Learner:
         if hasattr(self.network, "lifter"):
             self.network.trunk_held = self.progress.value < config.trunk_held
             self.network.trunk.held_blocks = config.held_blocks
-            known = torch.rand(len(batch["gravity"]), 1, device=self.device) < _GRAVITY_GIVEN
-            inputs.append(batch["gravity"] * known)
+            inputs.append(some_gravity(batch["gravity"]))
         with torch.autocast(kind, torch.bfloat16, enabled=config.bfloat16):
             output = self.network(*inputs)
         loss, terms = losses.total_loss(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -311,23 +310,6 @@ def _units(values: torch.Tensor) -> torch.Tensor:
         return torch.ones(())
     largest = values.abs().flatten(1).amax(1).clamp_min(1e-4)
     return largest.view(-1, *[1] * (values.ndim - 1))
-
-
-def read_model(file: str | Path) -> onnx.ModelProto:
-    """An ONNX file, its weights as initializers.
-
-    Raises:
-        ModelError: it is none.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(str(file))
-    except (OSError, DecodeError) as error:
-        raise ModelError(describe("file", str(file), "an exported ONNX file")) from error
-    restore(model)
-    return model
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, np.ndarray]:

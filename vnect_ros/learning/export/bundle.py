@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import shutil
 import tempfile
@@ -171,12 +170,7 @@ def replace_int8(source: Model, file: Path, out: str | Path, training: Mapping[s
             shutil.copyfile(there, out / there.name)
     name = declared["files"].get("int8", {}).get("path", "model_int8.onnx")
     shutil.copyfile(file, out / name)
-    content = (out / name).read_bytes()
-    declared["files"]["int8"] = {
-        "path": name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "size_bytes": len(content),
-    }
+    declared["files"]["int8"] = bundles.file_entry(out / name)
     declared["training"]["int8"] = dict(training)
     text = json.dumps(declared, indent=2, ensure_ascii=False) + "\n"
     (out / bundles.BUNDLE_FILE).write_text(text, encoding="utf-8")

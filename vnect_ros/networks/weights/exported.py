@@ -8,12 +8,33 @@ the one that the layer's node reads.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from vnect_ros.errors import ModelError, describe
 from vnect_ros.halves import restore
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def read_model(file: str | Path) -> onnx.ModelProto:
+    """An ONNX file, its weights as initializers.
+
+    Raises:
+        ModelError: it is none.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(str(file))
+    except (OSError, DecodeError) as error:
+        raise ModelError(describe("file", str(file), "an exported ONNX file")) from error
+    restore(model)
+    return model
 
 
 def load_exported(network: nn.Module, file: str | Path) -> None:
@@ -22,16 +43,9 @@ def load_exported(network: nn.Module, file: str | Path) -> None:
     Raises:
         ModelError: The file is no ONNX file, or lacks a weight of the network.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
     from onnx import numpy_helper
 
-    try:
-        model = onnx.load(str(file))
-    except (OSError, DecodeError) as error:
-        raise ModelError(describe("file", str(file), "an exported ONNX file")) from error
-    restore(model)
-    graph = model.graph
+    graph = read_model(file).graph
     arrays = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     layers = {n.input[1]: list(n.input[2:]) for n in graph.node if len(n.input) > 1}
     state = network.state_dict()
