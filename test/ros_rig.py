@@ -61,8 +61,9 @@ class Rig:
         self.heard: dict[str, Heard] = {}
 
     def start(
-        self, namespace: str = "", *, camera: bool = True, topic: str = "image", **parameters
-    ) -> Heard:
+        self, namespace: str = "", *, camera: bool = True, topic: str = "image",
+        owns_process: bool = False, **parameters,
+    ) -> Heard:  # fmt: skip
         """Start a node with these parameters (`__` for a dot), and listen to it.
 
         Its images come from `topic`.  One person is tracked unless `max_people` says
@@ -75,6 +76,7 @@ class Rig:
         node = VnectNode(
             context=self.context,
             namespace=namespace,
+            owns_process=owns_process,
             cli_args=["--ros-args", "-r", f"image:={topic}"],
             parameter_overrides=[Parameter(key, value=value) for key, value in given.items()],
         )

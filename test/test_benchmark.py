@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from fake_backend import standing_bundle
 
+from vnect_ros import steady
 from vnect_ros.cli import _load, _pace, _soak, benchmark
 from vnect_ros.evaluation import baselines
 from vnect_ros.recordings.video import VideoFrame
@@ -87,21 +87,14 @@ def test_busy_processes_are_busy_and_end():
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def test_niceness_is_that_of_every_thread_and_ends(monkeypatch):
+def test_a_niceness_ends_with_what_is_timed(monkeypatch):
     asked = []
-    monkeypatch.setattr(os, "setpriority", lambda which, who, value: asked.append((who, value)))
-    idle = threading.Event()
-    thread = threading.Thread(target=idle.wait)
-    thread.start()
-    try:
-        with _load._niceness(-10):
-            within = dict(asked)
-        threads = {threading.get_native_id(), thread.native_id}
-        assert threads <= set(within) and set(within.values()) == {-10}
-        assert dict(asked) == dict.fromkeys(within, 0)
-    finally:
-        idle.set()
-        thread.join()
+    monkeypatch.setattr(steady, "set_niceness", asked.append)
+    with _load._niceness(steady.niceness() - 10):
+        assert asked == [steady.niceness() - 10]
+    assert asked[1:] == [steady.niceness()]
+    with _load._niceness(None):
+        assert len(asked) == 2
 
 
 @pytest.mark.parametrize("value", ["5", "-10"])
@@ -111,7 +104,9 @@ def test_a_niceness_that_cannot_be_had_is_refused(value, video, model, monkeypat
 
     monkeypatch.setattr(os, "setpriority", refuse)
     assert benchmark.main([video, "--load", "1", "--nice", value, *model]) == 1
-    assert f"--nice: got {value}, accepted: " in capsys.readouterr().err
+    assert (
+        f"nice{'' if value == '5' else 'ness'}: got {value}, accepted: " in capsys.readouterr().err
+    )
 
 
 class Clock:

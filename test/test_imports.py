@@ -31,7 +31,7 @@ IMPORTS = {
     "errors": set(),
     "options": {"errors"},
     "share": set(),
-    "steady": set(),
+    "steady": {"errors"},
     "skeleton": set(),
     "clock": set(),
     "config": {"errors", "options"},

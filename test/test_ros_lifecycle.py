@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 
 import pytest
 
@@ -12,10 +13,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 from ros_rig import fake_bundle, wait
 
+from vnect_ros import steady
 from vnect_ros.ros.node import VnectNode
 
 pytestmark = pytest.mark.ros
-OK, ERROR = DiagnosticStatus.OK, DiagnosticStatus.ERROR
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
 @pytest.fixture
@@ -137,3 +139,23 @@ def test_a_process_of_its_own_keeps_what_it_has_loaded_out_of_garbage_collection
         for node in nodes:
             node.trigger_shutdown()
             node.destroy_node()
+
+
+def test_a_niceness_without_the_right_to_it_is_told_and_the_node_works(rig, fake, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    heard = rig.start(niceness=-10, owns_process=True, **fake)
+    try:
+        follow(rig, heard)
+        told = heard.await_diagnostics(WARN, "niceness: got -10, accepted: ")
+        assert {v.key: v.value for v in told.values}["niceness"] == str(steady.niceness())
+    finally:
+        gc.unfreeze()
+
+
+def test_a_niceness_is_not_for_a_program_of_others(rig, fake):
+    heard = rig.start(niceness=5, **fake)
+    follow(rig, heard)
+    heard.await_diagnostics(WARN, "niceness: got 5, accepted: 0 in a program that runs other")

@@ -12,6 +12,7 @@ import cv2
 import pytest
 
 from vnect_ros import steady
+from vnect_ros.errors import ConfigError
 
 FOLLOW = """
 import os
@@ -40,6 +41,21 @@ for i in range(40):
     poses = pipeline.step(Frame(image, camera, 1.0 + i / 30.0))
 assert poses[0].state is State.MEASURED
 print(run_ns() - before)
+"""
+
+
+NICENESSES = """
+import threading
+from pathlib import Path
+
+from vnect_ros import steady
+
+idle = threading.Event()
+threading.Thread(target=idle.wait, daemon=True).start()
+steady.set_niceness(steady.niceness() + 3)
+threading.Thread(target=idle.wait, daemon=True).start()
+for task in Path("/proc/self/task").iterdir():
+    print((task / "stat").read_text().rpartition(")")[2].split()[16])
 """
 
 
@@ -76,3 +92,23 @@ def test_what_was_loaded_is_not_gone_through_again():
         assert gc.collect() >= 1, "what comes later is collected"
     finally:
         gc.unfreeze()
+
+
+def test_a_niceness_is_that_of_all_threads_those_to_come_too():
+    own = steady.niceness()
+    done = subprocess.run(
+        [sys.executable, "-c", NICENESSES], capture_output=True, text=True, check=True
+    )
+    found = [int(line) for line in done.stdout.split()]
+    assert len(found) >= 3 and set(found) == {own + 3}
+
+
+def test_a_niceness_without_the_right_to_it_is_refused(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    with pytest.raises(
+        ConfigError, match=f"niceness: got -10, accepted: {steady.niceness()} to 19"
+    ):
+        steady.set_niceness(-10)

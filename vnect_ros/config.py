@@ -199,6 +199,11 @@ class NodeConfig(PipelineConfig, CameraConfig, ModelConfig):
         " made of the namespace; empty: a new one for each person",
         live=False,
     )  # fmt: skip
+    niceness: int = option(
+        0, "Niceness of all threads of the node's process; 0 leaves that which it was started with;"
+        " below 0 goes before other programs, and needs the right to it",
+        low=-20, high=19, live=False,
+    )  # fmt: skip
     autostart: bool = option(True, "Configure and activate without being asked", live=False)
     timeout_s: float = option(
         0.5, "Without an image for this long the person is LOST [s]", low=0.02, high=60.0

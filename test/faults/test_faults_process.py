@@ -27,6 +27,7 @@ class Apart:
     def __init__(self, domain: int, folder: Path) -> None:
         command = [sys.executable, "-m", "vnect_ros.ros.start", "--ros-args"]
         command += ["--log-level", "error", "-p", "backend:=onnxruntime", "-p", "max_people:=1"]
+        command += ["-p", "niceness:=7"]
         command += ["-p", f"model:={standing_bundle(folder / 'standing').folder}"]
         self.process = subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
         self.rig = Rig(domain)
@@ -84,6 +85,13 @@ def test_an_interrupted_node_ends_well(apart, fault_table):
         "the process ends with status 0",
         "with a new process",
     )
+
+
+def test_all_threads_of_the_node_have_its_niceness(apart):
+    apart.track()
+    stats = [task / "stat" for task in Path(f"/proc/{apart.process.pid}/task").iterdir()]
+    values = [int(stat.read_text().rpartition(")")[2].split()[16]) for stat in stats]
+    assert len(values) > 3 and set(values) == {7}
 
 
 @pytest.mark.parametrize("at", ["imports", "constructor", "configure"])

@@ -88,26 +88,26 @@ def run(
 
 
 @contextlib.contextmanager
-def _niceness(value: int) -> Iterator[None]:
+def _niceness(value: int | None) -> Iterator[None]:
     """That niceness for all threads of this process, and for what it starts: the baselines.
 
+    None leaves it as it is.
+
     Raises:
-        ConfigError: it is above 0, or the system does not permit it.
+        ConfigError: it is above that of the busy processes, or the system does not permit it.
     """
-    if value > 0:
-        raise ConfigError(describe("--nice", value, "at most 0, which the busy processes have"))
-    threads = [int(task.name) for task in Path("/proc/self/task").iterdir()] if value else []
-    try:
-        for thread in threads:
-            os.setpriority(os.PRIO_PROCESS, thread, value)
-    except PermissionError as error:
-        raise ConfigError(describe("--nice", value, "0 here: it needs a right to more")) from error
+    if value is None:
+        yield
+        return
+    before = steady.niceness()
+    if value > before:
+        accepted = f"at most {before}, which the busy processes have"
+        raise ConfigError(describe("--nice", value, accepted))
+    steady.set_niceness(value)
     try:
         yield
     finally:
-        for thread in threads:
-            with contextlib.suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, thread, 0)
+        steady.set_niceness(before)
 
 
 @contextlib.contextmanager

@@ -88,9 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         "--warm-up", type=int, default=60, help="of --load: frames that do not count (default: 60)"
     )
     parser.add_argument(
-        "--nice", type=int, default=0, metavar="N",
+        "--nice", type=int, metavar="N",
         help="of --load: the niceness of whom we time, baselines too, beside busy processes of "
-        "niceness 0; below 0 needs the right to it (default: 0)",
+        "the niceness that this program has; below 0 needs the right to it (default: the same)",
     )  # fmt: skip
     parser.add_argument("--no-start-up", action="store_true", help="leave the start-up time out")
     parser.add_argument("--first-pose", action="store_true", help=argparse.SUPPRESS)

@@ -10,6 +10,7 @@ from threading import Lock
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from vnect_ros import steady
 from vnect_ros.inference.base import Backend
 from vnect_ros.records import Pose, State
 from vnect_ros.ros.people_statistics import PeopleStatistics, rate_hz
@@ -34,6 +35,7 @@ class Diagnostics:
         self.facts: dict[str, str] = {}
         """What does not change while the node is configured: model, backend, ..."""
         self.hardware_id = ""
+        self._priority_fault = ""
         self.clear()
 
     def clear(self) -> None:
@@ -113,11 +115,12 @@ class Diagnostics:
         with self._lock:
             self._fatal = error
 
-    def configured(self, backend: Backend, camera: str) -> None:
+    def configured(self, backend: Backend, camera: str, priority_fault: str) -> None:
         """The node could be configured.
 
         Args:
             camera: what its images are known by: their topic.
+            priority_fault: why the process has not the niceness asked for; "" if it has.
         """
         self.clear()
         self.hardware_id = camera
@@ -125,7 +128,9 @@ class Diagnostics:
             "model": f"{backend.model.name} ({backend.model.precision})",
             "backend": backend.name,
             "backend detail": backend.detail,
+            "niceness": str(steady.niceness()),
         }
+        self._priority_fault = priority_fault
 
     def message(self, now_s: float, name: str, state: str, stamp: object) -> DiagnosticArray:
         """One status; `state` is that of the lifecycle.  Errors are reported at least once."""
@@ -180,6 +185,7 @@ class Diagnostics:
         if self.stale:
             return DiagnosticStatus.ERROR, self.stale
         warning = self.camera_fault or self._odd_stamps() or self._missing() or self.neighbour
+        warning = warning or self._priority_fault
         if warning:
             return DiagnosticStatus.WARN, warning
         return DiagnosticStatus.OK, self.tracking

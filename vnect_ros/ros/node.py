@@ -25,7 +25,7 @@ from std_srvs.srv import Trigger
 from vnect_ros import inference, steady
 from vnect_ros.budget import Budget
 from vnect_ros.config import NodeConfig
-from vnect_ros.errors import BackendError, VnectError
+from vnect_ros.errors import BackendError, ConfigError, VnectError, describe
 from vnect_ros.inference import bundles
 from vnect_ros.inference.base import Backend
 from vnect_ros.pipeline import Pipeline
@@ -54,8 +54,9 @@ class VnectNode(LifecycleNode):
         """Declare the parameters; with `autostart` the executor's first turn activates.
 
         Args:
-            owns_process: nothing else runs here: what there is when the node activates is
-                kept out of garbage collections, whose pauses would cost images.
+            owns_process: nothing else runs here: `niceness` is the process's, and what there is
+                when the node activates is kept out of garbage collections, whose pauses would
+                cost images.
             node_options: of `rclpy.node.Node`.
 
         Raises:
@@ -96,6 +97,7 @@ class VnectNode(LifecycleNode):
         """Load the model into its runtime, try it once, and make the publishers."""
         try:
             config = self.config
+            priority = self._take_niceness(config.niceness)  # threads made later inherit it
             model = bundles.load(config.model, config.precision)
             self._backend = inference.create(
                 model, config.backend, threads=config.threads, progress=self._on_progress
@@ -108,7 +110,7 @@ class VnectNode(LifecycleNode):
             self._processor = FrameProcessor(
                 self, config, pipeline, publishers, self._diagnostics, self._extras
             )
-            self._diagnostics.configured(self._backend, self.image_topic)
+            self._diagnostics.configured(self._backend, self.image_topic, priority)
         except Exception as error:  # rclpy would swallow it
             return self._refuse(error)
         self._phase = "inactive"
@@ -163,6 +165,19 @@ class VnectNode(LifecycleNode):
         self._stop_listening()
         self._release()
         return SUCCESS
+
+    def _take_niceness(self, value: int) -> str:
+        """Give the process that niceness; "" or why it stays as it is: we work all the same."""
+        try:
+            if value and not self._owns_process:
+                accepted = "0 in a program that runs other things too"
+                raise ConfigError(describe("niceness", value, accepted))
+            if value:
+                steady.set_niceness(value)
+        except ConfigError as error:
+            self.get_logger().warning(str(error))
+            return str(error)
+        return ""
 
     def _optional_inputs(self, config: NodeConfig) -> tuple[TargetFrame | None, Extras]:
         """What the user chose: frames, by TF, and further topics."""
