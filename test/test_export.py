@@ -126,6 +126,31 @@ def test_the_output_of_int8_is_not_quantised() -> None:
         assert len(wide) == count, f"{network}: {[n.name for n in wide]} are not quantised"
 
 
+@pytest.mark.parametrize("network", ["vnect", "vnect_lite"])
+def test_int8_gives_the_same_where_products_are_added_in_16_bits(network) -> None:
+    """CPUs without VNNI multiply two inputs of 255 at most at once, and saturate."""
+    import tiny_bundles
+
+    stored = onnx.load(tiny_bundles.load(network, "int8").file)
+    steps = {t.name: onnx.numpy_helper.to_array(t).astype(int) for t in stored.graph.initializer}
+    given = {n.output[0]: n.input[0] for n in stored.graph.node if n.op_type == "DequantizeLinear"}
+    layers = []
+    for node in stored.graph.node:
+        if "Conv" in node.op_type and node.input[1] in given:
+            layer = steps[given[node.input[1]]]
+            layers.append(layer.swapaxes(0, 1) if node.op_type == "ConvTranspose" else layer)
+    assert layers
+    for layer in (layer for layer in layers if layer.shape[1] > 1):
+        if layer.shape[2:] == (1, 1):
+            pairs = layer[:, : layer.shape[1] // 2 * 2].reshape(len(layer), -1, 2)
+        else:
+            ordered = np.sort(layer.reshape(len(layer), -1), axis=1)
+            pairs = np.stack([ordered[:, :2], ordered[:, -2:]], axis=1)
+        sums = pairs.sum(axis=2)
+        assert sums.max() * 255 <= 32767 and sums.min() * 255 >= -32768
+        assert sums.max() > 64, "of 127 steps half would be lost"
+
+
 def test_exact_halves_are_stored_in_half_and_give_the_same() -> None:
     import tiny_bundles
 

@@ -73,14 +73,17 @@ def channel_scales(weight: torch.Tensor) -> torch.Tensor:
     CPUs without VNNI multiply two neighbouring inputs at once and add the products in 16 bits,
     which hold 255 times 128 of the weights' steps and saturate beyond.  So the last step stands
     for the largest sum of two neighbouring weights of one sign: the file then gives the same on
-    every CPU.
+    every CPU.  Which weights of larger kernels are neighbours, runtimes decide: any two there.
     """
     w = weight.detach().flatten(1)
-    if weight.shape[1] > 1:
+    if weight.shape[1] == 1:  # depthwise: one input
+        largest = w.abs().amax(1)
+    elif weight.shape[2:].numel() > 1:
+        signed = torch.stack([w.clamp_min(0), -w.clamp_max(0)])
+        largest = signed.topk(2, dim=2).values.sum(2).amax(0)
+    else:
         w = F.pad(w, (0, w.shape[1] % 2)).unflatten(1, (-1, 2))
-    else:  # depthwise: one input
-        w = w[..., None]
-    largest = torch.maximum(w.clamp_min(0).sum(2), -w.clamp_max(0).sum(2)).amax(1)
+        largest = torch.maximum(w.clamp_min(0).sum(2), -w.clamp_max(0).sum(2)).amax(1)
     return largest.clamp_min(1e-4) / WEIGHT_LEVELS  # or a bias of a dead channel overflows
 
 
@@ -276,7 +279,7 @@ class ExportedNetwork(nn.Module):
 
     def stored(self) -> onnx.ModelProto:
         """The int8 form with what was learnt: weights, biases and scales."""
-        from onnx import ModelProto, numpy_helper
+        from onnx import ModelProto
 
         model = ModelProto()
         model.CopyFrom(self.model)
@@ -285,23 +288,62 @@ class ExportedNetwork(nn.Module):
         }
         for name, zero in self._zero_names.items():
             arrays[zero] = np.array(self._zeros[name], np.uint8)
-        scale_of = {n.input[0]: n.input[1] for n in self.nodes if n.op_type == _DEQUANTISE}
-        for _, name, bias in self._layers:
-            weight = self.learnt(name).detach()
-            scales = channel_scales(weight)
-            steps = (weight / scales.view(-1, *[1] * (weight.ndim - 1))).round()
-            arrays[name + _QUANTISED] = steps.to(torch.int8).numpy()
-            arrays[scale_of[name + _QUANTISED]] = scales.numpy()
-            if bias:
-                fine = self._bias_steps(bias)
-                whole = (self.learnt(bias).detach() / fine).round().clamp(-(2**31), 2**31 - 128)
-                arrays[bias + _QUANTISED] = whole.to(torch.int32).numpy()
-                arrays[scale_of[bias + _QUANTISED]] = fine.numpy()
-        for tensor in model.graph.initializer:
-            if tensor.name in arrays:
-                shaped = arrays[tensor.name].reshape(tuple(tensor.dims))
-                tensor.CopyFrom(numpy_helper.from_array(shaped, tensor.name))
+        _replace(model, arrays)
+        requantise(model, {name: self.learnt(name).detach() for name in self.learning})
         return model
+
+
+def requantise(model: onnx.ModelProto, weights: Mapping[str, torch.Tensor]) -> None:
+    """Store an int8 form's weights in the steps of `channel_scales`, and biases accordingly.
+
+    Args:
+        model: its quantised weights and biases, and their scales, change.
+        weights: by name, the float32 values; those that the int8 form has as floats do not count.
+
+    Raises:
+        ModelError: a quantised weight is missing.
+    """
+    from onnx import numpy_helper
+
+    stored = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    made = {n.output[0]: n for n in model.graph.node if n.op_type == _DEQUANTISE}
+    arrays: dict[str, np.ndarray] = {}
+
+    def values(name: str) -> torch.Tensor:
+        name = name.removesuffix(_QUANTISED)
+        if name not in weights:
+            raise ModelError(describe("weights", "none of that name", name))
+        return weights[name]
+
+    for node in model.graph.node:
+        if node.op_type in (_QUANTISE, _DEQUANTISE) or len(node.input) < 2:
+            continue
+        given = [made[i] for i in node.input if i in made]
+        own = [n for n in given[1:] if n.input[0] in stored]
+        if not own or stored[own[0].input[0]].dtype != np.int8:
+            continue
+        axis = _attributes(own[0]).get("axis", 1)
+        weight = values(own[0].input[0]).movedim(axis, 0)
+        scales = channel_scales(weight)
+        steps = (weight / scales.view(-1, *[1] * (weight.ndim - 1))).round()
+        arrays[own[0].input[0]] = steps.movedim(0, axis).to(torch.int8).numpy()
+        arrays[own[0].input[1]] = scales.numpy()
+        for bias in own[1:]:
+            fine = scales * float(stored[given[0].input[1]])
+            whole = (values(bias.input[0]) / fine).round().clamp(-(2**31), 2**31 - 128)
+            arrays[bias.input[0]] = whole.to(torch.int32).numpy()
+            arrays[bias.input[1]] = fine.numpy()
+    _replace(model, arrays)
+
+
+def _replace(model: onnx.ModelProto, arrays: Mapping[str, np.ndarray]) -> None:
+    """Give initializers other values, in their own shapes."""
+    from onnx import numpy_helper
+
+    for tensor in model.graph.initializer:
+        if tensor.name in arrays:
+            shaped = arrays[tensor.name].reshape(tuple(tensor.dims))
+            tensor.CopyFrom(numpy_helper.from_array(shaped, tensor.name))
 
 
 def _units(values: torch.Tensor) -> torch.Tensor:

@@ -279,7 +279,8 @@ def to_int8(
 
     Activations are uint8 with a zero point and biases int32, the one form that
     ONNX Runtime and OpenVINO compute in integers on a CPU (symmetric int8 runs
-    slower than fp32 there).  Weights are symmetric, one scale a channel.  What gives
+    slower than fp32 there).  Weights are symmetric, one scale a channel
+    (`learning.quantised.channel_scales`).  What gives
     the maps, and what follows it, stays in float32: quantised, joints move five times
     as far; so do the first layers of our own networks (`_SENSITIVE`).  The TensorRT
     backend makes the activations symmetric when it builds (`inference.tensorrt.graph`),
@@ -296,7 +297,10 @@ def to_int8(
         ModelError: calibration is unknown, there are no inputs, or no layer has such a name.
     """
     import onnx
+    import torch
     from onnxruntime import quantization
+
+    from vnect_ros.learning.quantised import requantise, weights_of
 
     if calibration not in CALIBRATIONS:
         raise ModelError(describe("calibration", calibration, ", ".join(CALIBRATIONS)))
@@ -346,3 +350,6 @@ def to_int8(
         raise ModelError(describe("calibration images", "none", "at least one")) from error
     finally:
         logging.getLogger().setLevel(level)
+    quantised = onnx.load(str(file))
+    requantise(quantised, {k: torch.tensor(v) for k, v in weights_of(model).items()})
+    onnx.save(quantised, str(file))
