@@ -1,5 +1,6 @@
 """Projection, distortion and the crop's virtual camera, by round trip and by hand."""
 
+import argparse
 import math
 
 import cv2
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from vnect_ros.camera import Camera, shortest_rotation
 from vnect_ros.errors import CameraError
 from vnect_ros.lens import Lens
+from vnect_ros.recordings import frame
 from vnect_ros.records import Crop
 
 PLUMB = (-0.32, 0.12, 0.001, -0.0007, -0.02)
@@ -284,3 +286,24 @@ def test_images_of_another_aspect_are_not_of_that_camera():
     for size in ((640, 480), (720, 1280)):
         with pytest.raises(CameraError, match="camera size: got '1280x720', accepted: the aspect"):
             camera.for_image(*size)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (320, 480), (640, 480)])
+def test_a_camera_sees_the_same_in_images_fitted_to_another_size(size):
+    camera = Camera(640, 480, 500.0, 510.0, 319.73, 251.2, distortion=(-0.1, 0.02, 0.0, 0.0, 0.0))
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[100:140, 400:440] = 255
+    shown = frame.fitted(image, size)
+    assert shown.shape == (size[1], size[0], 3)
+    rows, columns = np.nonzero(shown[..., 0] > 127)
+    point = camera.ray(np.array([[419.5, 119.5]]))
+    seen = camera.fitted(*size).project(point)[0]
+    np.testing.assert_allclose(seen, [columns.mean(), rows.mean()], atol=0.3)
+    assert (camera.fitted(*size) == camera) == (size == (640, 480))
+
+
+@pytest.mark.parametrize("text", ["1280", "0x3", "9999x2", "wide", "3x4x5"])
+def test_a_size_is_two_numbers(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"size: got '{text}', accepted: WxH"):
+        frame.size(text)
+    assert frame.size("1280X720") == (1280, 720)

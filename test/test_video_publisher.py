@@ -13,11 +13,12 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 from rclpy.qos import qos_profile_sensor_data
 from ros_rig import wait
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from videos import UNEVEN_S, damaged, encode, greys, undecodable
 
 from vnect_ros.camera import Camera
 from vnect_ros.messages.cameras import camera_from_message
+from vnect_ros.messages.images import ImageReader
 from vnect_ros.ros import video_publisher
 
 pytestmark = pytest.mark.ros
@@ -123,6 +124,33 @@ def test_a_bag_is_played(rig, tmp_path, kind):
     assert shown == sorted(shown) and set(shown) <= {image.mean() for image in greys(8)}
     assert {message.header.frame_id for message in heard[Image]} == {FRAME_ID}
     assert camera_from_message(heard[CameraInfo][-1], 64, 48, 54.0) == (camera, "")
+
+
+def test_images_of_another_size_as_jpegs(rig, tmp_path, calibration):
+    video = encode(tmp_path / "greys.mp4", greys(8))
+    heard = hear(rig)
+    jpegs = []
+    rig.here.create_subscription(
+        CompressedImage, "/image/compressed", jpegs.append, qos_profile_sensor_data
+    )
+    process = started(
+        video, "--camera", calibration, "--size", "128x72", "--compressed", "--fps", "5", "--once",
+        "--wait", "30",
+    )  # fmt: skip
+    try:
+        _, errors = process.communicate(timeout=60.0)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert len(jpegs) >= 4 and not heard[Image]
+    message = jpegs[-1]
+    assert message.format == "rgb8; jpeg compressed bgr8"
+    image = ImageReader(None).read(message)
+    assert image.shape == (72, 128, 3)
+    assert image[:, :14].max() < 16 and image[:, 114:].max() < 16, "black beside"
+    assert image[:, 18:110].mean() == pytest.approx(greys(8)[-1].mean(), abs=4)
+    camera, fault = camera_from_message(heard[CameraInfo][-1], 128, 72, 54.0)
+    assert fault == "" and (camera.fx, camera.cx) == (90.0, 63.5)
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -165,6 +165,14 @@ class Camera:
             self.calibrated,
         )
 
+    def fitted(self, width: int, height: int) -> Camera:
+        """The camera of its images scaled to fit another size, centred, the rest black."""
+        if (self.width, self.height) == (width, height):
+            return self
+        within, left, top = fit(self.width, self.height, width, height)
+        scaled = self.scaled(*within)
+        return replace(scaled, width=width, height=height, cx=scaled.cx + left, cy=scaled.cy + top)
+
     def for_image(self, width: int, height: int) -> Camera:
         """The camera of images of that size, if they can show its whole view.
 
@@ -294,3 +302,12 @@ def _number(name: str, value: float) -> float:
     if not math.isfinite(number):
         raise CameraError(describe(name, value, "a finite number"))
     return number
+
+
+def fit(
+    width: int, height: int, outer_width: int, outer_height: int
+) -> tuple[tuple[int, int], int, int]:
+    """Width and height of an image scaled to fit another size, and its left and top there."""
+    scale = min(outer_width / width, outer_height / height)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    return inner, (outer_width - inner[0]) // 2, (outer_height - inner[1]) // 2

@@ -24,6 +24,7 @@ from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.evaluation import metrics, people_clips
 from vnect_ros.evaluation.people_clips import MAX_PEOPLE
 from vnect_ros.inference import bundles
+from vnect_ros.recordings.frame import fitted, size
 from vnect_ros.recordings.video import Video
 from vnect_ros.recordings.writer import VideoWriter
 from vnect_ros.records import State
@@ -61,6 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", default="demo_out", metavar="DIR", help="for the results (default: demo_out)"
     )
+    parser.add_argument(
+        "--size", type=size, metavar="WxH",
+        help="publish images scaled to fit this size, the rest black (default: as they are)",
+    )  # fmt: skip
+    parser.add_argument("--compressed", action="store_true", help="publish them as JPEGs")
     parser.add_argument("--no-overlay", action="store_true", help="leave overlay.mp4 out")
     _common.add_camera(parser)
     _common.add_model(parser)
@@ -92,6 +98,7 @@ def _demo(args: argparse.Namespace) -> None:
     print(_common.table(("demo", ""), rows(summary)))
     if not args.no_overlay:
         camera = _camera(args, video, truth)
+        camera = camera.fitted(*(args.size or (camera.width, camera.height)))
         draw(out / "overlay.mp4", video, camera, published, received)
         print(f"overlay: {out / 'overlay.mp4'}")
     _common.write_json(args.json, summary)
@@ -113,6 +120,11 @@ def _play(args: argparse.Namespace, out: Path) -> None:
         node += ["-p", change.replace("=", ":=", 1)]
     publisher = ["vnect_ros.ros.video_publisher", args.video, "--once", "--wait", str(WAIT_S)]
     publisher += ["--log", str(out / "published.npz")]
+    if args.size:
+        publisher += ["--size", "{}x{}".format(*args.size)]
+    if args.compressed:
+        publisher += ["--compressed"]
+        node += ["-p", "image_transport:=compressed"]
     if args.camera:
         publisher += ["--camera", args.camera, *(["--rectified"] if args.rectified else [])]
     if args.fov is not None:
@@ -330,7 +342,8 @@ def draw(
         for index, frame in enumerate(tqdm(frames, total=len(published_s), unit="frame")):
             rows = np.flatnonzero(frame_of_row == index)
             shown = [_picture(row, camera, received) for row in rows.tolist()] or shown
-            writer.write(drawing.side_by_side(frame.image, shown))
+            image = fitted(frame.image, (camera.width, camera.height))
+            writer.write(drawing.side_by_side(image, shown))
 
 
 def _picture(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import array
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from vnect_ros.camera import Camera
 from vnect_ros.msg import Skeleton
+
+JPEG_QUALITY = 95
+"""image_transport's own default."""
 
 
 def stamp_s(stamp: object) -> float:
@@ -38,6 +42,15 @@ def image_message(image: np.ndarray, header: Header) -> Image:
     return Image(
         header=header, height=height, width=width, encoding="rgb8", step=3 * width, data=data
     )
+
+
+def compressed_message(image: np.ndarray, header: Header) -> CompressedImage:
+    """A JPEG message of [H, W, 3] uint8 RGB, as image_transport's compressed plugin makes it."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    data = array.array("B")
+    data.frombytes(encoded.data)
+    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data)
 
 
 @dataclass(frozen=True)

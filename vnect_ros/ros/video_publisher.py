@@ -21,7 +21,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.utilities import remove_ros_args
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from vnect_ros import share
@@ -29,7 +29,7 @@ from vnect_ros.camera import Camera
 from vnect_ros.config import CameraConfig
 from vnect_ros.errors import ImageError, VnectError, describe
 from vnect_ros.recordings.camera_file import read_camera_file
-from vnect_ros.recordings.frame import VideoFrame
+from vnect_ros.recordings.frame import VideoFrame, fitted, size
 from vnect_ros.recordings.video import Video
 from vnect_ros.ros import convert, naming
 from vnect_ros.ros.ending import end_ros, ignore_interrupts
@@ -64,6 +64,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--fps", type=float, help="images a second (default: the video's own time stamps)"
+    )
+    parser.add_argument(
+        "--size", type=size, metavar="WxH",
+        help="images scaled to fit this size, the rest black (default: as they are)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compressed", action="store_true", help="publish JPEGs on `image/compressed` instead"
     )
     parser.add_argument("--once", action="store_true", help="end with the video, do not repeat it")
     parser.add_argument(
@@ -173,7 +180,12 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
         stamps_s: filled with the stamp of each frame published.
     """
     source = open_source(args)
-    to_image = node.create_publisher(Image, "image", qos_profile_sensor_data)
+    kind, topic, message = (
+        (CompressedImage, "image/compressed", convert.compressed_message)
+        if args.compressed
+        else (Image, "image", convert.image_message)
+    )
+    to_image = node.create_publisher(kind, topic, qos_profile_sensor_data)
     to_info = node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
     patience = time.monotonic() + args.wait
     while time.monotonic() < patience and rclpy.ok():
@@ -191,9 +203,10 @@ def publish(args: argparse.Namespace, node: Node, stamps_s: list[float]) -> None
             if camera != before:
                 known = "calibrated" if camera.calibrated else "not calibrated"
                 node.get_logger().info(f"{width}x{height}, {known}")
+        shown = args.size or (width, height)
         header = Header(frame_id=args.frame_id or frame.frame_id or naming.CAMERA_FRAME)
-        image = convert.image_message(frame.image, header)
-        info = convert.camera_info(camera, header)
+        image = message(fitted(frame.image, shown), header)
+        info = convert.camera_info(camera.fitted(*shown), header)
         start = max(start, time.monotonic() - due_s - LATE_S)  # do not hurry after a delay
         wait_until(start + due_s)
         if not rclpy.ok():
