@@ -19,8 +19,8 @@ from vnect_ros.datasets import human36m, lspet, mpi_inf_3dhp
 from vnect_ros.datasets.clips import Clip, load_clips
 from vnect_ros.errors import BackendError, VnectError
 from vnect_ros.evaluation import baselines, clips, metrics, plots
-from vnect_ros.evaluation.reading import NetworkReader, Readings
-from vnect_ros.evaluation.stills import in_own_axes, load_stills, upright_whole
+from vnect_ros.evaluation.reading import NetworkReader, Readings, read_all
+from vnect_ros.evaluation.stills import directions_down, in_own_axes, load_stills, upright_whole
 from vnect_ros.inference import bundles
 from vnect_ros.perception import crop as cropping
 from vnect_ros.recordings.video import Video, VideoFrame
@@ -166,6 +166,29 @@ def test_joints_are_turned_from_a_windows_axes_to_the_crops_own(bundle, tmp_path
     np.testing.assert_allclose(turned[0], in_camera_m @ own, atol=1e-6)
     whole = dataclasses.replace(readings, windows=[None])
     assert in_own_axes(whole, reader, stills).root_relative_m[0] == pytest.approx(seen_m)
+
+
+def test_gravity_is_given_in_the_axes_of_each_window(bundle, tmp_path):
+    shards = pytest.importorskip("vnect_ros.datasets.shards")
+    camera = Camera(SIZE, SIZE, 300.0, 300.0, 40.0, 160.0)
+    own = camera.rotation_camera_from_crop(np.full(2, (SIZE - 1.0) / 2.0))
+    down = np.array([0.1, 0.9, np.sqrt(0.18)])
+    writer = shards.ShardWriter(tmp_path, "heldout")
+    sample = _sample(bundle, 0)
+    writer.add({**sample, "k_crop": camera.matrix, "gravity": down @ own})
+    writer.flush()
+    stills = load_stills(tmp_path)
+    backend, given = FakeBackend(bundle), []
+    infer = backend.infer
+    backend.infer = lambda images, downs=None: given.append(downs) or infer(images)
+    reader = NetworkReader(backend, tracking=PipelineConfig(crop=CropConfig(margin=1.1)))
+    found = read_all(reader, stills.images(), 1, directions_down(stills))
+    assert found.windows[0].size_px < SIZE * 0.95
+    np.testing.assert_allclose(given[0][0], down @ own, atol=1e-6)
+    turn = camera.rotation_camera_from_crop(found.windows[0].centre_px)
+    np.testing.assert_allclose(given[1][0], down @ turn, atol=1e-6)
+    read_all(reader, stills.images(), 1)
+    assert given[2:] == [None, None]
 
 
 def test_a_recordings_crops_are_not_read_as_tracked(bundle, tmp_path, capsys):

@@ -155,12 +155,14 @@ def on_stills(
 ) -> dict[str, Any]:
     """2D and 3D figures of every reader on synthetic stills."""
     found = stills.load_stills(args.synthetic, args.limit)
+    down = stills.directions_down(found) if args.gravity else []
     runs = [
-        stills.in_own_axes(read_all(reader, found.images(), len(found)), reader, found)
+        stills.in_own_axes(read_all(reader, found.images(), len(found), down), reader, found)
         for reader in readers
     ]
     scores = [(r.reader, stills.score(r, reader, found)) for r, reader in zip(runs, readers)]
-    print("Synthetic stills: root-relative, normalised body size (baselines: their own metres)")
+    given = ", gravity known" if args.gravity else ""
+    print(f"Synthetic stills{given}: root-relative, normalised body size (baselines: own metres)")
     print("Upright people, wholly in the picture and hardly hidden; then the rest")
     keys = ("pck3d_150", "auc", "mpjpe_mm", "mpjpe17_mm", "pa_mpjpe_mm", "pa_mpjpe_limbs_mm",
             "pck02", "pck05", "n")  # fmt: skip

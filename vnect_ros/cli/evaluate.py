@@ -75,6 +75,11 @@ def parser() -> argparse.ArgumentParser:
         help="read each crop of --lspet, --people and --synthetic twice: the second time in the "
         "window that tracking would cut about the joints of the first",
     )  # fmt: skip
+    sets.add_argument(
+        "--gravity", action="store_true",
+        help="tell the network the direction of gravity in --synthetic, as the node does where "
+        "ground_frame is known",
+    )  # fmt: skip
     made.add_argument("--limit", type=int, default=0, metavar="N", help="only the first N of a set")
     made.add_argument(
         "--baselines",

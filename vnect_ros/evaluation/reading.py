@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,9 @@ from vnect_ros.perception import crop as cropping
 from vnect_ros.perception import reading
 from vnect_ros.perception.reading import Reading, whole
 from vnect_ros.records import Crop
+
+Direction = Callable[[Crop], np.ndarray]
+"""The direction of gravity [3], of unit length, in the axes of a window's central ray."""
 
 
 class Reader(Protocol):
@@ -50,19 +53,22 @@ class NetworkReader:
         self.name = name or f"{backend.model.name} {backend.model.precision}"
         self.crop_axes = backend.model.location_frame == "crop_ray"
 
-    def read(self, image: np.ndarray, crop: Crop | None = None) -> Reading:
-        """See `Reader.read`."""
+    def read(
+        self, image: np.ndarray, crop: Crop | None = None, down: Direction | None = None
+    ) -> Reading:
+        """See `Reader.read`; `down` gives gravity to the network."""
         size = self._backend.model.input_size
-        found = self._read(image, resized(crop, image, size))
+        found = self._read(image, resized(crop, image, size), down)
         if self._tracking is not None:
             seen = found.confidence >= self._tracking.decode.min_confidence
             if seen.sum() >= self._tracking.decode.min_joints:
                 window = cropping.around(found.pixels_px[seen], self._tracking.crop, size)
-                found = self._read(image, window)
+                found = self._read(image, window, down)
         return found
 
-    def _read(self, image: np.ndarray, crop: Crop) -> Reading:
-        (maps,) = self._backend.infer([cropping.cut(image, crop)])
+    def _read(self, image: np.ndarray, crop: Crop, down: Direction | None) -> Reading:
+        gravities = None if down is None else [down(crop)]
+        (maps,) = self._backend.infer([cropping.cut(image, crop)], gravities)
         return reading.read(maps, self._backend.model.confidence_curve, crop)
 
 
@@ -90,11 +96,23 @@ class Readings:
     """[N] what was read; None: all of the image."""
 
 
-def read_all(reader: Reader, images: Iterable[np.ndarray], count: int) -> Readings:
-    """Read every whole image, with a progress bar."""
-    rows: list[Reading] = [
-        reader.read(image) for image in tqdm(images, total=count, desc=reader.name, leave=False)
-    ]
+def read_all(
+    reader: Reader,
+    images: Iterable[np.ndarray],
+    count: int,
+    directions: Sequence[Direction] = (),
+) -> Readings:
+    """Read every whole image, with a progress bar.
+
+    Args:
+        directions: of gravity in each image, for readers that can use it.
+    """
+    shown = tqdm(images, total=count, desc=reader.name, leave=False)
+    rows: list[Reading] = (
+        [reader.read(image, down=down) for image, down in zip(shown, directions)]
+        if directions and isinstance(reader, NetworkReader)
+        else [reader.read(image) for image in shown]
+    )
     return Readings(
         reader.name,
         np.stack([r.pixels_px for r in rows]),

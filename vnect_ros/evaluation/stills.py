@@ -13,7 +13,8 @@ from vnect_ros.camera import Camera
 from vnect_ros.datasets.shards import Shards
 from vnect_ros.errors import VnectError, describe
 from vnect_ros.evaluation import metrics, pck
-from vnect_ros.evaluation.reading import Reader, Readings
+from vnect_ros.evaluation.reading import Direction, Reader, Readings
+from vnect_ros.records import Crop
 from vnect_ros.skeleton import (
     EVALUATED_14,
     INDEX,
@@ -112,15 +113,36 @@ def in_own_axes(readings: Readings, reader: Reader, stills: Stills) -> Readings:
     if not reader.crop_axes:
         return readings
     turned = readings.root_relative_m.copy()
-    for i, (k, window) in enumerate(zip(stills.labels("k_crop"), readings.windows)):
-        if window is None:
-            continue
-        height, width = stills.samples[i]["image"].shape[:2]
-        camera = Camera(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
-        middle = np.array([width - 1.0, height - 1.0]) / 2.0
-        own = camera.rotation_camera_from_crop(middle)
-        turned[i] = turned[i] @ camera.rotation_camera_from_crop(window.centre_px).T @ own
+    for i, window in enumerate(readings.windows):
+        if window is not None:
+            turned[i] = turned[i] @ _window_from_own(_camera(stills, i), window).T
     return replace(readings, root_relative_m=turned)
+
+
+def directions_down(stills: Stills) -> list[Direction]:
+    """The direction of gravity in each sample."""
+
+    def of(i: int) -> Direction:
+        down, camera = stills.labels("gravity")[i].astype(np.float64), _camera(stills, i)
+        return lambda window: down @ _window_from_own(camera, window)
+
+    return [of(i) for i in range(len(stills))]
+
+
+def _camera(stills: Stills, i: int) -> Camera:
+    """That of a sample's crop."""
+    sample = stills.samples[i]
+    height, width = sample["image"].shape[:2]
+    k = sample["k_crop"]
+    return Camera(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
+
+
+def _window_from_own(camera: Camera, window: Crop) -> np.ndarray:
+    """[3, 3] that takes row vectors from the axes of a crop to those of a window of it."""
+    middle = np.array([camera.width - 1.0, camera.height - 1.0]) / 2.0
+    own = camera.rotation_camera_from_crop(middle)
+    turn: np.ndarray = own.T @ camera.rotation_camera_from_crop(window.centre_px)
+    return turn
 
 
 def _figures(
