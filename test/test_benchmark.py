@@ -97,12 +97,13 @@ def test_a_niceness_ends_with_what_is_timed(monkeypatch):
         assert len(asked) == 2
 
 
-@pytest.mark.parametrize("value", ["5", "-10"])
-def test_a_niceness_that_cannot_be_had_is_refused(value, video, model, monkeypatch, capsys):
+@pytest.mark.parametrize("more", [5, -10])
+def test_a_niceness_that_cannot_be_had_is_refused(more, video, model, monkeypatch, capsys):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "setpriority", refuse)
+    value = str(steady.niceness() + more)
     assert benchmark.main([video, "--load", "1", "--nice", value, *model]) == 1
     assert (
         f"nice{'' if value == '5' else 'ness'}: got {value}, accepted: " in capsys.readouterr().err

@@ -54,10 +54,12 @@ def set_niceness(value: int) -> None:
     Raises:
         ConfigError: the system does not permit it; no thread has changed.
     """
-    for task in sorted(Path("/proc/self/task").iterdir()):
+    tasks = Path("/proc/self/task")  # of Linux, where each thread has a niceness of its own
+    threads = sorted(int(task.name) for task in tasks.iterdir()) if tasks.is_dir() else [0]
+    for thread in threads:
         try:
             with contextlib.suppress(ProcessLookupError):  # that thread has ended meanwhile
-                os.setpriority(os.PRIO_PROCESS, int(task.name), value)
+                os.setpriority(os.PRIO_PROCESS, thread, value)
         except PermissionError as error:
             accepted = f"{niceness()} to 19 without root, CAP_SYS_NICE or a limit (RLIMIT_NICE)"
             raise ConfigError(describe("niceness", value, accepted)) from error

@@ -13,9 +13,10 @@ from vnect_ros.errors import describe
 
 FALLBACK_FPS = 30.0
 """Rate taken for what states none [Hz]."""
-MAX_EDGE_PX = 8192
 MAX_FPS = 1000.0
 """Largest rate of a recording [Hz]."""
+MAX_EDGE_PX = 8192
+"""Largest edge that images are scaled to fit."""
 
 
 @dataclass(frozen=True)
