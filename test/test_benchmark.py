@@ -105,9 +105,7 @@ def test_a_niceness_that_cannot_be_had_is_refused(more, video, model, monkeypatc
     monkeypatch.setattr(os, "setpriority", refuse)
     value = str(steady.niceness() + more)
     assert benchmark.main([video, "--load", "1", "--nice", value, *model]) == 1
-    assert (
-        f"nice{'' if value == '5' else 'ness'}: got {value}, accepted: " in capsys.readouterr().err
-    )
+    assert f": got {value}, accepted: " in capsys.readouterr().err
 
 
 class Clock:
