@@ -172,6 +172,7 @@ def test_everybody_has_outputs_of_their_own_and_they_agree(hall):
         topic = f"bodies/{body_id}/joint_states"
         wait(lambda: any(key(m.header) == stamp for m in hall.heard[topic]), topic)  # noqa: B023
     wait(lambda: any(key(m.markers[0].header) == stamp for m in hall.heard["markers"]), "markers")
+    wait(lambda: any(key(m.transforms[0].header) == stamp for m in hall.heard["/tf"]), "/tf")
     (tf,) = (m for m in hall.heard["/tf"] if key(m.transforms[0].header) == stamp)
     (shown,) = (m for m in hall.heard["markers"] if key(m.markers[0].header) == stamp)
     children = [t.child_frame_id for t in tf.transforms]

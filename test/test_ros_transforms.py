@@ -199,14 +199,17 @@ def test_skeletons_in_a_target_frame_while_the_camera_moves(start):
         header, place = robot.show(0.01 * len(places), late_s=0.01)
         places[key(header)] = place.homogeneous
         time.sleep(0.03)
-        return len(heard.tracked()) > 20
+        return len(both()) > 20
 
-    wait(follow, "skeletons", after=heard.last_diagnostics)
-    tf = {key(m.transforms[0].header): m.transforms[0] for m in heard["/tf"]
-          if m.transforms[0].child_frame_id == "body_human"}  # fmt: skip
-    for skeleton in heard.tracked():
+    def both():
+        """Skeletons and transforms of one stamp: each is sent once somebody is known to listen."""
+        tf = {key(m.transforms[0].header): m.transforms[0] for m in list(heard["/tf"])
+              if m.transforms[0].child_frame_id == "body_human"}  # fmt: skip
+        return [(s, tf[key(s.header)]) for s in heard.tracked() if key(s.header) in tf]
+
+    wait(follow, "skeletons and transforms", after=heard.last_diagnostics)
+    for skeleton, in_camera in both():
         assert skeleton.header.frame_id == "map"
-        in_camera = tf[key(skeleton.header)]
         assert in_camera.header.frame_id == "camera_optical_frame"
         expected = places[key(skeleton.header)] @ matrix(in_camera.transform)
         np.testing.assert_allclose(matrix(skeleton.pose), expected, atol=1e-5)
