@@ -263,6 +263,22 @@ def test_a_find_of_which_half_is_seen_is_confirmed_by_that_half():
     assert (settled.confidence == 1.0).all() and (other.confidence == 0.0).all()
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (5, 1), (2, 2), (3, 5), (6, 4)])
+def test_the_matching_has_the_least_sum(shape):
+    from scipy.optimize import linear_sum_assignment
+
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        cost = random.uniform(0.0, 1.0, shape)
+        cost[random.uniform(size=shape) < 0.4] = assignment.NO_MATCH
+        cost[random.uniform(size=shape) < 0.1] = 0.0
+        rows, columns = assignment.matched(cost)
+        assert len(rows) == min(shape)
+        assert len(set(rows.tolist())) == len(set(columns.tolist())) == min(shape)
+        least = cost[linear_sum_assignment(cost)].sum()
+        assert cost[rows, columns].sum() == pytest.approx(least)
+
+
 def test_who_is_missing_may_be_farther_off_but_must_have_the_same_colours():
     ann = CAMERA.project(NORMALISED_M + (0.0, 0.0, 4.0))
     off = Keypoints(ann + 0.27 * assignment.size_px(ann) * np.array([1.0, 0.0]), np.ones(21))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -92,7 +92,7 @@ def assign(
         possible[of] = (cost[of] < MISSING_DISTANCE) & (colours_apart[of] < MISSING_COLOURS)
     cost = np.where(possible, cost, NO_MATCH)
     chosen: list[int | None] = [None] * len(expected)
-    for row, column in zip(*_matching()(cost)):
+    for row, column in zip(*matched(cost)):
         if possible[row, column]:
             chosen[row] = int(column)
     return chosen
@@ -156,11 +156,26 @@ def is_covered(joints_px: np.ndarray, nearer_px: Sequence[np.ndarray]) -> bool:
     return False
 
 
-def _matching() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    from scipy.optimize import linear_sum_assignment  # one person needs no part of SciPy
+def matched(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of a matrix [M, N] >= 0, as many pairs as there can be, of the least sum."""
+    if min(cost.shape) == 1:  # one person, or one reading, needs no part of SciPy
+        row, column = np.unravel_index(np.argmin(cost), cost.shape)
+        return np.array([row]), np.array([column])
+    sparse, matching = _matching()
+    height, width = cost.shape
+    columns, begins = np.tile(np.arange(width), height), np.arange(height + 1) * width
+    # an entry of 0 would be none; the same for all pairs changes no order of sums
+    edges = sparse((cost.ravel() + 1.0, columns, begins), shape=cost.shape)
+    rows_and_columns: tuple[np.ndarray, np.ndarray] = matching(edges)
+    return rows_and_columns
 
-    matching: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] = linear_sum_assignment
-    return matching
+
+def _matching() -> tuple[Any, Any]:
+    """SciPy's, from the module that takes half as long to import as `scipy.optimize`."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    return csr_matrix, min_weight_full_bipartite_matching
 
 
 def _error(keypoints: Keypoints, expected_px: np.ndarray, size: float) -> np.ndarray:
