@@ -35,6 +35,7 @@ MediaPipe Pose too.  With --backends every runtime and precision that works here
 """
 STAGES = ("convert", "crop", "network", "decode", "filter", "fit", "publish", "total")
 WARM_UP_FRAMES = 10
+FIRST_POSE = "first pose"
 HELD_FRAMES = 100
 """Frames of the video that are played; what they take is left out of the memory shown."""
 
@@ -223,8 +224,9 @@ def _first_pose(args: argparse.Namespace) -> None:
             camera = _common.load_camera(args, width, height, frame.camera)
         poses = pipeline.step(Frame(frame.image, camera, frame.stamp_s))
         if poses and poses[0].state is State.MEASURED:
-            break
-    print("first pose", flush=True)
+            print(FIRST_POSE, flush=True)
+            return
+    raise ImageError(describe("video", args.video, "one in which somebody is seen"))
 
 
 def _start_up(arguments: Sequence[str]) -> float:
@@ -233,8 +235,14 @@ def _start_up(arguments: Sequence[str]) -> float:
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     begin = time.perf_counter()
-    child = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True)
-    return time.perf_counter() - begin if child.returncode == 0 else float("nan")
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        said = child.stdout.readline().strip()
+        took_s = time.perf_counter() - begin
+    return took_s if said == FIRST_POSE else float("nan")
 
 
 def _processor() -> str:
