@@ -176,7 +176,6 @@ def test_the_docs_name_real_parameters():
 
 def test_the_docs_name_real_launch_arguments():
     known = launch_arguments()
-    of_launch = ("launch-prefix", "launch-prefix-filter")  # which `launch` itself reads
     lines = []
     for file in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"),
                  *(ROOT / "docker").iterdir(), *(ROOT / "launch").glob("*.py")]:  # fmt: skip
@@ -185,7 +184,7 @@ def test_the_docs_name_real_launch_arguments():
     assert len(lines) >= 5
     for file, arguments in lines:
         for name in re.findall(r"([\w.-]+):=", arguments):
-            assert name in known[file] or name in of_launch, f"{file}: {name}"
+            assert name in known[file], f"{file}: {name}"
 
 
 def test_the_docs_name_files_that_exist():

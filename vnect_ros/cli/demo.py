@@ -366,7 +366,8 @@ def _camera(args: argparse.Namespace, video: Video, truth: dict[str, np.ndarray]
     height, width = first.image.shape[:2]
     if truth is not None and not args.camera and args.fov is None:
         fx, fy, cx, cy = (float(truth[key]) for key in ("fx", "fy", "cx", "cy"))
-        return Camera(int(truth["width"]), int(truth["height"]), fx, fy, cx, cy)
+        known = Camera(int(truth["width"]), int(truth["height"]), fx, fy, cx, cy)
+        return known.for_image(width, height)  # as the video publisher does
     return _common.load_camera(args, width, height, first.camera)
 
 

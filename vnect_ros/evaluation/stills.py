@@ -115,23 +115,22 @@ def in_own_axes(readings: Readings, reader: Reader, stills: Stills) -> Readings:
     turned = readings.root_relative_m.copy()
     for i, window in enumerate(readings.windows):
         if window is not None:
-            turned[i] = turned[i] @ _window_from_own(_camera(stills, i), window).T
+            turned[i] = turned[i] @ _window_from_own(_camera(stills.samples[i]), window).T
     return replace(readings, root_relative_m=turned)
 
 
 def directions_down(stills: Stills) -> list[Direction]:
     """The direction of gravity in each sample."""
 
-    def of(i: int) -> Direction:
-        down, camera = stills.labels("gravity")[i].astype(np.float64), _camera(stills, i)
+    def of(sample: dict[str, Any]) -> Direction:
+        down, camera = sample["gravity"].astype(np.float64), _camera(sample)
         return lambda window: down @ _window_from_own(camera, window)
 
-    return [of(i) for i in range(len(stills))]
+    return [of(stills.samples[i]) for i in range(len(stills))]
 
 
-def _camera(stills: Stills, i: int) -> Camera:
+def _camera(sample: dict[str, Any]) -> Camera:
     """That of a sample's crop."""
-    sample = stills.samples[i]
     height, width = sample["image"].shape[:2]
     k = sample["k_crop"]
     return Camera(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])

@@ -146,9 +146,9 @@ class ExportedNetwork(nn.Module):
                 self._units[name] = _units(values)
                 self.learning[name] = nn.Parameter(values / self._units[name])
                 self.register_parameter(name.replace(".", "/"), self.learning[name])
-        self._layers = list(self._quantised_layers())
-        self._of_bias = {bias: (scale, weight) for scale, weight, bias in self._layers if bias}
-        if len(self._of_bias) < sum(1 for *_, bias in self._layers if bias):
+        biased = [(bias, (scale, w)) for scale, w, bias in self._quantised_layers() if bias]
+        self._of_bias = dict(biased)
+        if len(self._of_bias) < len(biased):
             raise ModelError(describe("biases", "one of several layers", "each layer its own"))
         used = {i for n in self.nodes for i in n.input}
         for name, values in stored.items():

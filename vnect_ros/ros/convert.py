@@ -37,8 +37,7 @@ def camera_info(camera: Camera, header: Header) -> CameraInfo:
 def image_message(image: np.ndarray, header: Header) -> Image:
     """An rgb8 message of [H, W, 3] uint8 RGB."""
     height, width = image.shape[:2]
-    data = array.array("B")  # anything else is copied byte by byte
-    data.frombytes(np.ascontiguousarray(image).data)
+    data = _bytes(np.ascontiguousarray(image))
     return Image(
         header=header, height=height, width=width, encoding="rgb8", step=3 * width, data=data
     )
@@ -48,9 +47,15 @@ def compressed_message(image: np.ndarray, header: Header) -> CompressedImage:
     """A JPEG message of [H, W, 3] uint8 RGB, as image_transport's compressed plugin makes it."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    format_ = "rgb8; jpeg compressed bgr8"
+    return CompressedImage(header=header, format=format_, data=_bytes(encoded))
+
+
+def _bytes(values: np.ndarray) -> array.array[int]:
+    """The form in which a message takes bytes at once; anything else it copies one by one."""
     data = array.array("B")
-    data.frombytes(encoded.data)
-    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data)
+    data.frombytes(values.data)
+    return data
 
 
 @dataclass(frozen=True)
