@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +97,13 @@ class Rig:
         assert client.wait_for_service(timeout_s), f"no service {name}"
         future = client.call_async(request)
         wait(future.done, f"an answer of {name}", timeout_s)
-        self.here.destroy_client(client)
+        self.in_turn(self.here.destroy_client, client)
         return future.result()
+
+    def in_turn(self, function: Callable, *arguments: object) -> None:
+        """Call a function of our own node between two turns of its executor (`stop_spinning`)."""
+        executor, _ = self._spinning[0]
+        wait(executor.create_task(function, *arguments).done, function.__name__)
 
     def change(self, transition: str, node: str = "/vnect") -> bool:
         """Ask for a lifecycle transition by its label."""
@@ -176,6 +182,7 @@ class ScriptedCamera:
         self.images = make(kind, topic, qos_profile_sensor_data)
         self.infos = make(CameraInfo, f"{namespace}/camera_info", qos_profile_sensor_data)
         self.frame = "camera_optical_frame"
+        self.sent: list[Header] = []
 
     def await_node(self) -> None:
         """Until the node has subscribed: it is active then."""
@@ -202,32 +209,41 @@ class ScriptedCamera:
             image = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
         header = self.header(stamp_s)
         self.images.publish(convert.image_message(image, header))
+        self.sent.append(header)
         return header
 
     def play(
         self, frames: int, image: np.ndarray | None = None, camera: Camera | None = CAMERA,
         rate_hz: float = RATE_HZ,
-    ) -> list[Header]:  # fmt: skip
+    ) -> None:  # fmt: skip
         """So many images in real time, each with its CameraInfo unless that is None."""
-        headers = []
         due = time.monotonic()
         for _ in range(frames):
             if camera is not None:
                 self.inform(camera)
-            headers.append(self.show(image))
+            self.show(image)
             due += 1.0 / rate_hz
             time.sleep(max(due - time.monotonic(), 0.0))
-        return headers
 
-    def follow(self, count: int = 5) -> list:
+    def follow(
+        self, count: int = 5, image: np.ndarray | None = None, camera: Camera | None = CAMERA
+    ) -> list:
         """Images until so many skeletons were heard, however slow the machine is."""
         heard = self._rig.heard[self._namespace]
-        wait(
-            lambda: bool(self.play(3)) and len(heard.tracked()) >= count,
-            f"{count} skeletons",
-            after=heard.last_diagnostics,
+        self.play_until(
+            lambda: len(heard.tracked()) >= count, f"{count} skeletons", image=image, camera=camera
         )
         return heard.tracked()
+
+    def play_until(self, happened: Callable[[], object], what: str, **shown) -> None:
+        """Images, three at a time as `play` shows them, until it has happened."""
+        after = self._rig.heard[self._namespace].last_diagnostics
+
+        def played_and_happened() -> object:
+            self.play(3, **shown)
+            return happened()
+
+        wait(played_and_happened, what, after=after)
 
 
 class Heard:

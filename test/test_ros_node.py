@@ -71,11 +71,11 @@ def degrees_between(a: np.ndarray, b: np.ndarray) -> float:
 def one(rig, fake):
     """All messages of one image in the middle of tracking, and the node's ears."""
     heard = rig.start(**fake)
-    rig.camera().await_node()
-    sent = rig.camera().play(70)
-    heard.await_tracked(20)
+    camera = rig.camera()
+    camera.await_node()
+    camera.follow(50)
     wait(lambda: len(heard["bodies/human/joint_states"]) >= 20, "joint states")
-    return heard, sent
+    return heard, camera.sent
 
 
 def test_outputs_of_one_image_agree(one):
@@ -215,8 +215,7 @@ def test_an_uncalibrated_camera_is_followed_with_a_warning(rig, fake, info):
     camera.await_node()
     if info == "K zero":
         camera.inform(CameraInfo(width=CAMERA.width, height=CAMERA.height))
-    camera.play(40, camera=None)
-    assert not heard.await_tracked(5)[-1].camera_calibrated
+    assert not camera.follow(5, camera=None)[-1].camera_calibrated
     said = "K is zero" if info == "K zero" else "no CameraInfo"
     status = heard.await_diagnostics(WARN, said)
     assert "guess" in status.message and "50" in status.message
@@ -229,8 +228,8 @@ def test_a_change_of_resolution_begins_anew(rig, fake):
     camera.follow(5)
     heard.clear()
     small = CAMERA.scaled(160, 120)
-    camera.play(30, np.zeros((120, 160, 3), np.uint8), small)
-    pixels = np.array([j.pixel for j in heard.await_tracked(5)[-1].joints])
+    tracked = camera.follow(5, np.zeros((120, 160, 3), np.uint8), small)
+    pixels = np.array([j.pixel for j in tracked[-1].joints])
     assert pixels[:, 0].max() < 160 and pixels[:, 1].max() < 140
     heard.await_diagnostics(OK, "MEASURED")
 
@@ -259,7 +258,7 @@ def test_the_debug_image_is_made_for_who_looks(rig, fake):
     assert rig.here.count_publishers("/debug/image") == 1
     heard.listen(Image, "debug/image", 1)
     wait(lambda: rig.here.count_subscribers("/debug/image") == 1, "the subscription")
-    wait(lambda: camera.play(3) and bool(heard["debug/image"]), "a debug image")
+    camera.play_until(lambda: heard["debug/image"], "a debug image")
     shown = ImageReader().read(heard["debug/image"][-1])
     assert shown.shape == (CAMERA.height, CAMERA.width, 3) and shown.max() > 100
 
@@ -284,7 +283,7 @@ def test_what_nobody_subscribes_to_is_not_made(rig, fake, monkeypatch):
     wait(lambda: bool(camera.follow(1)) and len(made) == 3, "all of them to be made")
     for subscription in list(rig.here.subscriptions):
         if subscription.topic_name in topics:
-            rig.here.destroy_subscription(subscription)
+            rig.in_turn(rig.here.destroy_subscription, subscription)
     node = rig.nodes[""]
     wait(lambda: not any(node.count_subscribers(t) for t in topics), "the node to see them gone")
     camera.follow(len(heard.tracked()) + 2)  # an image may have been under way
@@ -293,7 +292,7 @@ def test_what_nobody_subscribes_to_is_not_made(rig, fake, monkeypatch):
     assert not made
     heard.listen(MarkerArray, "markers")
     before = len(heard["markers"])
-    wait(lambda: bool(camera.play(3)) and len(heard["markers"]) > before, "markers again")
+    camera.play_until(lambda: len(heard["markers"]) > before, "markers again")
     assert made["fill"] and not made["transforms"] and not made["joint_state"]
 
 
@@ -335,8 +334,7 @@ def test_skeletons_go_out_before_what_is_made_of_them(one):
 def test_diagnostics_tell_rate_latency_and_parts(rig, fake):
     heard = rig.start(**fake)
     rig.camera().await_node()
-    rig.camera().play(40)
-    heard.await_tracked(10)
+    rig.camera().follow(10)
     status = heard.await_diagnostics(OK, "MEASURED")
     values = {v.key: v.value for v in status.values}
     assert status.name == "vnect: tracking"
@@ -355,8 +353,8 @@ def test_the_camera_may_change_its_calibration(rig, fake):
     camera.await_node()
     near = camera.follow(5)[-1].pose.position.z
     heard.clear()
-    camera.play(60, camera=Camera(320, 240, 600.0, 600.0, 159.5, 119.5))
-    far = heard.await_tracked(20)[-1].pose.position.z
+    nearer = Camera(320, 240, 600.0, 600.0, 159.5, 119.5)
+    far = camera.follow(20, camera=nearer)[-1].pose.position.z
     assert far == pytest.approx(2.0 * near, rel=0.15)
 
 

