@@ -180,5 +180,9 @@ def test_every_weight_comes_back_from_the_exported_file(tmp_path):
     load_exported(other, tmp_path / "m.onnx")
     for name, value in network.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], value, rtol=0.0, atol=0.0, msg=name)
+    larger = build_network("vnect_large", size=64)
+    load_exported(larger.lifter.pose, tmp_path / "m.onnx", "lifter.pose")
+    for name, value in network.lifter.pose.state_dict().items():
+        assert torch.equal(larger.lifter.pose.state_dict()[name], value), name
     with pytest.raises(ModelError, match="summary"):
         load_exported(build_network("vnect_lite", size=96), tmp_path / "m.onnx")

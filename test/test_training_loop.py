@@ -15,12 +15,14 @@ import training_fixtures as made  # noqa: E402
 
 from vnect_ros.cli import train as tool  # noqa: E402
 from vnect_ros.errors import ConfigError  # noqa: E402
+from vnect_ros.inference import bundles  # noqa: E402
 from vnect_ros.learning import checkpoints, config, loop, losses, plots, validation  # noqa: E402
 from vnect_ros.learning.batches import made_ahead  # noqa: E402
 from vnect_ros.learning.distributed import Distributed  # noqa: E402
 from vnect_ros.learning.schedule import Progress, rate_share  # noqa: E402
 from vnect_ros.learning.sources import of_recipe  # noqa: E402
 from vnect_ros.networks import build_network  # noqa: E402
+from vnect_ros.networks.weights.exported import load_exported  # noqa: E402
 
 RECIPES = sorted((Path(__file__).parent.parent / "config" / "train").glob("*.yaml"))
 
@@ -99,6 +101,17 @@ def test_a_start_takes_the_averaged_weights_and_refuses_another_networks(lspet, 
     with pytest.raises(ConfigError, match="start_from"):
         other = {"network": "vnect_large", "start_from": str(file)}
         loop.Learner(recipe(lspet, **other), Distributed())
+
+
+def test_the_lifter_may_start_from_a_bundles(lspet):
+    pytest.importorskip("onnx")
+    file = str(bundles.load("vnect_lite", "fp32").file)
+    poses = {"count": 8, "batch": 8, "start_from": file}
+    learner = loop.Learner(recipe(lspet, network="vnect_large", poses=poses), Distributed())
+    shipped = build_network("vnect_lite", 192)
+    load_exported(shipped, file)
+    for name, value in shipped.lifter.pose.state_dict().items():
+        assert torch.equal(learner.network.lifter.pose.state_dict()[name], value), name
 
 
 def test_two_processes_learn_what_one_learns(lspet, tmp_path):
@@ -291,6 +304,7 @@ def test_shipped_recipes_load(file):
             "NOBODY_MORE",
             "MOVENET",
             "MOVENET_THUNDER",
+            "VNECT_LITE",
             "MOTION",
             "DATA",
         ),

@@ -43,6 +43,8 @@ class PoseConfig:
     """Poses to draw from."""
     batch: int = 256
     """Views of them a step."""
+    start_from: str = ""
+    """Float32 ONNX file of a bundle whose lifter of poses to start from; "" for none."""
     first_steps: int = 0
     """Steps from poses alone before the first image: a hundred times as quick as with images."""
 

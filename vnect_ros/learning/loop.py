@@ -23,6 +23,7 @@ from vnect_ros.learning.poses import PoseSampler, world_poses
 from vnect_ros.learning.schedule import Progress, rate_share
 from vnect_ros.learning.sources import of_recipe, open_source
 from vnect_ros.networks import build_network
+from vnect_ros.networks.weights.exported import load_exported
 from vnect_ros.skeleton import NUM_JOINTS
 
 
@@ -54,9 +55,9 @@ class Learner:
             movenet = MoveNet(self.network.trunk.variant)
             load_movenet(movenet, config.movenet)
             self.network.start_from(movenet)
+        if config.poses is not None and config.poses.start_from:
+            load_exported(self.network.lifter.pose, config.poses.start_from, "lifter.pose")
         if config.start_from.endswith(".onnx"):
-            from vnect_ros.networks.weights.exported import load_exported
-
             load_exported(self.network, config.start_from)
         elif config.start_from:
             state = checkpoints.read(config.start_from)["average"]

@@ -37,8 +37,13 @@ def read_model(file: str | Path) -> onnx.ModelProto:
     return model
 
 
-def load_exported(network: nn.Module, file: str | Path) -> None:
+def load_exported(network: nn.Module, file: str | Path, part: str = "") -> None:
     """Fill a network with the weights of its float32 export.
+
+    Args:
+        network: what was exported, or that part of it.
+        file: the export.
+        part: the name of `network` in what was exported, "lifter.pose" for example.
 
     Raises:
         ModelError: The file is no ONNX file, or lacks a weight of the network.
@@ -50,7 +55,8 @@ def load_exported(network: nn.Module, file: str | Path) -> None:
     layers = {n.input[1]: list(n.input[2:]) for n in graph.node if len(n.input) > 1}
     state = network.state_dict()
     with torch.no_grad():
-        for name, target in state.items():
+        for own_name, target in state.items():
+            name = f"{part}.{own_name}" if part else own_name
             layer = f"{name.rpartition('.')[0]}.weight"
             if name.endswith(".bias") and layer in layers:
                 bias = [arrays[k] for k in layers[layer] if k in arrays]
