@@ -297,6 +297,33 @@ def test_the_command_exports_a_checkpoint(tmp_path, capsys) -> None:
     assert "images: got 0" in capsys.readouterr().err
 
 
+def test_the_command_exports_a_bundle_in_further_precisions(exported, tmp_path, capsys) -> None:
+    from vnect_ros.cli import export
+
+    shipped, out = bundles.load("vnect_lite", "fp32"), tmp_path / "mine"
+    assert export.main(["vnect_lite", "--out", str(out), "--precisions", "fp16"]) == 0
+    model = bundles.load(out)
+    assert model.precisions == ("fp32", "fp16") and model.licence == shipped.licence
+    for field in export.READ_FIELDS:
+        assert getattr(model, field) == getattr(shipped, field), field
+    trained_int8 = {"int8"}  # not of these files
+    assert dict(model.training).keys() == dict(shipped.training).keys() - trained_int8
+    weights = [load_weights(m.file) for m in (model, shipped)]
+    assert weights[0].keys() == weights[1].keys() and len(weights[0]) > 50
+    assert all(np.array_equal(w, weights[1][name]) for name, w in weights[0].items())
+    folder = exported[1].folder
+    assert export.main([str(folder), "--out", str(tmp_path / "other")]) == 1
+    assert "training.config.network: got None" in capsys.readouterr().err
+
+
+def load_weights(file: Path) -> dict[str, np.ndarray]:
+    from vnect_ros.networks.weights.exported import read_model
+
+    graph = read_model(file).graph
+    named = (i for i in graph.initializer if i.name.endswith((".weight", ".bias")))
+    return {i.name: onnx.numpy_helper.to_array(i) for i in named}
+
+
 def test_synthetic_samples_serve_as_pictures(tmp_path) -> None:
     from vnect_ros.datasets.shards import LABELS, ShardWriter
 

@@ -7,11 +7,22 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from vnect_ros.cli import _common
 from vnect_ros.errors import ModelError, describe
+from vnect_ros.inference import bundles
 from vnect_ros.inference.bundles import PRECISIONS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+READ_FIELDS: Final = (
+    "input_size", "colour_order", "mean", "std", "stride_px", "joints", "layout", "heatmap_peak",
+    "unit_m", "location_frame", "confidence_curve", "position_std_m", "gravity_input",
+    "presence_output", "presence_curve", "presence_threshold",
+)  # fmt: skip
+"""How a bundle's files are fed and read: alike in every precision."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,7 +32,10 @@ def parser() -> argparse.ArgumentParser:
         description="Write a trained network as a model bundle (ONNX, bundle.json, MODEL_CARD.md). "
         "Each file is held against the network in torch; the table shows by how much it differs.",
     )
-    p.add_argument("checkpoint", help="of `train`")
+    p.add_argument(
+        "checkpoint", help="of `train`, or the folder or name of a bundle that `export` wrote: "
+        "its float32 weights in further precisions",
+    )  # fmt: skip
     p.add_argument("--out", required=True, help="folder of the bundle; its name is the model's")
     p.add_argument(
         "--precisions", default="fp32", help="comma-separated, of " + ", ".join(PRECISIONS)
@@ -78,6 +92,28 @@ def _portable(value: Any) -> Any:
     return value
 
 
+def _of_bundle(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """What `checkpoints.load` gives of a checkpoint, of a bundle.
+
+    Raises:
+        ModelError: there is no such bundle, or it was not written by `export`.
+    """
+    from vnect_ros.networks import build_network
+    from vnect_ros.networks.weights.exported import load_exported
+
+    model = bundles.load(name, "fp32")
+    config = model.training.get("config")
+    if not isinstance(config, Mapping) or "network" not in config:
+        field = f"{model.folder.name}: training.config.network"
+        raise ModelError(describe(field, None, "of a bundle that `export` wrote"))
+    options = config.get("network_options", {})
+    network = build_network(config["network"], model.input_size, **options)
+    load_exported(network, model.file)
+    fields = {key: getattr(model, key) for key in READ_FIELDS} | {"license": model.licence}
+    training = {k: v for k, v in model.training.items() if k != "int8"}
+    return network.eval(), {**training, "bundle": fields}
+
+
 def _json_object(file: str) -> dict[str, Any]:
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -94,7 +130,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from vnect_ros.learning.export.bundle import export_bundle, fields_of, table
     from vnect_ros.learning.export.compare import person_crops
 
-    network, meta = checkpoints.load(args.checkpoint)
+    given = Path(args.checkpoint)
+    is_bundle = given.is_dir() or not given.suffix
+    network, meta = (_of_bundle if is_bundle else checkpoints.load)(args.checkpoint)
     declared, card, training = split_meta(meta)
     fields = {**fields_of(network), **declared}
     licence = args.license or fields.pop("license", "") or "unstated"
