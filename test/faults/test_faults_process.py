@@ -14,7 +14,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_backend import standing_bundle
-from ros_rig import Heard, Rig, ScriptedCamera, fake_bundle, wait
+from ros_rig import Heard, Rig, ScriptedCamera, fake_bundle
 from std_msgs.msg import String
 
 from vnect_ros import steady
@@ -172,24 +172,30 @@ def test_two_nodes_with_the_same_body_are_warned_of(rig, tmp_path, fault_table):
     for name in heard:
         rig.camera(name).await_node()
         rig.camera(name).follow()
-    for name, other in (("/left", "/right"), ("/right", "/left")):
+
+    def statuses(name):
+        return [(s.level, s.message) for m in heard[name]["/diagnostics"] for s in m.status]
+
+    def until_warned(name, other):
+        """While images come: that there are none would be said in its place."""
         text = f"body_human is published by {other}/vnect too"
-        heard[name].await_diagnostics(DiagnosticStatus.WARN, text)
+        rig.camera(name).play_until(
+            lambda: any(s[0] == DiagnosticStatus.WARN and text in s[1] for s in statuses(name)),
+            text,
+        )
+
+    for name, other in (("/left", "/right"), ("/right", "/left")):
+        until_warned(name, other)
     assert rig.change("deactivate", "/right/vnect") and rig.change("cleanup", "/right/vnect")
     heard["/left"].clear()
 
-    def is_alone():
-        rig.camera("/left").play(3)
-        messages = [s.message for m in heard["/left"]["/diagnostics"] for s in m.status]
-        return "MEASURED" in messages
-
-    wait(is_alone, "no warning any more", after=heard["/left"].last_diagnostics)
+    rig.camera("/left").play_until(
+        lambda: "MEASURED" in [message for _, message in statuses("/left")], "no warning any more"
+    )
     # Another node of the very same name, as two robots' without namespaces are.
     twin = rclpy.create_node("vnect", namespace="/left", context=rig.context)
     twin.create_publisher(String, "bodies/human/urdf", 1)
-    heard["/left"].await_diagnostics(
-        DiagnosticStatus.WARN, "body_human is published by /left/vnect too"
-    )
+    until_warned("/left", "/left")
     twin.destroy_node()
     fault_table.add(
         "Two nodes publish bodies of the same id, in whatever namespaces",
