@@ -292,13 +292,14 @@ class Heard:
 
     def await_diagnostics(self, level: bytes, text: str, timeout_s: float = 20.0):
         """A status of that level whose message contains the text."""
+        what = f"diagnostics {text!r}"
+        wait(lambda: bool(self.said(level, text)), what, timeout_s, self.last_diagnostics)
+        return self.said(level, text)[-1]
 
-        def matching():
-            statuses = [s for array in self["/diagnostics"] for s in array.status]
-            return [s for s in statuses if s.level == level and text in s.message]
-
-        wait(lambda: bool(matching()), f"diagnostics {text!r}", timeout_s, self.last_diagnostics)
-        return matching()[-1]
+    def said(self, level: bytes, text: str) -> list:
+        """The statuses so far of that level whose messages contain the text."""
+        statuses = [s for array in self["/diagnostics"] for s in array.status]
+        return [s for s in statuses if s.level == level and text in s.message]
 
 
 def wait(done, what: str, timeout_s: float = 20.0, after=lambda: "") -> None:

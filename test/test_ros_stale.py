@@ -76,8 +76,7 @@ def test_who_is_still_there_after_a_gap_goes_on_and_is_lost_once_more_when_gone(
     assert [person.id for person in pipeline.people] == [before]
     skeletons = [s for array in settled(heard) for s in array.skeletons]
     states = [s.state for s in skeletons]
-    # More often where the machine pauses between two images, but never twice in a row.
-    assert states.count(Skeleton.LOST) >= 2 and states[-1] == Skeleton.LOST
+    assert states.count(Skeleton.LOST) == 2 and states[-1] == Skeleton.LOST
     for lost in np.flatnonzero(np.array(states) == Skeleton.LOST):
         assert states[lost - 1] != Skeleton.LOST
         assert skeletons[lost].header.stamp == skeletons[lost - 1].header.stamp
@@ -145,9 +144,7 @@ def test_every_broken_image_is_named_and_the_next_good_one_followed(rig, fake):
 
 def _said(heard, text, level=ERROR) -> bool:
     time.sleep(0.1)
-    return any(
-        s.level == level and text in s.message for m in heard["/diagnostics"] for s in m.status
-    )
+    return bool(heard.said(level, text))
 
 
 @pytest.mark.parametrize("spoilt", ["zero", "NaN", "other aspect"])
@@ -233,8 +230,7 @@ def test_the_newest_image_wins_over_a_slow_network(rig, fake):
     arrays = settled(heard)
     assert 5 <= len(arrays) <= 16
     latencies = [s.latency for a in arrays for s in a.skeletons]
-    # One inference in progress, one of its own, one frame period and some.  The median, for
-    # a machine may pause; of images that wait in a queue it would be a second.
-    assert np.median(latencies[1:]) < 2 * slow_s + 1 / 30 + 0.1
+    # One inference in progress, one of its own, one frame period and some.
+    assert max(latencies[1:]) < 2 * slow_s + 1 / 30 + 0.1
     stamps = [stamp_s(a.header.stamp) for a in arrays]
     assert stamps == sorted(stamps)

@@ -43,13 +43,11 @@ def test_with_a_slow_network_the_newest_image_wins(scene, fault_table):
     assert published == sorted(set(published))
     assert 3 <= len(published) <= 11  # of 90: no queue is worked off
     sent = np.array(scene.sent)
-    older = []
     for stamp_s in published[2:-1]:
         # The image was the newest when its inference began (its delay ended at `end`).
         end = min(t for t in begun if t > stamp_s)
         newer = sent[(sent > stamp_s + 1e-6) & (sent < end - 0.3 - 2.0 / RATE_HZ)]
-        older += [stamp_s] * bool(len(newer))
-    assert len(older) <= 1  # where the machine paused before an inference; of a queue, all
+        assert len(newer) == 0
     assert int(scene.value("images superseded by newer ones")) > 40
     ages = [s.latency for s in scene.measured()][2:]
     fault_table.add(

@@ -60,8 +60,7 @@ def keep_publishing(scene, publish: Callable[[], None], done: Callable[[], objec
 
 
 def said(scene, level, text):
-    statuses = (s for m in scene.heard["/diagnostics"] for s in m.status)
-    return any(s.level == level and text in s.message for s in statuses)
+    return bool(scene.heard.said(level, text))
 
 
 def stamps_by_topic(scene):
@@ -332,7 +331,7 @@ def test_images_at_120_hz(scene, fault_table):
     """More than one core may bear: the newest are used, in order, none twice."""
     scene.play([GOOD] * 90, rate_hz=120.0)
     wait(lambda: len(scene.measured()) >= 5, "skeletons")
-    stamps = [seconds(s.header.stamp) for s in scene.tracked()]
+    stamps = [seconds(m.header.stamp) for m in scene.heard["skeletons"]]
     assert stamps == sorted(set(stamps))
     last = scene.measured()[-1]
     speeds = [np.linalg.norm((j.velocity.x, j.velocity.y, j.velocity.z)) for j in last.joints]

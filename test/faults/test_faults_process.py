@@ -173,16 +173,10 @@ def test_two_nodes_with_the_same_body_are_warned_of(rig, tmp_path, fault_table):
         rig.camera(name).await_node()
         rig.camera(name).follow()
 
-    def statuses(name):
-        return [(s.level, s.message) for m in heard[name]["/diagnostics"] for s in m.status]
-
     def until_warned(name, other):
         """While images come: that there are none would be said in its place."""
         text = f"body_human is published by {other}/vnect too"
-        rig.camera(name).play_until(
-            lambda: any(s[0] == DiagnosticStatus.WARN and text in s[1] for s in statuses(name)),
-            text,
-        )
+        rig.camera(name).play_until(lambda: heard[name].said(DiagnosticStatus.WARN, text), text)
 
     for name, other in (("/left", "/right"), ("/right", "/left")):
         until_warned(name, other)
@@ -190,7 +184,10 @@ def test_two_nodes_with_the_same_body_are_warned_of(rig, tmp_path, fault_table):
     heard["/left"].clear()
 
     rig.camera("/left").play_until(
-        lambda: "MEASURED" in [message for _, message in statuses("/left")], "no warning any more"
+        lambda: any(
+            s.message == "MEASURED" for s in heard["/left"].said(DiagnosticStatus.OK, "MEASURED")
+        ),
+        "no warning any more",
     )
     # Another node of the very same name, as two robots' without namespaces are.
     twin = rclpy.create_node("vnect", namespace="/left", context=rig.context)
