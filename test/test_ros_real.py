@@ -1,4 +1,4 @@
-"""The bundled network follows the bundled clip through three real processes over DDS."""
+"""Every shipped network follows the bundled clip through three real processes over DDS."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from vnect_ros.recordings.writer import VideoWriter
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[1]
+MODELS = sorted(p.parent.name for p in (ROOT / "models").glob("*/bundle.json"))
 CLIP, TRUTH = ROOT / "assets" / "demo.mp4", ROOT / "assets" / "demo_truth.npz"
 SLOWER = 3
 """The clip is played so much slower: a busy machine must keep up for the figures to count."""
 
 
-def test_the_demo_follows_the_bundled_clip(ros_domain, tmp_path):
+@pytest.mark.parametrize("model", MODELS)
+def test_the_demo_follows_the_bundled_clip(ros_domain, tmp_path, model):
     truth = dict(np.load(TRUTH))
     video, count = Video(CLIP), 75
     with VideoWriter(tmp_path / "start.mp4", video.fps / SLOWER) as writer:
@@ -32,6 +34,7 @@ def test_the_demo_follows_the_bundled_clip(ros_domain, tmp_path):
     np.savez(tmp_path / "start_truth.npz", **truth)
     command = [sys.executable, "-m", "vnect_ros.cli.demo", str(tmp_path / "start.mp4")]
     command += ["--out", str(tmp_path), "--json", str(tmp_path / "demo.json"), "--no-overlay"]
+    command += ["--model", model]
     done = subprocess.run(
         command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=200
     )
