@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLES = sorted(p.parent for p in (ROOT / "models").glob("*/bundle.json"))
 LIMITS = {"fp32": (0.5, 5.0), "fp16": (0.5, 5.0), "int8": (1.2, 12.0)}
-"""Mean distance of a joint from the fp32 file in ONNX Runtime: px, mm."""
+"""Mean distance of a joint from the fp32 file in ONNX Runtime: px of a crop of 192 px, mm."""
 RUNTIMES = [
     pytest.param(
         name,
@@ -84,4 +84,4 @@ def test_joints_are_the_same(bundle, runtime, precision) -> None:
     far = difference(expected, got)
     px, mm = LIMITS[precision]
     assert far.joints > 5 * len(crops)
-    assert far.mean_px <= px and far.mean_mm <= mm, far
+    assert far.mean_px * 192 / model.input_size <= px and far.mean_mm <= mm, far
