@@ -13,18 +13,18 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 from vnect_ros.cli.demo import frame_indices
+from vnect_ros.inference import bundles
 from vnect_ros.recordings.video import Video
 from vnect_ros.recordings.writer import VideoWriter
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[1]
-MODELS = sorted(p.parent.name for p in (ROOT / "models").glob("*/bundle.json"))
 CLIP, TRUTH = ROOT / "assets" / "demo.mp4", ROOT / "assets" / "demo_truth.npz"
 SLOWER = 3
 """The clip is played so much slower: a busy machine must keep up for the figures to count."""
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", bundles.available())
 def test_the_demo_follows_the_bundled_clip(ros_domain, tmp_path, model):
     truth = dict(np.load(TRUTH))
     video, count = Video(CLIP), 75
